@@ -1,0 +1,1 @@
+//! The node: verifies, pulls and runs what it should.

@@ -1,0 +1,1 @@
+//! What is said: services, deployments, patterns and policies.

@@ -1,0 +1,1 @@
+//! The wire contract of the exchange, used by both ends.

@@ -1,0 +1,1 @@
+//! Exchange and registry in one process.

@@ -1,0 +1,1 @@
+//! The developer's verb: publish a service.

@@ -1,0 +1,1 @@
+//! Pushes to and pulls from a registry.

@@ -1,0 +1,1 @@
+//! A registry on a folder of plain files.

@@ -1,0 +1,1 @@
+//! How a statement is signed: keys, envelopes, and other people's signatures.

@@ -1,0 +1,21 @@
+//! Values that every layer speaks: parsed once where they enter, valid for life.
+
+pub mod clock;
+pub mod digest;
+pub mod document_key;
+pub mod ids;
+pub mod image_ref;
+pub mod platform;
+pub mod secret;
+pub mod service_id;
+pub mod version;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use digest::{Digest, DigestHasher};
+pub use document_key::{DocumentKey, DocumentKind};
+pub use ids::{NodeId, NodeRef, OrgId, PatternId, PatternRef, PolicyId, UserId};
+pub use image_ref::{ImageRef, PinnedImage, Registry, Repository, Tag};
+pub use platform::{Arch, Platform};
+pub use secret::Secret;
+pub use service_id::{ServiceId, ServiceUrl};
+pub use version::{Version, VersionRange};
