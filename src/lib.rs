@@ -6,7 +6,7 @@
 //!  L4  publish · agent · exchange::server
 //!  L3  exchange::client · exchange::store
 //!  L2  trust · registry::{protocol, client, server} · exchange::api
-//!  L1  sign · document · image
+//!  L1  sign · document · image · listener
 //!  L0  types
 //! ```
 //!
@@ -18,6 +18,7 @@ pub mod document;
 pub mod exchange;
 pub mod hub;
 pub mod image;
+pub mod listener;
 pub mod publish;
 pub mod registry;
 pub mod sign;
