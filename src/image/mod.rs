@@ -1,1 +1,32 @@
 //! What is shipped: an image, and a file for each place it can be.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use tokio::io::AsyncRead;
+
+pub mod error;
+pub mod manifest;
+pub mod media_type;
+
+pub use error::ImageError;
+pub use manifest::{Descriptor, ImageManifest, Index, Manifest, ManifestError, RawManifest};
+
+/// The bytes of a blob as its source has them: not yet verified.
+pub type BlobReader = Box<dyn AsyncRead + Send + Unpin>;
+
+/// A place that has one image, whole: its root manifest or index, the manifests below, every blob.
+#[async_trait]
+pub trait ImageSource: fmt::Debug + Send + Sync {
+    /// The manifest or index that the image's digest names.
+    async fn root(&self) -> Result<RawManifest, ImageError>;
+
+    /// A manifest that an index of this image names; its digest has been checked.
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<RawManifest, ImageError>;
+
+    /// A configuration or layer. Whoever takes the bytes verifies them, once.
+    async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, ImageError>;
+
+    /// The source in words, for people: `the OCI layout build/image`.
+    fn describe(&self) -> String;
+}

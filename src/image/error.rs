@@ -1,0 +1,88 @@
+//! Why an image could not be had from its source.
+
+use std::{io, path::PathBuf};
+
+use crate::{image::ManifestError, types::Digest};
+
+/// Why an image could not be had from its source.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageError {
+    /// The source has no image of that name.
+    #[error("{origin} has no image `{wanted}`{}", hint(.available))]
+    NoSuchImage {
+        /// The source.
+        origin: String,
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        available: Vec<String>,
+    },
+    /// The source lacks content that its own manifest names.
+    #[error("{origin} lacks {digest}")]
+    Missing {
+        /// The source.
+        origin: String,
+        /// The content.
+        digest: Digest,
+    },
+    /// Content is not what its digest says.
+    #[error("expected {expected}, received {received}")]
+    WrongContent {
+        /// The digest that was asked for.
+        expected: Digest,
+        /// The digest of what came.
+        received: Digest,
+    },
+    /// A manifest cannot be read.
+    #[error("{origin} has a manifest that cannot be used")]
+    Manifest {
+        /// The source.
+        origin: String,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
+    /// The source itself is not of its format, or breaks a limit.
+    #[error("{origin} cannot be read: {why}")]
+    Malformed {
+        /// The source.
+        origin: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A file could not be read or written.
+    #[error("failed to {action} {}", .path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The engine does not answer, or refuses.
+    #[error("the engine at {endpoint} did not give `{image}`")]
+    Engine {
+        /// Where the engine listens.
+        endpoint: String,
+        /// The image asked for.
+        image: String,
+        /// What the engine or the connection to it says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Another place, such as a registry, could not give it.
+    #[error("{origin} did not give the image")]
+    Source {
+        /// The source.
+        origin: String,
+        /// What it says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+fn hint(available: &[String]) -> String {
+    match available {
+        [] => String::new(),
+        some => format!("; it has {}", some.join(", ")),
+    }
+}

@@ -1,0 +1,43 @@
+//! The media types of images (OCI image-spec, "Media Types"; Docker image manifest v2, schema 2).
+
+/// An image manifest by OCI.
+pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// An image index by OCI: manifests, one a platform.
+pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// An image configuration by OCI.
+pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// A layer by OCI, not compressed.
+pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+/// A layer by OCI, compressed with gzip.
+pub const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+/// A layer by OCI, compressed with zstd.
+pub const OCI_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+/// The configuration `{}` of an artifact that is no image.
+pub const OCI_EMPTY: &str = "application/vnd.oci.empty.v1+json";
+/// An image manifest by Docker.
+pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// A manifest list by Docker, which is an index.
+pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// An image configuration by Docker.
+pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+/// A layer by Docker, compressed with gzip.
+pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+
+/// Every manifest and index there is to accept, the usual one first.
+pub const MANIFESTS: [&str; 4] = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_INDEX];
+
+/// Whether `media_type` names an index or manifest list.
+pub fn is_index(media_type: &str) -> bool {
+    media_type == OCI_INDEX || media_type == DOCKER_INDEX
+}
+
+/// Whether `media_type` names an image manifest.
+pub fn is_image(media_type: &str) -> bool {
+    media_type == OCI_MANIFEST || media_type == DOCKER_MANIFEST
+}
+
+/// Whether a registry may lack a layer of this type: Windows base layers and their like, which come
+/// from their maker's own server.
+pub fn is_foreign_layer(media_type: &str) -> bool {
+    media_type.contains(".nondistributable.") || media_type.contains(".foreign.")
+}
