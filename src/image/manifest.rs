@@ -103,6 +103,7 @@ impl Descriptor {
 
 /// What a manifest says. To send it on, send [`RawManifest::bytes`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "few live at a time, and none for long")]
 pub enum Manifest {
     /// One image, or an artifact.
     Image(ImageManifest),
