@@ -11,9 +11,8 @@ use crate::types::{
     image_ref::{ParseImageError, is_repository_path},
 };
 
-/// The largest manifest that either end takes, in bytes: what the distribution-spec asks a
-/// registry to support, and what bounds the memory of one request.
-pub const MAX_MANIFEST_BYTES: usize = 4 * 1024 * 1024;
+/// The media type of a body that is bytes and nothing more.
+pub const OCTET_STREAM: &str = "application/octet-stream";
 
 /// The most names in one page of a list (CVE-2023-2253: without a limit, a request sizes the memory).
 pub const MAX_PAGE: usize = 1000;
@@ -36,32 +35,6 @@ pub mod header {
     pub const OCI_FILTERS_APPLIED: &str = "oci-filters-applied";
     /// The least length of a chunk but the last, in bytes.
     pub const OCI_CHUNK_MIN_LENGTH: &str = "oci-chunk-min-length";
-}
-
-/// Media types of manifests and of what they name (OCI image-spec, Docker image manifest v2.2).
-pub mod media_type {
-    /// An OCI image manifest.
-    pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-    /// An OCI image index.
-    pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-    /// A Docker image manifest, version 2 schema 2.
-    pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-    /// A Docker manifest list.
-    pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-    /// Bytes.
-    pub const OCTET_STREAM: &str = "application/octet-stream";
-    /// What a client that reads every kind of manifest sends as `Accept`.
-    pub const ALL_MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
-        application/vnd.oci.image.manifest.v1+json, \
-        application/vnd.docker.distribution.manifest.list.v2+json, \
-        application/vnd.docker.distribution.manifest.v2+json";
-
-    /// Whether layers of this type live elsewhere by licence, so that a registry need not hold
-    /// them: Docker's foreign layers, OCI's non-distributable ones.
-    pub fn is_foreign(media_type: &str) -> bool {
-        media_type.starts_with("application/vnd.docker.image.rootfs.foreign.")
-            || media_type.starts_with("application/vnd.oci.image.layer.nondistributable.")
-    }
 }
 
 /// Request paths, from the root of the registry; every argument is checked already.
