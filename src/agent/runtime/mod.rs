@@ -1,0 +1,97 @@
+//! What runs containers: one trait, and a file for each engine.
+//!
+//! An engine is handed images by digest from loopback and told to run them; everything that needs
+//! judgement happens above it. Nothing here touches a container that does not bear the label of
+//! the node it is asked for.
+
+mod container;
+mod docker;
+mod engine;
+mod none;
+mod podman;
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+pub use container::{
+    Container, ContainerId, ContainerPlan, ContainerState, Device, Limits, NetworkPlan, Port,
+    labels,
+};
+pub use docker::Docker;
+pub use engine::{EngineChoice, Sockets, choose};
+pub use none::Nothing;
+pub use podman::Podman;
+
+use crate::types::{Digest, NodeRef, PinnedImage};
+
+/// Runs containers on this machine.
+#[async_trait]
+pub trait Runtime: Debug + Send + Sync {
+    /// What to call it in reports: `docker`, `podman`, `none`.
+    fn name(&self) -> &'static str;
+
+    /// Whether it holds the image with this manifest digest, so that it need not be handed over.
+    async fn has_image(&self, manifest: &Digest) -> Result<bool, RuntimeError>;
+
+    /// Takes an image from a registry on loopback, by digest.
+    async fn pull(&self, image: &PinnedImage) -> Result<(), RuntimeError>;
+
+    /// Every container of `node`, whatever its state.
+    async fn list(&self, node: &NodeRef) -> Result<Vec<Container>, RuntimeError>;
+
+    /// Creates a container, its networks where they are missing, and starts it.
+    async fn start(&self, plan: &ContainerPlan) -> Result<ContainerId, RuntimeError>;
+
+    /// Stops a container that runs, and removes it or keeps it for going back.
+    async fn stop(&self, container: &Container, then: Afterwards) -> Result<(), RuntimeError>;
+
+    /// Gives a kept container its name again and starts it.
+    async fn revive(&self, container: &Container) -> Result<(), RuntimeError>;
+}
+
+/// What becomes of a container once it has stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Afterwards {
+    /// It goes, and so does its network when it was the last in it.
+    Remove,
+    /// It stays under another name, so that it can be revived when its successor fails.
+    Keep,
+}
+
+/// Why an engine did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// No engine answers where one was expected.
+    #[error("no container engine answers at {endpoint}")]
+    Away {
+        /// The socket that was tried.
+        endpoint: String,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The engine answered, but refused or failed.
+    #[error("{engine} failed to {task}")]
+    Failed {
+        /// Which engine.
+        engine: &'static str,
+        /// What it was asked for, as words that follow "to".
+        task: String,
+        /// What it said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A container is to be made from an image that the engine does not hold.
+    #[error("the engine holds no image {0}")]
+    NoImage(Digest),
+    /// The engine answered with something that makes no sense.
+    #[error("{engine} answered strangely: {what}")]
+    Strange {
+        /// Which engine.
+        engine: &'static str,
+        /// What was missing or wrong.
+        what: String,
+    },
+}
