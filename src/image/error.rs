@@ -80,6 +80,22 @@ pub enum ImageError {
     },
 }
 
+impl ImageError {
+    /// For `map_err`: an I/O error with what was tried on which file.
+    pub(crate) fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// A source that is not of its format, or breaks a limit.
+    pub(crate) fn malformed(origin: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Malformed { origin: origin.into(), why: why.into() }
+    }
+}
+
 fn hint(available: &[String]) -> String {
     match available {
         [] => String::new(),

@@ -20,6 +20,8 @@ pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.
 pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 /// An image configuration by Docker.
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+/// A layer by Docker, not compressed; only engines write it, into archives.
+pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 /// A layer by Docker, compressed with gzip.
 pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
@@ -34,6 +36,11 @@ pub fn is_index(media_type: &str) -> bool {
 /// Whether `media_type` names an image manifest.
 pub fn is_image(media_type: &str) -> bool {
     media_type == OCI_MANIFEST || media_type == DOCKER_MANIFEST
+}
+
+/// Whether `media_type` names a layer that is not compressed.
+pub fn is_plain_layer(media_type: &str) -> bool {
+    media_type == OCI_LAYER || media_type == DOCKER_LAYER
 }
 
 /// Whether a registry may lack a layer of this type: Windows base layers and their like, which come

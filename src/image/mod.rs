@@ -5,12 +5,24 @@ use std::fmt;
 use async_trait::async_trait;
 use tokio::io::AsyncRead;
 
+use crate::types::Repository;
+
+pub mod archive;
+pub mod config;
+pub mod engine;
 pub mod error;
+mod hashing;
+pub mod layout;
 pub mod manifest;
 pub mod media_type;
+pub mod select;
+pub mod synthetic;
+pub mod verified;
 
+pub use config::ImageConfig;
 pub use error::ImageError;
 pub use manifest::{Descriptor, ImageManifest, Index, Manifest, ManifestError, RawManifest};
+pub use verified::{VerifiedReader, VerifyError};
 
 /// The bytes of a blob as its source has them: not yet verified.
 pub type BlobReader = Box<dyn AsyncRead + Send + Unpin>;
@@ -26,6 +38,12 @@ pub trait ImageSource: fmt::Debug + Send + Sync {
 
     /// A configuration or layer. Whoever takes the bytes verifies them, once.
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, ImageError>;
+
+    /// The repository whose registry can give these blobs to a repository beside it without a
+    /// transfer; none unless the source is a registry.
+    fn repository(&self) -> Option<&Repository> {
+        None
+    }
 
     /// The source in words, for people: `the OCI layout build/image`.
     fn describe(&self) -> String;

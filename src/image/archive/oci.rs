@@ -1,0 +1,168 @@
+//! An OCI layout in a tar: what Docker writes since version 25, and `oci-archive` files.
+
+use std::collections::HashMap;
+
+use super::{Contents, Place, Reading, compress, compress::PlainLayer, means};
+use crate::{
+    image::{
+        Descriptor, ImageConfig, ImageError, ImageManifest, Index, Manifest, RawManifest,
+        config::MAX_CONFIG,
+        layout::{self, CONTAINERD_NAME, REF_NAME},
+        manifest::MAX_MANIFEST,
+        media_type, select,
+    },
+    types::{Digest, ImageRef},
+};
+
+pub(super) async fn read(
+    reading: &Reading,
+    wanted: Option<&ImageRef>,
+) -> Result<Contents, ImageError> {
+    layout::check_version(&reading.origin, &reading.small("oci-layout", MAX_MANIFEST)?)?;
+    let index = layout::read_index(&reading.origin, reading.small("index.json", MAX_MANIFEST)?)?;
+    let chosen = choose(reading, &index, wanted)?;
+
+    let mut contents = Parts::default();
+    let root = manifest(reading, chosen)?;
+    let root = match layout::parse(&reading.origin, &root)? {
+        Manifest::Image(image) => take_image(reading, root, image, &mut contents).await?,
+        Manifest::Index(index) => take_index(reading, root, index, &mut contents).await?,
+    };
+    Ok(Contents { root, manifests: contents.manifests, blobs: contents.blobs })
+}
+
+#[derive(Default)]
+struct Parts {
+    manifests: HashMap<Digest, RawManifest>,
+    blobs: HashMap<Digest, Place>,
+}
+
+fn choose<'a>(
+    reading: &Reading,
+    index: &'a Index,
+    wanted: Option<&ImageRef>,
+) -> Result<&'a Descriptor, ImageError> {
+    let Some(wanted) = wanted else {
+        // Docker lists an image once for each of its tags.
+        let first = index.manifests.first();
+        return match first {
+            Some(first) if index.manifests.iter().all(|it| it.digest == first.digest) => Ok(first),
+            _ => layout::choose(&reading.origin, index, None),
+        };
+    };
+    let is_wanted = |image: &&Descriptor| {
+        let whole = image.annotations.get(CONTAINERD_NAME);
+        let short = image.annotations.get(REF_NAME);
+        match (whole, short) {
+            (Some(whole), _) => means(whole, wanted),
+            (None, Some(short)) => {
+                means(short, wanted) || wanted.tag.as_ref().is_some_and(|tag| tag.as_str() == short)
+            }
+            (None, None) => index.manifests.len() == 1,
+        }
+    };
+    match index.manifests.iter().find(is_wanted) {
+        Some(image) => Ok(image),
+        None => layout::choose(&reading.origin, index, Some(&wanted.to_string())),
+    }
+}
+
+fn blob_name(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+fn manifest(reading: &Reading, descriptor: &Descriptor) -> Result<RawManifest, ImageError> {
+    let bytes = reading.small(&blob_name(&descriptor.digest), MAX_MANIFEST)?;
+    let raw = RawManifest::new(&descriptor.media_type, bytes);
+    if raw.digest == descriptor.digest {
+        Ok(raw)
+    } else {
+        Err(ImageError::WrongContent { expected: descriptor.digest, received: raw.digest })
+    }
+}
+
+/// An index as it is if all of it is here. An engine saves only the platforms that it has: then the
+/// image of that platform, or an index of those that are here.
+async fn take_index(
+    reading: &Reading,
+    raw: RawManifest,
+    index: Index,
+    parts: &mut Parts,
+) -> Result<RawManifest, ImageError> {
+    let mut kept = Vec::new();
+    for child in &index.manifests {
+        if reading.tar.find(&blob_name(&child.digest)).is_none() {
+            continue;
+        }
+        let raw = manifest(reading, child)?;
+        let Manifest::Image(image) = layout::parse(&reading.origin, &raw)? else {
+            return Err(reading.malformed("it has an index within an index"));
+        };
+        let whole = image.blobs().all(|blob| {
+            blob.is_foreign_layer() || reading.tar.find(&blob_name(&blob.digest)).is_some()
+        });
+        if !whole {
+            continue;
+        }
+        let raw = take_image(reading, raw, image, parts).await?;
+        let descriptor = Descriptor {
+            media_type: raw.media_type.clone(),
+            digest: raw.digest,
+            size: raw.size(),
+            ..child.clone()
+        };
+        parts.manifests.insert(raw.digest, raw);
+        kept.push(descriptor);
+    }
+    if kept == index.manifests {
+        return Ok(raw);
+    }
+    let kept = Index { manifests: kept, ..index };
+    let images: Vec<Descriptor> = select::images(&kept).cloned().collect();
+    let missing = || ImageError::Missing { origin: reading.origin.clone(), digest: raw.digest };
+    match images.as_slice() {
+        [] => Err(missing()),
+        [only] => parts.manifests.remove(&only.digest).ok_or_else(missing),
+        _ => encode(reading, &Manifest::Index(Index { manifests: images, ..kept })),
+    }
+}
+
+/// An image as it is, unless its layers are not compressed.
+async fn take_image(
+    reading: &Reading,
+    raw: RawManifest,
+    image: ImageManifest,
+    parts: &mut Parts,
+) -> Result<RawManifest, ImageError> {
+    parts.blobs.insert(image.config.digest, blob(reading, &image.config)?);
+    let plain = image.layers.iter().any(|layer| media_type::is_plain_layer(&layer.media_type));
+    if !plain {
+        for layer in image.layers.iter().filter(|layer| !layer.is_foreign_layer()) {
+            parts.blobs.insert(layer.digest, blob(reading, layer)?);
+        }
+        return Ok(raw);
+    }
+
+    let config = reading.small(&blob_name(&image.config.digest), MAX_CONFIG)?;
+    let config = ImageConfig::from_json(&config)
+        .map_err(|error| reading.malformed(format!("configuration: {error}")))?;
+    if config.rootfs.diff_ids.len() != image.layers.len() {
+        return Err(reading.malformed("its configuration names another number of layers"));
+    }
+    let mut layers = Vec::new();
+    for (layer, diff_id) in image.layers.iter().zip(config.rootfs.diff_ids) {
+        layers.push(PlainLayer { slice: reading.slice(&blob_name(&layer.digest))?, diff_id });
+    }
+    let docker = image.config.media_type == media_type::DOCKER_CONFIG;
+    let gzip = if docker { media_type::DOCKER_LAYER_GZIP } else { media_type::OCI_LAYER_GZIP };
+    let layers = compress::layers(reading, &layers, gzip, &mut parts.blobs).await?;
+    encode(reading, &Manifest::Image(ImageManifest { layers, ..image }))
+}
+
+fn blob(reading: &Reading, descriptor: &Descriptor) -> Result<Place, ImageError> {
+    reading.slice(&blob_name(&descriptor.digest)).map(Place::Slice)
+}
+
+fn encode(reading: &Reading, manifest: &Manifest) -> Result<RawManifest, ImageError> {
+    RawManifest::encode(manifest).map_err(|error| reading.malformed(error.to_string()))
+}
