@@ -1,1 +1,3 @@
 //! A registry on a folder of plain files.
+
+pub mod storage;
