@@ -28,6 +28,16 @@ impl Version {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+
+    /// With all three numbers.
+    fn expanded(&self) -> String {
+        let (numbers, prerelease) = match self.text.split_once('-') {
+            Some((numbers, prerelease)) => (numbers, format!("-{prerelease}")),
+            None => (self.text.as_str(), String::new()),
+        };
+        let missing = 3_usize.saturating_sub(numbers.split('.').count());
+        format!("{numbers}{}{prerelease}", ".0".repeat(missing))
+    }
 }
 
 impl FromStr for Version {
@@ -35,7 +45,9 @@ impl FromStr for Version {
 
     fn from_str(text: &str) -> Result<Self, ParseVersionError> {
         let refuse = || ParseVersionError(text.to_owned());
+        // A dash with nothing behind it is no prerelease (Horizon fact, vectors `version_compare`).
         let (numbers, prerelease) = match text.split_once('-') {
+            Some((numbers, "")) => (numbers, None),
             Some((numbers, prerelease)) => (numbers, Some(prerelease)),
             None => (text, None),
         };
@@ -127,10 +139,11 @@ impl fmt::Display for Version {
 }
 
 /// `[a,b)` with either bracket at either end; a version alone is everything from it on;
-/// `INFINITY` has no end.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// `INFINITY` has no end. It prints as its author wrote it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct VersionRange {
+    text: String,
     from: Bound,
     to: Bound,
 }
@@ -142,6 +155,20 @@ struct Bound {
     inclusive: bool,
 }
 
+impl Bound {
+    /// Orders the versions alone; `INFINITY` is above all.
+    fn compare(&self, other: &Self) -> Ordering {
+        match (&self.version, &other.version) {
+            (Some(a), Some(b)) => a.cmp(b),
+            (a, b) => a.is_none().cmp(&b.is_none()),
+        }
+    }
+
+    fn text(&self) -> String {
+        self.version.as_ref().map_or_else(|| "INFINITY".to_owned(), Version::expanded)
+    }
+}
+
 /// A text that is not a version range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -150,6 +177,13 @@ struct Bound {
 pub struct ParseVersionRangeError(String);
 
 impl VersionRange {
+    /// Every version there is.
+    pub fn any() -> Self {
+        let zero = Version { text: "0.0.0".to_owned(), parts: [0; 3], prerelease: None };
+        let from = Bound { version: Some(zero), inclusive: true };
+        Self::of(from, Bound { version: None, inclusive: false })
+    }
+
     /// Whether `version` lies in it. A bound that is inclusive wins over one that is not, so
     /// `[1.0.0,1.0.0)` contains 1.0.0 (Horizon fact).
     pub fn contains(&self, version: &Version) -> bool {
@@ -157,6 +191,39 @@ impl VersionRange {
         let above = self.from.version.as_ref().is_some_and(|from| version > from);
         let below = self.to.version.as_ref().is_none_or(|to| version < to);
         is_bound(&self.from) || is_bound(&self.to) || (above && below)
+    }
+
+    /// What lies in both, or nothing if they only touch from outside or not at all. Of two equal
+    /// bounds the exclusive one wins (Horizon fact, vectors `version_intersect`).
+    pub fn intersect(&self, other: &Self) -> Option<Self> {
+        let narrower = |order: Ordering, a: &Bound, b: &Bound| match order {
+            Ordering::Greater => a.clone(),
+            Ordering::Less => b.clone(),
+            Ordering::Equal => {
+                Bound { inclusive: a.inclusive && b.inclusive, version: a.version.clone() }
+            }
+        };
+        let from = narrower(self.from.compare(&other.from), &self.from, &other.from);
+        let to = narrower(other.to.compare(&self.to), &self.to, &other.to);
+        let meet = match from.compare(&to) {
+            Ordering::Less => true,
+            Ordering::Equal => from.inclusive || to.inclusive || to.version.is_none(),
+            Ordering::Greater => false,
+        };
+        meet.then(|| Self::of(from, to))
+    }
+
+    /// Both bounds in brackets, each with all three numbers.
+    pub fn expanded(&self) -> String {
+        let open = if self.from.inclusive { '[' } else { '(' };
+        let close = if self.to.inclusive { ']' } else { ')' };
+        format!("{open}{},{}{close}", self.from.text(), self.to.text())
+    }
+
+    fn of(from: Bound, to: Bound) -> Self {
+        let mut range = Self { text: String::new(), from, to };
+        range.text = range.expanded();
+        range
     }
 }
 
@@ -171,14 +238,31 @@ impl FromStr for VersionRange {
         };
         let Some(rest) = text.strip_prefix(['[', '(']) else {
             let from = Bound { version: version(text)?, inclusive: true };
-            return Ok(Self { from, to: Bound { version: None, inclusive: false } });
+            let to = Bound { version: None, inclusive: false };
+            return Ok(Self { text: text.to_owned(), from, to });
         };
         let inner = rest.strip_suffix([']', ')']).ok_or_else(refuse)?;
         let (from, to) = inner.split_once(',').ok_or_else(refuse)?;
         Ok(Self {
+            text: text.to_owned(),
             from: Bound { version: version(from)?, inclusive: text.starts_with('[') },
             to: Bound { version: version(to)?, inclusive: text.ends_with(']') },
         })
+    }
+}
+
+impl PartialEq for VersionRange {
+    fn eq(&self, other: &Self) -> bool {
+        self.from == other.from && self.to == other.to
+    }
+}
+
+impl Eq for VersionRange {}
+
+impl Hash for VersionRange {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.from.hash(state);
+        self.to.hash(state);
     }
 }
 
@@ -192,18 +276,69 @@ impl TryFrom<String> for VersionRange {
 
 impl From<VersionRange> for String {
     fn from(range: VersionRange) -> Self {
-        range.to_string()
+        range.text
     }
 }
 
 impl fmt::Display for VersionRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |bound: &Bound| match &bound.version {
-            Some(version) => version.text.clone(),
-            None => "INFINITY".to_owned(),
-        };
-        let open = if self.from.inclusive { '[' } else { '(' };
-        let close = if self.to.inclusive { ']' } else { ')' };
-        write!(f, "{open}{},{}{close}", text(&self.from), text(&self.to))
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines of a vector file, each a JSON object.
+    fn vectors(name: &str) -> Vec<serde_json::Value> {
+        let path = format!("{}/tests/fixtures/horizon/{name}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn versions_compare_as_in_horizon() {
+        for vector in vectors("version_compare.jsonl") {
+            // INFINITY is an end of a range; it is no version that a service could have.
+            let [a, b] = ["a", "b"].map(|key| vector[key].as_str().unwrap());
+            if a == "INFINITY" || b == "INFINITY" {
+                continue;
+            }
+            let order = a.parse::<Version>().and_then(|a| Ok(a.cmp(&b.parse()?)));
+            assert_eq!(order.ok().map(|it| it as i64), vector["cmp"].as_i64(), "{vector}");
+        }
+    }
+
+    #[test]
+    fn ranges_contain_what_they_contain_in_horizon() {
+        for vector in vectors("version_range.jsonl") {
+            let range = vector["range"].as_str().unwrap().parse::<VersionRange>();
+            assert_eq!(range.is_ok(), vector["valid"].as_bool().unwrap(), "{vector}");
+            let Ok(range) = range else { continue };
+            assert_eq!(range.expanded(), vector["expanded"].as_str().unwrap());
+            let version = vector["version"].as_str().unwrap();
+            if version != "INFINITY" {
+                let inside = version.parse::<Version>().ok().map(|it| range.contains(&it));
+                assert_eq!(inside, vector["in"].as_bool(), "{vector}");
+            }
+        }
+    }
+
+    #[test]
+    fn ranges_intersect_as_in_horizon() {
+        for vector in vectors("version_intersect.jsonl") {
+            let range = |key| vector[key].as_str().unwrap().parse::<VersionRange>().unwrap();
+            let both = range("a").intersect(&range("b")).map(|it| it.expanded());
+            assert_eq!(both.as_deref(), vector["result"].as_str(), "{vector}");
+        }
+    }
+
+    #[test]
+    fn ranges_apart_share_nothing() {
+        let range = |text: &str| text.parse::<VersionRange>().unwrap();
+        assert_eq!(range("[1.0.0,2.0.0)").intersect(&range("(2.0.0,3.0.0)")), None);
+        assert_eq!(range("[3.0.0,4.0.0)").intersect(&range("[1.0.0,2.0.0)")), None);
+        assert!(VersionRange::any().contains(&"0.0.1".parse().unwrap()));
     }
 }
