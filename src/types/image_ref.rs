@@ -229,7 +229,7 @@ string_newtype!(Tag);
 ///
 /// The first component is a registry only if it has a `.` or a `:` (Horizon fact, vectors
 /// `image_path`); without one the image lives in Docker Hub.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ImageRef {
     /// Where it lives.
