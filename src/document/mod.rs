@@ -1,1 +1,26 @@
-//! What is said: services, deployments, patterns and policies.
+//! What is said: services, patterns, policies, and whether they fit together.
+//!
+//! The formats are Horizon's.
+
+pub mod choice;
+pub mod constraint;
+pub mod deployment;
+mod lenient;
+pub mod pattern;
+pub mod policy;
+pub mod problem;
+pub mod property;
+pub mod service;
+pub mod user_input;
+
+pub use self::{
+    choice::{ArchChoice, SecretBinding, VersionChoice, choose_version},
+    constraint::Constraint,
+    deployment::{Container, Deployment},
+    pattern::{Pattern, PatternService, ServiceRef},
+    policy::{DeploymentPolicy, NodePolicy, ServicePolicy},
+    problem::{Problem, Problems, Severity},
+    property::{Properties, Property, PropertyType, PropertyValue},
+    service::{NativeDeployment, RequiredService, ServiceBody, ServiceDefinition, ShippedImage},
+    user_input::{InputKind, InputValue, UserInput, UserInputValue},
+};

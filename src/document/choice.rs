@@ -1,0 +1,240 @@
+//! Which services a pattern or a policy means: architectures, versions, priorities.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    document::lenient,
+    types::{Arch, OrgId, ServiceUrl, Version, VersionRange, platform::ParseArchError},
+};
+
+/// The architectures that are meant: every one, written `*` or left empty, or a single one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum ArchChoice {
+    /// Every architecture.
+    #[default]
+    Any,
+    /// This one.
+    Only(Arch),
+}
+
+impl ArchChoice {
+    /// Whether `arch` is meant.
+    pub fn includes(&self, arch: &Arch) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(only) => only == arch,
+        }
+    }
+}
+
+impl FromStr for ArchChoice {
+    type Err = ParseArchError;
+
+    fn from_str(text: &str) -> Result<Self, ParseArchError> {
+        match text {
+            "" | "*" => Ok(Self::Any),
+            arch => arch.parse().map(Self::Only),
+        }
+    }
+}
+
+impl TryFrom<String> for ArchChoice {
+    type Error = ParseArchError;
+
+    fn try_from(text: String) -> Result<Self, ParseArchError> {
+        text.parse()
+    }
+}
+
+impl From<ArchChoice> for String {
+    fn from(choice: ArchChoice) -> Self {
+        choice.to_string()
+    }
+}
+
+impl fmt::Display for ArchChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Only(arch) => arch.fmt(f),
+        }
+    }
+}
+
+/// One version of a service that a pattern or a policy offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionChoice {
+    /// The version itself; never a range.
+    pub version: Version,
+    /// When it is its turn.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub priority: Priority,
+    /// When a node goes to a newer version.
+    #[serde(default, rename = "upgradePolicy", deserialize_with = "lenient::or_default")]
+    pub upgrade_policy: UpgradePolicy,
+    /// Environment to put over that of the service's deployment: an object, its text, or null.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub deployment_overrides: Value,
+    /// Horizon's signature over the text of the overrides.
+    #[serde(
+        default,
+        deserialize_with = "lenient::or_default",
+        skip_serializing_if = "String::is_empty"
+    )]
+    pub deployment_overrides_signature: String,
+    /// Fields that are not ours, kept as they are.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+/// Null, or an empty text.
+pub(super) fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_str() == Some("")
+}
+
+/// When a version gets its turn, and for how long. All zero where there is but one version.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Priority {
+    /// The lowest number is tried first.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub priority_value: u64,
+    /// How many failures lead to the next version.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub retries: u64,
+    /// The seconds within which the failures count.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub retry_durations: u64,
+    /// After running for so many seconds a version is kept for good.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub verified_durations: u64,
+    /// Fields that are not ours, kept as they are.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// When a node goes to a newer version of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UpgradePolicy {
+    /// `immediate`, `never` or `agreement`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub lifecycle: String,
+    /// A time of day, such as `01:00AM`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub time: String,
+    /// Fields that are not ours, kept as they are.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+/// After how many seconds of silence a node counts as gone.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeHealth {
+    /// Seconds without a heartbeat.
+    pub missing_heartbeat_interval: u64,
+    /// Seconds between looks at the agreement.
+    pub check_agreement_status: u64,
+    /// Fields that are not ours, kept as they are.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+/// The secrets that a service asks for, each bound to one in the secret store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretBinding {
+    /// The organization of the service.
+    pub service_orgid: OrgId,
+    /// Its name there.
+    pub service_url: ServiceUrl,
+    /// The architectures of it.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub service_arch: ArchChoice,
+    /// The versions of it; none is every version.
+    #[serde(
+        default,
+        deserialize_with = "lenient::empty_is_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub service_version_range: Option<VersionRange>,
+    /// `{"name in the service": "name in the store"}`, one pair each.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub secrets: Vec<BTreeMap<String, String>>,
+    /// Fields that are not ours, kept as they are.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+/// The versions in the order in which they get their turn: by priority, the lowest number first,
+/// those without one last; of equals the newest first.
+pub fn in_turn(choices: &[VersionChoice]) -> Vec<&VersionChoice> {
+    let turn = |choice: &VersionChoice| match choice.priority.priority_value {
+        0 => u64::MAX,
+        value => value,
+    };
+    let mut sorted: Vec<_> = choices.iter().collect();
+    sorted.sort_by(|a, b| turn(a).cmp(&turn(b)).then_with(|| b.version.cmp(&a.version)));
+    sorted
+}
+
+/// The version whose turn it is: the first in turn that has not used up its retries, or the last of
+/// all if every one has. `failures` counts those of a version within its `retry_durations`.
+pub fn choose_version(
+    choices: &[VersionChoice],
+    failures: impl Fn(&VersionChoice) -> u64,
+) -> Option<&VersionChoice> {
+    let sorted = in_turn(choices);
+    let may_try =
+        |it: &VersionChoice| it.priority.retries == 0 || failures(it) < it.priority.retries;
+    sorted.iter().find(|it| may_try(it)).or(sorted.last()).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choices() -> Vec<VersionChoice> {
+        serde_json::from_str(
+            r#"[{"version":"1.0.0","priority":{"priority_value":3,"retries":1,"retry_durations":60}},
+                {"version":"2.0.0","priority":{"priority_value":2,"retries":1,"retry_durations":60}}]"#,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn the_lowest_priority_value_goes_first() {
+        let choices = choices();
+        let chosen = |failures: u64| {
+            let failed = move |it: &VersionChoice| match it.version.as_str() {
+                "2.0.0" => failures,
+                _ => 0,
+            };
+            choose_version(&choices, failed).unwrap().version.to_string()
+        };
+        assert_eq!(chosen(0), "2.0.0");
+        assert_eq!(chosen(1), "1.0.0");
+        assert_eq!(choose_version(&choices, |_| 9).unwrap().version.as_str(), "1.0.0");
+        assert!(choose_version(&[], |_| 0).is_none());
+    }
+
+    #[test]
+    fn a_star_is_every_architecture() {
+        for text in ["", "*"] {
+            assert!(text.parse::<ArchChoice>().unwrap().includes(&"arm".parse().unwrap()));
+        }
+        let only: ArchChoice = "x86_64".parse().unwrap();
+        assert!(only.includes(&"amd64".parse().unwrap()));
+        assert_eq!(only.to_string(), "amd64");
+    }
+}

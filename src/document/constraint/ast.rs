@@ -1,0 +1,119 @@
+//! What a constraint says, once it is read.
+
+use std::fmt;
+
+/// A tree of comparisons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Expression {
+    /// Every part holds; with no parts it always holds.
+    All(Vec<Expression>),
+    /// One of the parts holds.
+    Any(Vec<Expression>),
+    /// One comparison.
+    Compare(Comparison),
+}
+
+impl Expression {
+    /// Shows every comparison to `see`, in their order.
+    pub(super) fn visit<'a>(&'a self, see: &mut dyn FnMut(&'a Comparison)) {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|it| it.visit(see)),
+            Self::Compare(comparison) => see(comparison),
+        }
+    }
+}
+
+/// `name op value`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// The name of the property; a blank at the start of the constraint belongs to it.
+    pub name: String,
+    /// How it is compared.
+    pub operator: Operator,
+    /// What it is compared with; quotes belong to it.
+    pub value: String,
+}
+
+/// How a property is compared with a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    /// `=` and `==`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+    /// `=<`, `=>`, `=<=` and `=>=`, which mean that two numbers are equal (Horizon fact).
+    NumbersEqual,
+    /// `in`
+    In,
+}
+
+impl Operator {
+    /// The operator that is written as `text`.
+    pub(super) fn of(text: &str) -> Self {
+        match text {
+            "in" => Self::In,
+            "!=" => Self::NotEqual,
+            "<" => Self::Less,
+            "<=" => Self::LessOrEqual,
+            ">" => Self::Greater,
+            ">=" => Self::GreaterOrEqual,
+            "=" | "==" => Self::Equal,
+            _ => Self::NumbersEqual,
+        }
+    }
+
+    /// As it is written best.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+            Self::NumbersEqual => "=>",
+            Self::In => "in",
+        }
+    }
+}
+
+impl Comparison {
+    /// Why it does not mean what it seems to say, if so.
+    pub(super) fn trap(&self) -> Option<String> {
+        let Self { name, operator, value } = self;
+        if name.starts_with(char::is_whitespace) {
+            return Some(format!(
+                "the blank before `{}` belongs to its name, so no property has it",
+                name.trim_start()
+            ));
+        }
+        if let Some(meant) = name.strip_suffix('!').filter(|_| *operator == Operator::Equal) {
+            return Some(format!(
+                "`!` belongs to the name `{name}`; write `{meant} != {value}` with blanks"
+            ));
+        }
+        if *operator == Operator::NumbersEqual {
+            return Some(format!(
+                "`=>` and `=<` mean that `{name}` equals {value}; write `>=` or `<=`"
+            ));
+        }
+        if value.len() > 1 && value.starts_with('\'') && value.ends_with('\'') {
+            return Some(format!("the quotes belong to the value {value}; write double quotes"));
+        }
+        None
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.name, self.operator.as_str(), self.value)
+    }
+}

@@ -1,0 +1,167 @@
+//! The constraint language: `name op value`, joined by `AND`, `OR` and parentheses.
+//!
+//! It reads and means exactly what Horizon's does (vectors `constraints`), with one difference:
+//! a text that Horizon takes although its parentheses or its `AND` lead nowhere is refused.
+
+mod ast;
+mod eval;
+mod lexer;
+mod parser;
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use self::ast::Expression;
+pub use self::{
+    ast::{Comparison, Operator},
+    parser::ParseConstraintError,
+};
+use crate::document::property::Properties;
+
+/// One constraint; a policy holds if all of its constraints hold. It prints as its author wrote it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Constraint {
+    text: String,
+    expression: Expression,
+}
+
+impl Constraint {
+    /// Reads a constraint; the error says where it stops making sense.
+    pub fn parse(text: &str) -> Result<Self, ParseConstraintError> {
+        Ok(Self { text: text.to_owned(), expression: parser::parse(text)? })
+    }
+
+    /// As its author wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether `properties` satisfy it. A property that is not there satisfies nothing, not even `!=`.
+    pub fn holds(&self, properties: &Properties) -> bool {
+        eval::holds(&self.expression, properties)
+    }
+
+    /// The comparisons that `properties` fail, for telling why it does not hold.
+    pub fn failures(&self, properties: &Properties) -> Vec<&Comparison> {
+        eval::failures(&self.expression, properties)
+    }
+
+    /// What reads well and means something else: one sentence for each trap.
+    pub fn traps(&self) -> Vec<String> {
+        let mut traps = Vec::new();
+        self.expression.visit(&mut |comparison| traps.extend(comparison.trap()));
+        traps
+    }
+}
+
+impl PartialEq for Constraint {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Constraint {}
+
+impl FromStr for Constraint {
+    type Err = ParseConstraintError;
+
+    fn from_str(text: &str) -> Result<Self, ParseConstraintError> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for Constraint {
+    type Error = ParseConstraintError;
+
+    fn try_from(text: String) -> Result<Self, ParseConstraintError> {
+        text.parse()
+    }
+}
+
+impl From<Constraint> for String {
+    fn from(constraint: Constraint) -> Self {
+        constraint.text
+    }
+}
+
+impl fmt::Display for Constraint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn constraints_mean_what_they_mean_in_horizon() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/horizon/constraints.jsonl");
+        for line in std::fs::read_to_string(path).unwrap().lines() {
+            let vector: Value = serde_json::from_str(line).unwrap();
+            let properties: Properties =
+                serde_json::from_value(vector["properties"].clone()).unwrap();
+            let properties_valid = properties.iter().all(|it| it.check().is_ok());
+            assert_eq!(properties_valid, vector["properties_valid"], "{line}");
+
+            let texts: Vec<&str> = vector["constraints"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(Value::as_str)
+                .collect();
+            let parsed: Result<Vec<_>, _> = texts.into_iter().map(Constraint::parse).collect();
+            assert_eq!(parsed.is_ok(), vector["constraints_valid"], "{line}");
+            let satisfied = parsed.is_ok_and(|all| all.iter().all(|it| it.holds(&properties)));
+            assert_eq!(satisfied, vector["satisfied"], "{line}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_fast() {
+        assert!(Constraint::parse(&"(".repeat(1 << 20)).is_err());
+        assert!(Constraint::parse(&"(".repeat(1 << 12)).is_err());
+        let deep = |depth| format!("{}a == x{}", "(".repeat(depth), ")".repeat(depth));
+        assert!(Constraint::parse(&deep(parser::DEEPEST)).is_ok());
+        assert!(Constraint::parse(&deep(parser::DEEPEST + 1)).is_err());
+    }
+
+    #[test]
+    fn an_error_points_at_its_column() {
+        for (text, column) in [
+            ("a == x AND b @ y", 14),
+            ("(a == x", 8),
+            ("a in x", 6),
+            ("a > x", 5),
+            ("a == x)", 7),
+            ("a == 12ab", 8),
+            ("ü == \"в\"", 6),
+        ] {
+            let error = Constraint::parse(text).unwrap_err();
+            assert_eq!(error.column, column, "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_mean_what_it_says_is_told() {
+        for text in [" a == x", "a!=x", "n => 5", "a == 'x'"] {
+            assert_eq!(Constraint::parse(text).unwrap().traps().len(), 1, "{text}");
+        }
+        assert!(Constraint::parse("a == x AND n >= 5").unwrap().traps().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in r#"([ab("',.0-9<>=!\[\])]| |AND|OR|in|\PC){0,40}"#) {
+            if let Ok(constraint) = Constraint::parse(&text) {
+                prop_assert_eq!(constraint.to_string(), text);
+                constraint.holds(&Properties::default());
+            }
+        }
+    }
+}

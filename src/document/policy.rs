@@ -1,0 +1,214 @@
+//! Policies: what a deployment, a service and a node say of themselves and ask of each other.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    document::{
+        choice::{ArchChoice, NodeHealth, SecretBinding, VersionChoice},
+        constraint::Constraint,
+        lenient,
+        pattern::without_unknown,
+        property::Properties,
+        user_input::UserInputValue,
+    },
+    types::{OrgId, ServiceUrl},
+};
+
+/// A service, and the nodes that should run it; Horizon's older name is business policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeploymentPolicy {
+    /// What people call it.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub label: String,
+    /// What it is for.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub description: String,
+    /// The service.
+    pub service: ServiceSelector,
+    /// What it says of itself, for the constraints of nodes.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub properties: Properties,
+    /// What it asks of nodes; all of them must hold.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub constraints: Vec<Constraint>,
+    /// Values for the variables of the service.
+    #[serde(
+        default,
+        deserialize_with = "lenient::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub user_input: Vec<UserInputValue>,
+    /// Secrets for the service.
+    #[serde(
+        default,
+        deserialize_with = "lenient::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub secret_binding: Vec<SecretBinding>,
+    /// Fields that are not ours, kept as they are.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+/// The service of a deployment policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceSelector {
+    /// Its name.
+    pub name: ServiceUrl,
+    /// The organization that publishes it.
+    pub org: OrgId,
+    /// The architectures of it.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub arch: ArchChoice,
+    /// The name space of a cluster service; empty is none.
+    #[serde(
+        default,
+        deserialize_with = "lenient::or_default",
+        skip_serializing_if = "String::is_empty"
+    )]
+    pub cluster_namespace: String,
+    /// Its versions, of which one runs.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub service_versions: Vec<VersionChoice>,
+    /// When a node counts as gone.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub node_health: NodeHealth,
+    /// Fields that are not ours, kept as they are.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+impl DeploymentPolicy {
+    /// Exactly what `hzn` sends for it: no field that is not Horizon's.
+    pub fn to_horizon(&self) -> Value {
+        let mut sent = self.clone();
+        sent.unknown.clear();
+        sent.service.unknown.clear();
+        sent.service.node_health.unknown.clear();
+        sent.service.service_versions.iter_mut().for_each(without_unknown);
+        sent.user_input.iter_mut().for_each(|it| it.unknown.clear());
+        sent.secret_binding.iter_mut().for_each(|it| it.unknown.clear());
+        // Every key is a text, so that this cannot fail.
+        serde_json::to_value(sent).unwrap_or_default()
+    }
+}
+
+/// What a service says of itself and asks of nodes, wherever it is deployed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ServicePolicy {
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label: String,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// What it says of itself, for the constraints of nodes.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub properties: Properties,
+    /// What it asks of nodes; all of them must hold.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub constraints: Vec<Constraint>,
+    /// Fields that are not ours, kept as they are.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+/// What a node says of itself and asks of services.
+///
+/// Version 2 of the format has parts for deployment and for management; version 1 has only the top
+/// level. Both are read; [`NodePolicy::for_deployment`] is the same for both.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct NodePolicy {
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label: String,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// What it says of itself, whatever for.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub properties: Properties,
+    /// What it asks, whatever for; all of them must hold.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub constraints: Vec<Constraint>,
+    /// What counts for services, over the top level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<PolicyPart>,
+    /// What counts for updates of the node itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub management: Option<PolicyPart>,
+    /// `v2` in the exchange.
+    #[serde(default, rename = "nodePolicyVersion", skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Fields that are not ours, kept as they are.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+/// Properties and constraints for one purpose.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct PolicyPart {
+    /// What it says of itself.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub properties: Properties,
+    /// What it asks; all of them must hold.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub constraints: Vec<Constraint>,
+    /// Fields that are not ours, kept as they are.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+impl NodePolicy {
+    /// What counts when a service is to be deployed: properties for deployment go over those of
+    /// the same name at the top, and constraints for deployment, if any, replace those at the top.
+    pub fn for_deployment(&self) -> PolicyPart {
+        let nothing = PolicyPart::default();
+        let part = self.deployment.as_ref().unwrap_or(&nothing);
+        let replaced = !part.constraints.is_empty();
+        PolicyPart {
+            properties: part.properties.merged_with(&self.properties),
+            constraints: if replaced { &part.constraints } else { &self.constraints }.clone(),
+            unknown: Map::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::property::PropertyValue;
+
+    #[test]
+    fn what_counts_for_deployment_goes_over_the_top_level() {
+        let policy: NodePolicy = serde_json::from_str(
+            r#"{"properties":[{"name":"a","value":1},{"name":"b","value":1}],"constraints":["x == y"],
+                "deployment":{"properties":[{"name":"a","value":2}],"constraints":null}}"#,
+        )
+        .unwrap();
+        let part = policy.for_deployment();
+        assert_eq!(part.properties.get("a").unwrap().value, PropertyValue::from(2));
+        assert_eq!(part.properties.get("b").unwrap().value, PropertyValue::from(1));
+        assert_eq!(part.constraints[0].as_str(), "x == y");
+    }
+
+    #[test]
+    fn horizon_is_sent_its_own_fields_alone() {
+        let policy: DeploymentPolicy = serde_json::from_str(
+            r#"{"label":"l","service":{"name":"s","org":"o","serviceVersions":
+                [{"version":"1.0.0","x":1}],"x":1},"constraints":["a == b"],"x":1}"#,
+        )
+        .unwrap();
+        let expected = serde_json::json!({
+            "label": "l", "description": "",
+            "service": {"name": "s", "org": "o", "arch": "*",
+                "serviceVersions": [{"version": "1.0.0", "priority": {}, "upgradePolicy": {}}],
+                "nodeHealth": {"missing_heartbeat_interval": 0, "check_agreement_status": 0}},
+            "properties": [], "constraints": ["a == b"],
+        });
+        assert_eq!(policy.to_horizon(), expected);
+    }
+}
