@@ -1,0 +1,145 @@
+//! Horizon's signature over a deployment: RSASSA-PSS with SHA-256, in base64.
+//!
+//! Private keys stay in aws-lc-rs; crate `rsa` only ever sees public ones (RUSTSEC-2023-0071 is about
+//! private keys), because aws-lc-rs refuses the maximal salt that Horizon's own tools use.
+
+use std::fmt;
+
+use aws_lc_rs::{
+    encoding::AsDer as _,
+    rand::SystemRandom,
+    rsa::{KeyPair, KeySize},
+    signature::{KeyPair as _, RSA_PSS_SHA256},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use rsa::{RsaPublicKey, pkcs8::DecodePublicKey as _, pkcs8::spki, pss, signature::Verifier as _};
+use rustls_pki_types::{
+    CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer,
+    pem::{self, PemObject as _, SectionKind},
+};
+use sha2::Sha256;
+use webpki::EndEntityCert;
+use zeroize::Zeroizing;
+
+/// Why a text is not an RSA key, or a key could not sign.
+#[derive(Debug, thiserror::Error)]
+pub enum HorizonKeyError {
+    /// Not PEM, or no section of the kind that is needed.
+    #[error("not a {wanted} in PEM")]
+    Pem {
+        /// What kind of key was expected.
+        wanted: &'static str,
+        /// What is wrong with it.
+        source: pem::Error,
+    },
+    /// A private key that is not RSA, or shorter than 2048 bits.
+    #[error("not a usable RSA private key: {reason}")]
+    Private {
+        /// The short reason of aws-lc-rs.
+        reason: String,
+    },
+    /// A public key that is not RSA.
+    #[error("not a usable RSA public key")]
+    Public(#[source] spki::Error),
+    /// A certificate that cannot be read.
+    #[error("not a readable X.509 certificate")]
+    Certificate(#[source] webpki::Error),
+    /// The cryptographic library failed.
+    #[error("the RSA operation failed")]
+    Failed(#[source] aws_lc_rs::error::Unspecified),
+}
+
+/// An RSA private key as `hzn key create` makes it.
+pub struct HorizonKey(KeyPair);
+
+impl HorizonKey {
+    /// A new key of 4096 bits, the size that `hzn key create` takes by default.
+    pub fn generate() -> Result<Self, HorizonKeyError> {
+        KeyPair::generate(KeySize::Rsa4096).map(Self).map_err(HorizonKeyError::Failed)
+    }
+
+    /// Reads PKCS#1 PEM, which is what `hzn` reads and writes, or PKCS#8 PEM.
+    pub fn from_pem(text: &str) -> Result<Self, HorizonKeyError> {
+        let wanted = "RSA private key (PKCS#1 or PKCS#8)";
+        let key = PrivateKeyDer::from_pem_slice(text.as_bytes())
+            .map_err(|source| HorizonKeyError::Pem { wanted, source })?;
+        let pair = match &key {
+            PrivateKeyDer::Pkcs1(der) => KeyPair::from_der(der.secret_pkcs1_der()),
+            PrivateKeyDer::Pkcs8(der) => KeyPair::from_pkcs8(der.secret_pkcs8_der()),
+            _ => return Err(HorizonKeyError::Private { reason: "it is no RSA key".to_owned() }),
+        };
+        pair.map(Self).map_err(|rejected| HorizonKeyError::Private { reason: rejected.to_string() })
+    }
+
+    /// Writes PKCS#8 PEM.
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, HorizonKeyError> {
+        let der = self.0.as_der().map_err(HorizonKeyError::Failed)?;
+        Ok(Zeroizing::new(write_pem("PRIVATE KEY", der.as_ref())))
+    }
+
+    /// The public half, to give to nodes or to upload beside the service.
+    pub fn public_pem(&self) -> Result<String, HorizonKeyError> {
+        let der = self.0.public_key().as_der().map_err(HorizonKeyError::Failed)?;
+        Ok(write_pem("PUBLIC KEY", der.as_ref()))
+    }
+
+    /// Signs the exact text of a deployment. The salt has 32 bytes; Horizon's verifier takes any.
+    pub fn sign(&self, deployment: &str) -> Result<String, HorizonKeyError> {
+        let mut signature = vec![0; self.0.public_modulus_len()];
+        self.0
+            .sign(&RSA_PSS_SHA256, &SystemRandom::new(), deployment.as_bytes(), &mut signature)
+            .map_err(HorizonKeyError::Failed)?;
+        Ok(BASE64_STANDARD.encode(signature))
+    }
+}
+
+impl fmt::Debug for HorizonKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HorizonKey({} bits)", self.0.public_modulus_len() * 8)
+    }
+}
+
+/// The public key that checks Horizon's signatures.
+#[derive(Debug, Clone)]
+pub struct HorizonPublicKey(RsaPublicKey);
+
+impl HorizonPublicKey {
+    /// Reads the first section of SPKI PEM, or of a certificate, of which only the key is taken: like
+    /// Horizon's tools we ask nobody to vouch for it.
+    pub fn from_pem(text: &str) -> Result<Self, HorizonKeyError> {
+        let wanted = "RSA public key or certificate";
+        let (kind, der) = <(SectionKind, Vec<u8>)>::from_pem_slice(text.as_bytes())
+            .map_err(|source| HorizonKeyError::Pem { wanted, source })?;
+        let spki = match kind {
+            SectionKind::PublicKey => SubjectPublicKeyInfoDer::from(der),
+            SectionKind::Certificate => EndEntityCert::try_from(&CertificateDer::from(der))
+                .map_err(HorizonKeyError::Certificate)?
+                .subject_public_key_info(),
+            _ => return Err(HorizonKeyError::Pem { wanted, source: pem::Error::NoItemsFound }),
+        };
+        RsaPublicKey::from_public_key_der(&spki).map(Self).map_err(HorizonKeyError::Public)
+    }
+
+    /// Whether `signature`, in base64, is this key's over the exact text of a deployment, with a salt of
+    /// any length.
+    pub fn verifies(&self, deployment: &str, signature: &str) -> bool {
+        let key = pss::VerifyingKey::<Sha256>::new_with_auto_salt_len(self.0.clone());
+        BASE64_STANDARD
+            .decode(signature)
+            .ok()
+            .and_then(|bytes| pss::Signature::try_from(bytes.as_slice()).ok())
+            .is_some_and(|signature| key.verify(deployment.as_bytes(), &signature).is_ok())
+    }
+}
+
+/// A PEM block with lines of 64 characters, which older readers insist on.
+fn write_pem(label: &str, der: &[u8]) -> String {
+    let base64 = Zeroizing::new(BASE64_STANDARD.encode(der));
+    let mut text = format!("-----BEGIN {label}-----\n");
+    for line in base64.as_bytes().chunks(64) {
+        text.extend(line.iter().copied().map(char::from));
+        text.push('\n');
+    }
+    text.extend(["-----END ", label, "-----\n"]);
+    text
+}

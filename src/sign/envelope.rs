@@ -1,0 +1,207 @@
+//! The bytes of a statement and the signatures over them: DSSE 1.0.2.
+
+use std::collections::BTreeSet;
+
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    sign::{KeyId, PayloadType, SigningKey, VerifyingKey},
+    types::Digest,
+};
+
+/// The largest envelope that is read, in bytes of JSON.
+pub const MAX_ENVELOPE: usize = 1024 * 1024;
+
+/// The most signatures that an envelope may carry; checking each costs time.
+pub const MAX_SIGNATURES: usize = 16;
+
+/// Why some bytes are not an envelope.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvelopeError {
+    /// More than [`MAX_ENVELOPE`].
+    #[error("the envelope has {0} bytes, more than the 1 MiB allowed")]
+    TooLarge(usize),
+    /// More than [`MAX_SIGNATURES`].
+    #[error("the envelope has {0} signatures, more than the 16 allowed")]
+    TooManySignatures(usize),
+    /// Not JSON of an envelope's shape, or of an unknown payload type.
+    #[error("not an envelope")]
+    Syntax(#[source] serde_json::Error),
+    /// The payload or a signature is not base64.
+    #[error("the envelope's {field} is not base64")]
+    Base64 {
+        /// `payload` or `signature`.
+        field: &'static str,
+        /// What is wrong with it.
+        source: base64::DecodeError,
+    },
+    /// A signature that is no 64 bytes.
+    #[error("a signature has {0} bytes instead of 64")]
+    SignatureLength(usize),
+}
+
+/// A payload, what it is, and who signed it. Nothing is verified yet: only `trust` can say whether
+/// the signers may say it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Wire", into = "Wire")]
+pub struct Envelope {
+    payload_type: PayloadType,
+    payload: Vec<u8>,
+    signatures: Vec<Signature>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Signature {
+    /// A hint for the verifier, vouched for by nobody.
+    keyid: String,
+    sig: [u8; 64],
+}
+
+impl Envelope {
+    /// Signs `payload` with each of `keys`.
+    pub fn seal(payload_type: PayloadType, payload: Vec<u8>, keys: &[&SigningKey]) -> Self {
+        let mut envelope = Self { payload_type, payload, signatures: Vec::new() };
+        for key in keys {
+            envelope.add_signature(key);
+        }
+        envelope
+    }
+
+    /// Signs it with one more key; a signature that this key has already given is replaced.
+    pub fn add_signature(&mut self, key: &SigningKey) {
+        let keyid = key.key_id().to_string();
+        let sig = key.sign(&seal_pae(self.payload_type, &self.payload));
+        self.signatures.retain(|it| it.keyid != keyid);
+        self.signatures.push(Signature { keyid, sig });
+    }
+
+    /// What the payload is said to be; the signatures cover this too.
+    pub fn payload_type(&self) -> PayloadType {
+        self.payload_type
+    }
+
+    /// The very bytes that were signed.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The SHA-256 of the payload: the name of this statement in catalogs and pins.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.payload)
+    }
+
+    /// Which of `keys` have really signed. A key counts once, however many signatures bear its name
+    /// and however often it stands among `keys`; a signature of an unknown key is skipped.
+    pub fn verified_by<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a VerifyingKey>,
+    ) -> BTreeSet<KeyId> {
+        let signed = seal_pae(self.payload_type, &self.payload);
+        keys.into_iter()
+            .map(|key| (key.key_id(), key))
+            .filter(|(id, key)| {
+                let hint = id.to_string();
+                self.signatures
+                    .iter()
+                    .filter(|it| it.keyid == hint)
+                    .any(|it| key.verifies(&signed, &it.sig))
+            })
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    /// The keys that the signatures claim to be of, for messages: nothing here is verified.
+    pub fn claimed_signers(&self) -> impl Iterator<Item = &str> {
+        self.signatures.iter().map(|it| it.keyid.as_str())
+    }
+
+    /// Reads the JSON form.
+    pub fn from_json(json: &[u8]) -> Result<Self, EnvelopeError> {
+        if json.len() > MAX_ENVELOPE {
+            return Err(EnvelopeError::TooLarge(json.len()));
+        }
+        let wire: Wire = serde_json::from_slice(json).map_err(EnvelopeError::Syntax)?;
+        wire.try_into()
+    }
+
+    /// Writes the JSON form.
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "texts and numbers alone cannot fail to be written"
+    )]
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an envelope is JSON")
+    }
+}
+
+/// The bytes that are signed (DSSE, "PAE"): they cannot be taken for those of another type.
+fn seal_pae(payload_type: PayloadType, payload: &[u8]) -> Vec<u8> {
+    let name = payload_type.as_str();
+    let mut bytes = format!("DSSEv1 {} {name} {} ", name.len(), payload.len()).into_bytes();
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// The JSON form (DSSE, "envelope"). Its fields are the standard's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Wire {
+    payload_type: PayloadType,
+    payload: String,
+    signatures: Vec<WireSignature>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireSignature {
+    keyid: String,
+    sig: String,
+}
+
+impl TryFrom<Wire> for Envelope {
+    type Error = EnvelopeError;
+
+    fn try_from(wire: Wire) -> Result<Self, EnvelopeError> {
+        // Also here, for an envelope that came inside another body.
+        if wire.payload.len() > MAX_ENVELOPE {
+            return Err(EnvelopeError::TooLarge(wire.payload.len()));
+        }
+        if wire.signatures.len() > MAX_SIGNATURES {
+            return Err(EnvelopeError::TooManySignatures(wire.signatures.len()));
+        }
+        let signature = |it: WireSignature| {
+            let sig = decode("signature", &it.sig)?;
+            let length = sig.len();
+            let sig = sig.try_into().map_err(|_| EnvelopeError::SignatureLength(length))?;
+            Ok(Signature { keyid: it.keyid, sig })
+        };
+        Ok(Self {
+            payload_type: wire.payload_type,
+            payload: decode("payload", &wire.payload)?,
+            signatures: wire.signatures.into_iter().map(signature).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<Envelope> for Wire {
+    fn from(envelope: Envelope) -> Self {
+        let signature =
+            |it: Signature| WireSignature { keyid: it.keyid, sig: BASE64_STANDARD.encode(it.sig) };
+        Self {
+            payload_type: envelope.payload_type,
+            payload: BASE64_STANDARD.encode(&envelope.payload),
+            signatures: envelope.signatures.into_iter().map(signature).collect(),
+        }
+    }
+}
+
+/// Reads either alphabet, as the standard asks.
+fn decode(field: &'static str, text: &str) -> Result<Vec<u8>, EnvelopeError> {
+    let alphabet = if text.contains(['-', '_']) { &BASE64_URL_SAFE } else { &BASE64_STANDARD };
+    alphabet.decode(text).map_err(|source| EnvelopeError::Base64 { field, source })
+}
