@@ -1,0 +1,151 @@
+//! The exchange's small, expiring note of the newest state.
+
+use std::ops::Deref;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    sign::{Envelope, KeyId, PayloadType, SigningKey},
+    trust::{
+        Refusal, Trust,
+        chain::{check_payload_type, check_signers, check_size},
+        refusal::Malformed,
+        strict,
+    },
+    types::{Digest, OrgId},
+};
+
+/// The largest stamp that is read, in bytes.
+pub const MAX_STAMP: usize = 4 * 1024;
+
+/// The longest that a stamp may hold: so long can the newest state be kept from a node unnoticed.
+pub const MAX_SPAN: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// The payload of type `stamp`, signed by the exchange's online key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stamp {
+    /// The organization.
+    pub org: OrgId,
+    /// Rises with every stamp.
+    pub seq: u64,
+    /// When it was made.
+    pub issued: Timestamp,
+    /// From when on it says nothing; at most 7 days later.
+    pub expires: Timestamp,
+    /// The newest trust document.
+    pub trust: StampedTrust,
+    /// The newest catalog.
+    pub catalog: StampedCatalog,
+}
+
+/// Which trust document is the newest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StampedTrust {
+    /// Its version.
+    pub version: u64,
+    /// The hash of its payload.
+    pub sha256: Digest,
+}
+
+/// Which catalog is the newest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StampedCatalog {
+    /// Its version.
+    pub version: u64,
+    /// The hash of its bytes.
+    pub sha256: Digest,
+    /// How many bytes it has.
+    pub length: u64,
+}
+
+impl Stamp {
+    /// Signs it.
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "texts and numbers alone cannot fail to be written"
+    )]
+    pub fn seal(&self, key: &SigningKey) -> Envelope {
+        let payload = serde_json::to_vec(self).expect("a stamp is JSON");
+        Envelope::seal(PayloadType::Stamp, payload, &[key])
+    }
+}
+
+/// A stamp that the trust's stamp key has signed and that had not expired when it was opened; only
+/// [`Trust::open_stamp`] makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedStamp {
+    stamp: Stamp,
+    digest: Digest,
+    signers: Vec<KeyId>,
+}
+
+impl VerifiedStamp {
+    /// The hash of its payload, which nodes report so that two views of the world come to light.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// A key that signed it: the one in `before`, if that is still among them.
+    pub(super) fn signer(&self, before: Option<KeyId>) -> Option<KeyId> {
+        before.filter(|key| self.signers.contains(key)).or_else(|| self.signers.first().copied())
+    }
+}
+
+impl Deref for VerifiedStamp {
+    type Target = Stamp;
+
+    fn deref(&self) -> &Stamp {
+        &self.stamp
+    }
+}
+
+impl Trust {
+    /// Opens the exchange's stamp. `now` is the later of the machine's clock and
+    /// [`clock_floor`](crate::trust::Marks::clock_floor).
+    pub fn open_stamp(
+        &self,
+        envelope: &Envelope,
+        now: Timestamp,
+    ) -> Result<VerifiedStamp, Refusal> {
+        check_payload_type(envelope, PayloadType::Stamp)?;
+        check_size("stamp", envelope, MAX_STAMP)?;
+        let role = &self.document.stamp;
+        let signers =
+            check_signers("stamp", envelope, self.document.live(&role.keyids), role.threshold)?;
+        let stamp: Stamp = strict::from_slice(envelope.payload())
+            .map_err(|source| Refusal::malformed("stamp", source))?;
+        if stamp.org != *self.org() {
+            return Err(Refusal::Relabel {
+                expected: format!("a stamp of {}", self.org()),
+                received: format!("a stamp of {}", stamp.org),
+            });
+        }
+        let span = stamp.issued.duration_until(stamp.expires);
+        if !span.is_positive() || span > MAX_SPAN {
+            let (issued, expires) = (stamp.issued, stamp.expires);
+            return Err(Refusal::malformed("stamp", Malformed::Span { issued, expires }));
+        }
+        self.check_fresh(&stamp, now)?;
+        let signers = signers.into_iter().collect();
+        Ok(VerifiedStamp { stamp, digest: envelope.digest(), signers })
+    }
+
+    /// Refuses a trust document or a stamp that has expired.
+    pub(super) fn check_fresh(&self, stamp: &Stamp, now: Timestamp) -> Result<(), Refusal> {
+        let trust = &self.document;
+        if trust.expires <= now {
+            let what = format!("trust version {}", trust.version);
+            return Err(Refusal::Freeze { what, expired: trust.expires });
+        }
+        if stamp.expires <= now {
+            let what = format!("stamp {}", stamp.seq);
+            return Err(Refusal::Freeze { what, expired: stamp.expires });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,232 @@
+//! What a publisher says about one document, and what it says it about.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    sign::{Envelope, PayloadType, SigningKey, envelope::MAX_ENVELOPE},
+    trust::strict,
+    types::{
+        Arch, DocumentKey, DocumentKind, OrgId, PatternId, PolicyId, ServiceId, ServiceUrl, Version,
+    },
+};
+
+/// Whether a document is meant to be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It is.
+    Active,
+    /// Its publisher has taken it back; the note that it has done so stays for ever.
+    Withdrawn,
+}
+
+/// What a statement is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A version of a service for an architecture.
+    Service {
+        /// Its name.
+        url: ServiceUrl,
+        /// Its version.
+        version: Version,
+        /// The architecture it is for.
+        arch: Arch,
+    },
+    /// A pattern.
+    Pattern(PatternId),
+    /// A deployment policy.
+    Policy(PolicyId),
+}
+
+impl Subject {
+    /// What kind of document it is.
+    pub fn kind(&self) -> DocumentKind {
+        match self {
+            Self::Service { .. } => DocumentKind::Service,
+            Self::Pattern(_) => DocumentKind::Pattern,
+            Self::Policy(_) => DocumentKind::Policy,
+        }
+    }
+}
+
+impl From<&ServiceId> for Subject {
+    fn from(id: &ServiceId) -> Self {
+        let ServiceId { url, version, arch, .. } = id.clone();
+        Self::Service { url, version, arch }
+    }
+}
+
+/// What every signed document says about itself: everything that tells it from another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Wire", into = "Wire")]
+pub struct Header {
+    /// The organization it belongs to.
+    pub org: OrgId,
+    /// What it is about.
+    pub subject: Subject,
+    /// The epoch of the rule that lets its publisher sign it.
+    pub epoch: u64,
+    /// Counts the states of this document within the epoch, from 1.
+    pub seq: u64,
+    /// When it was signed.
+    pub issued: Timestamp,
+    /// Whether it is meant to be used.
+    pub state: State,
+}
+
+impl Header {
+    /// The name under which this document is asked for and tracked.
+    pub fn key(&self) -> DocumentKey {
+        match &self.subject {
+            Subject::Service { url, version, arch } => DocumentKey::service(url, version, arch),
+            Subject::Pattern(id) => DocumentKey::pattern(id),
+            Subject::Policy(id) => DocumentKey::policy(id),
+        }
+    }
+}
+
+/// The signed JSON: a header and what is said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statement<T> {
+    /// What it is about.
+    pub header: Header,
+    /// What is said.
+    pub body: T,
+}
+
+/// Why a statement cannot be sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// It would not be read again by the strict rules, so no node would take it.
+    #[error("the document has a form that no node would take")]
+    Form(#[source] serde_json::Error),
+    /// No node would read so much.
+    #[error("the sealed document has {0} bytes, more than the 1 MiB allowed")]
+    TooLarge(usize),
+}
+
+impl<T: Serialize> Statement<T> {
+    /// Signs it with each of `keys`.
+    pub fn seal(&self, keys: &[&SigningKey]) -> Result<Envelope, SealError> {
+        let payload = serde_json::to_vec(self).map_err(SealError::Form)?;
+        strict::check(&payload).map_err(SealError::Form)?;
+        let payload_type = PayloadType::from(self.header.subject.kind());
+        let envelope = Envelope::seal(payload_type, payload, keys);
+        let size = envelope.to_json().len();
+        if size > MAX_ENVELOPE { Err(SealError::TooLarge(size)) } else { Ok(envelope) }
+    }
+}
+
+/// The header's JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    org: OrgId,
+    kind: DocumentKind,
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<Version>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    arch: Option<Arch>,
+    epoch: u64,
+    seq: u64,
+    issued: Timestamp,
+    state: State,
+}
+
+/// A header that names nothing.
+#[derive(Debug, thiserror::Error)]
+enum HeaderError {
+    #[error("a service has a version and an arch, other documents have neither")]
+    Fields,
+    #[error("seq counts from 1")]
+    SeqZero,
+    #[error("the name cannot be that of a {kind}: {reason}")]
+    Name { kind: DocumentKind, reason: String },
+}
+
+impl TryFrom<Wire> for Header {
+    type Error = HeaderError;
+
+    fn try_from(wire: Wire) -> Result<Self, HeaderError> {
+        fn name<N: std::str::FromStr>(kind: DocumentKind, text: &str) -> Result<N, HeaderError>
+        where
+            N::Err: ToString,
+        {
+            text.parse().map_err(|e: N::Err| HeaderError::Name { kind, reason: e.to_string() })
+        }
+        let subject = match (wire.kind, wire.version, wire.arch) {
+            (DocumentKind::Service, Some(version), Some(arch)) => {
+                Subject::Service { url: name(wire.kind, &wire.name)?, version, arch }
+            }
+            (DocumentKind::Pattern, None, None) => Subject::Pattern(name(wire.kind, &wire.name)?),
+            (DocumentKind::Policy, None, None) => Subject::Policy(name(wire.kind, &wire.name)?),
+            _ => return Err(HeaderError::Fields),
+        };
+        if wire.seq == 0 {
+            return Err(HeaderError::SeqZero);
+        }
+        let Wire { org, epoch, seq, issued, state, .. } = wire;
+        Ok(Self { org, subject, epoch, seq, issued, state })
+    }
+}
+
+impl From<Header> for Wire {
+    fn from(header: Header) -> Self {
+        let kind = header.subject.kind();
+        let (name, version, arch) = match header.subject {
+            Subject::Service { url, version, arch } => (url.into(), Some(version), Some(arch)),
+            Subject::Pattern(id) => (id.into(), None, None),
+            Subject::Policy(id) => (id.into(), None, None),
+        };
+        let Header { org, epoch, seq, issued, state, .. } = header;
+        Self { org, kind, name, version, arch, epoch, seq, issued, state }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(json: &str) -> Result<Header, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn a_header_prints_what_it_reads() {
+        let json = r#"{"org":"acme","kind":"service","name":"hello","version":"1.0","arch":"amd64","epoch":0,"seq":1,"issued":"2026-11-21T10:00:00Z","state":"active"}"#;
+        let read = header(json).unwrap();
+        assert_eq!(read.key().to_string(), "service/hello_1.0_amd64");
+        assert_eq!(serde_json::to_string(&read).unwrap(), json);
+    }
+
+    #[test]
+    fn a_header_that_says_too_little_or_too_much_is_refused() {
+        let rest = r#""epoch":0,"seq":1,"issued":"2026-11-21T10:00:00Z","state":"active"}"#;
+        for start in [
+            r#"{"org":"acme","kind":"service","name":"hello","arch":"amd64","#,
+            r#"{"org":"acme","kind":"pattern","name":"hello","arch":"amd64","#,
+            r#"{"org":"acme","kind":"pattern","name":"a/b","#,
+            r#"{"org":"acme","kind":"pattern","name":"hello","extra":1,"#,
+            r#"{"org":"acme","kind":"pattern","name":"hello","name":"bye","#,
+            r#"{"org":"acme","kind":"stamp","name":"hello","#,
+        ] {
+            assert!(header(&format!("{start}{rest}")).is_err(), "{start}");
+        }
+    }
+
+    #[test]
+    fn what_no_node_could_read_is_not_sealed() {
+        let header = header(
+            r#"{"org":"acme","kind":"pattern","name":"p","epoch":0,"seq":1,"issued":"2026-11-21T10:00:00Z","state":"active"}"#,
+        )
+        .unwrap();
+        let key = SigningKey::generate();
+        let huge = Statement { header: header.clone(), body: u64::MAX };
+        assert!(matches!(huge.seal(&[&key]), Err(SealError::Form(_))));
+        let long = Statement { header, body: "x".repeat(MAX_ENVELOPE) };
+        assert!(matches!(long.seal(&[&key]), Err(SealError::TooLarge(_))));
+    }
+}
