@@ -1,1 +1,140 @@
 //! Pushes to and pulls from a registry.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use reqwest::Method;
+
+use crate::{
+    registry::protocol::path,
+    types::{Registry, Repository},
+};
+
+mod auth;
+mod blobs;
+mod download;
+pub mod error;
+mod http;
+pub mod logins;
+mod manifests;
+pub mod push;
+mod retry;
+mod source;
+mod tls;
+mod watched_body;
+
+pub use blobs::BlobOutcome;
+pub use download::BlobStream;
+pub use error::{Place, RegistryError, TlsProblem};
+pub use logins::{Login, LoginError, Logins};
+pub use push::{Progress, Pushed, push_image};
+pub use retry::RetryPolicy;
+pub use source::RegistryImage;
+
+use http::Call;
+
+/// How long a registry may be silent before it counts as gone.
+const STALL: Duration = Duration::from_secs(30);
+/// How long a registry may take to keep an upload whose last byte it has: some copy it first.
+const COMMIT: Duration = Duration::from_mins(10);
+
+/// What a [`RegistryClient`] is told beforehand.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// Who we are at which registry.
+    pub logins: Logins,
+    /// CA certificates in PEM, each trusted for one registry alone, besides the system's.
+    pub ca: BTreeMap<Registry, Vec<String>>,
+    /// Folders like `/etc/docker/certs.d`, whose `HOST[:PORT]/*.crt` are CA certificates.
+    pub certs_dirs: Vec<PathBuf>,
+    /// Registries without TLS: whoever is on the way sees and changes everything. A registry on
+    /// this machine needs no entry.
+    pub plain_http: BTreeSet<Registry>,
+    /// Hosts of token servers that may see the login of a registry on another host.
+    pub token_servers: BTreeMap<Registry, BTreeSet<String>>,
+    /// What we call ourselves.
+    pub user_agent: String,
+    /// How often and how patiently requests are tried.
+    pub retry: RetryPolicy,
+    /// How long a registry may be silent before it counts as gone.
+    pub stall: Duration,
+}
+
+impl Default for ClientConfig {
+    /// No logins, the system's authorities, TLS everywhere but on this machine.
+    fn default() -> Self {
+        Self {
+            logins: Logins::none(),
+            ca: BTreeMap::new(),
+            certs_dirs: Vec::new(),
+            plain_http: BTreeSet::new(),
+            token_servers: BTreeMap::new(),
+            user_agent: concat!("edgepost/", env!("CARGO_PKG_VERSION")).to_owned(),
+            retry: RetryPolicy::default(),
+            stall: STALL,
+        }
+    }
+}
+
+/// Talks to registries; a clone shares connections and logins.
+#[derive(Debug, Clone)]
+pub struct RegistryClient {
+    auth: Arc<auth::Authenticator>,
+    connections: Arc<tls::Connections>,
+    retry: RetryPolicy,
+    stall: Duration,
+}
+
+impl RegistryClient {
+    /// A client that has not connected to anything.
+    pub fn new(config: ClientConfig) -> Self {
+        let ClientConfig {
+            logins,
+            ca,
+            certs_dirs,
+            plain_http,
+            token_servers,
+            user_agent,
+            retry,
+            stall,
+        } = config;
+        let connections = tls::Connections::new(ca, certs_dirs, plain_http, user_agent);
+        Self {
+            auth: Arc::new(auth::Authenticator::new(logins, token_servers, stall)),
+            connections: Arc::new(connections),
+            retry,
+            stall,
+        }
+    }
+
+    /// Whether there is a registry, and whether it accepts our login.
+    pub async fn ping(&self, registry: &Registry) -> Result<(), RegistryError> {
+        let endpoint = self.connections.endpoint(registry)?;
+        let call = Call::new(registry.into(), &endpoint, Method::GET, path::BASE)?
+            .asking_for("registry API at /v2/", auth::Scopes::new());
+        self.retry
+            .run(|| async {
+                let response = self.send_following(&endpoint, &call).await?;
+                if response.status().is_success() {
+                    Ok(())
+                } else {
+                    Err(self.refusal(&call.place, &call.what, response).await)
+                }
+            })
+            .await
+    }
+}
+
+/// The name of `repository` in request paths: Docker Hub keeps its own images under `library/`.
+fn api_path(repository: &Repository) -> String {
+    let path = repository.path();
+    if *repository.registry() == Registry::docker_hub() && !path.contains('/') {
+        format!("library/{path}")
+    } else {
+        path.to_owned()
+    }
+}

@@ -1,0 +1,267 @@
+//! Why a registry did not do what it was asked for.
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    image::{ImageError, ManifestError},
+    registry::protocol::ErrorCode,
+    types::{Digest, Registry, Repository},
+};
+
+/// Whatever a request was about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The registry as a whole.
+    Registry(Registry),
+    /// One of its repositories.
+    Repository(Repository),
+}
+
+impl Place {
+    /// The registry, either way.
+    pub fn registry(&self) -> &Registry {
+        match self {
+            Self::Registry(registry) => registry,
+            Self::Repository(repository) => repository.registry(),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(registry) => registry.fmt(f),
+            Self::Repository(repository) => repository.fmt(f),
+        }
+    }
+}
+
+impl From<&Registry> for Place {
+    fn from(registry: &Registry) -> Self {
+        Self::Registry(registry.clone())
+    }
+}
+
+impl From<&Repository> for Place {
+    fn from(repository: &Repository) -> Self {
+        Self::Repository(repository.clone())
+    }
+}
+
+/// What is wrong with a registry's TLS, as far as it can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsProblem {
+    /// The certificate is signed by nobody we trust: the registry's CA certificate is missing.
+    UnknownIssuer,
+    /// The certificate has no subject alternative name; a common name does not count any more.
+    NoAlternativeName,
+    /// The certificate is for other names.
+    WrongName,
+    /// The certificate has expired, or is not valid yet, or the clock here is wrong.
+    Expired,
+    /// The CA certificate given for this registry cannot be read.
+    BadAuthority,
+    /// It is not TLS, or too old a version, or anything else.
+    Other,
+}
+
+impl fmt::Display for TlsProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownIssuer => "its certificate is signed by an authority that is not trusted here",
+            Self::NoAlternativeName => {
+                "its certificate has no subject alternative name, and a common name alone is not valid"
+            }
+            Self::WrongName => "its certificate is for another name",
+            Self::Expired => "its certificate is not valid at this time",
+            Self::BadAuthority => "a CA certificate that is configured for it cannot be read",
+            Self::Other => "no TLS connection could be made",
+        })
+    }
+}
+
+/// Why a registry did not do what it was asked for.
+///
+/// No variant holds a credential, nor an address with a query, which may hold one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// It wants a login and got none, or does not accept the one it got.
+    #[error("the registry {registry} {}", login_problem(.user.as_ref()))]
+    Unauthorized {
+        /// The registry.
+        registry: Registry,
+        /// Whose login was refused; none if there was none to send.
+        user: Option<String>,
+    },
+    /// The login is good, and does not allow this.
+    #[error("access to {place} is denied{}", detail(.message))]
+    Denied {
+        /// What was asked for.
+        place: Place,
+        /// The registry's own words.
+        message: String,
+    },
+    /// There is no such repository, manifest or blob.
+    #[error("{place} has no {what}")]
+    NotFound {
+        /// Where it was looked for.
+        place: Place,
+        /// What was asked for: `manifest 1.0`.
+        what: String,
+    },
+    /// No connection, or it broke.
+    #[error("the registry {registry} cannot be reached")]
+    Unreachable {
+        /// The registry.
+        registry: Registry,
+        /// What the connection says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It was silent for too long.
+    #[error("the registry {registry} was silent for {} s", .waited.as_secs_f32())]
+    Timeout {
+        /// The registry.
+        registry: Registry,
+        /// For how long.
+        waited: Duration,
+    },
+    /// It does not prove to be the registry.
+    #[error("the registry {registry} is not trusted: {problem}")]
+    Tls {
+        /// The registry.
+        registry: Registry,
+        /// What is wrong.
+        problem: TlsProblem,
+        /// What the TLS library says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It sends us, or our credentials, somewhere we do not go.
+    #[error("the registry {registry} points to {target}, which {why}")]
+    UnsafeTarget {
+        /// The registry.
+        registry: Registry,
+        /// Scheme, host and port it points to.
+        target: String,
+        /// Why we do not go there.
+        why: &'static str,
+    },
+    /// The content is not what its digest says, on one side or the other.
+    #[error("{place}: expected {expected}, received {received}")]
+    WrongContent {
+        /// Where it was to be had.
+        place: Place,
+        /// The digest that was asked for.
+        expected: Digest,
+        /// The digest of what came.
+        received: Digest,
+    },
+    /// The content is shorter or longer than its descriptor says.
+    #[error("{place}: {digest} should have {expected} bytes, and has {received}")]
+    WrongSize {
+        /// Where it was to be had.
+        place: Place,
+        /// The content.
+        digest: Digest,
+        /// The length that was named, in bytes.
+        expected: u64,
+        /// The length that was found, in bytes.
+        received: u64,
+    },
+    /// The answer is longer than we read.
+    #[error("{place} answers with more than {limit} bytes")]
+    TooLarge {
+        /// What was asked.
+        place: Place,
+        /// The most that is read, in bytes.
+        limit: u64,
+    },
+    /// It lacks layers that only their maker may serve, and does not take an image without them.
+    #[error(
+        "{place} refuses an image with foreign layers: set REGISTRY_VALIDATION_DISABLED=true there, \
+         or allow their makers' hosts by validation.manifests.urls.allow, or push those layers too"
+    )]
+    ForeignLayers {
+        /// Where the image was to go.
+        place: Place,
+    },
+    /// Any other refusal.
+    #[error("{place} answered {status}{}{}", code_text(.code.as_ref()), detail(.message))]
+    Refused {
+        /// What was asked.
+        place: Place,
+        /// The HTTP status.
+        status: u16,
+        /// The registry's word for it.
+        code: Option<ErrorCode>,
+        /// The registry's own words.
+        message: String,
+        /// When to come back, if the registry says so.
+        retry_after: Option<Duration>,
+    },
+    /// It breaks the protocol.
+    #[error("{place} does not speak the registry protocol: {why}")]
+    Protocol {
+        /// What was asked.
+        place: Place,
+        /// What is wrong.
+        why: String,
+    },
+    /// A manifest cannot be read.
+    #[error("{place} has a manifest that cannot be used")]
+    Manifest {
+        /// Where it is.
+        place: Place,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
+    /// The login file or a credential helper failed.
+    #[error("no login for {registry} could be read")]
+    Login {
+        /// The registry.
+        registry: Registry,
+        /// What went wrong.
+        source: crate::registry::client::LoginError,
+    },
+    /// What was to be pushed could not be had from its source.
+    #[error("the image could not be read")]
+    Source(#[from] ImageError),
+}
+
+impl RegistryError {
+    /// Whether the same request may well succeed in a moment.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Timeout { .. } => true,
+            Self::Refused { status, .. } => matches!(status, 408 | 429 | 500 | 502..=504),
+            _ => false,
+        }
+    }
+
+    /// When the registry wants to be asked again.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    pub(super) fn protocol(place: &Place, why: impl Into<String>) -> Self {
+        Self::Protocol { place: place.clone(), why: why.into() }
+    }
+}
+
+fn login_problem(user: Option<&String>) -> String {
+    match user {
+        Some(user) => format!("does not accept the login of `{user}`"),
+        None => "wants a login, and there is none for it".to_owned(),
+    }
+}
+
+fn detail(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message}") }
+}
+
+fn code_text(code: Option<&ErrorCode>) -> String {
+    code.map(|code| format!(" {code}")).unwrap_or_default()
+}

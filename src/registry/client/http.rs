@@ -1,0 +1,282 @@
+//! One request to a registry: who we are, re-login, redirects by hand, bounded answers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::{
+    Method, Response, StatusCode,
+    header::{
+        AUTHORIZATION, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+    },
+};
+use url::Url;
+
+use super::{
+    Place, RegistryClient, RegistryError,
+    auth::Scopes,
+    tls::{Endpoint, connection_error},
+};
+use crate::registry::protocol::{ErrorBody, ErrorCode};
+
+/// The most of a refusal's body that is read, in bytes.
+const MAX_REFUSAL: u64 = 64 * 1024;
+/// The most of a registry's own words that is passed on, in characters.
+const MAX_MESSAGE: usize = 300;
+/// The most redirects that are followed.
+const MAX_REDIRECTS: usize = 10;
+
+/// A request without a body, or with a small one that can be sent again.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) place: Place,
+    /// What is asked for, in words, for the error if it does not exist.
+    pub(super) what: String,
+    pub(super) scopes: Scopes,
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Call {
+    /// A request for `path` (with its query) of the registry at `endpoint`.
+    pub(super) fn new(
+        place: Place,
+        endpoint: &Endpoint,
+        method: Method,
+        path: &str,
+    ) -> Result<Self, RegistryError> {
+        let url = endpoint
+            .base
+            .join(path)
+            .map_err(|error| RegistryError::protocol(&place, error.to_string()))?;
+        let (what, scopes) = (String::new(), Scopes::new());
+        Ok(Self { place, what, scopes, method, url, headers: HeaderMap::new(), body: Bytes::new() })
+    }
+
+    pub(super) fn asking_for(mut self, what: impl Into<String>, scopes: Scopes) -> Self {
+        self.what = what.into();
+        self.scopes = scopes;
+        self
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+}
+
+impl RegistryClient {
+    /// Sends `call` to the registry itself, logging in if it asks for that. Redirects are answers.
+    pub(super) async fn send(
+        &self,
+        endpoint: &Endpoint,
+        call: &Call,
+    ) -> Result<Response, RegistryError> {
+        let Self { auth, connections, .. } = self;
+        if !endpoint.owns(&call.url) {
+            return self.send_once(endpoint, call, &call.url, None).await;
+        }
+        let sent = auth.authorization(connections, endpoint, &call.scopes).await?;
+        let response = self.send_once(endpoint, call, &call.url, sent.as_ref()).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        let challenges = challenges(&response);
+        let renewed =
+            auth.answer(connections, endpoint, &call.scopes, &challenges, sent.as_ref()).await?;
+        let response = self.send_once(endpoint, call, &call.url, renewed.as_ref()).await?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            return Err(auth.refusal(endpoint, &call.place).await);
+        }
+        Ok(response)
+    }
+
+    /// Sends `call`, which must be a GET or HEAD, and follows redirects. What is said to the
+    /// registry in confidence is said to nobody else, nor again if a redirect leads back.
+    pub(super) async fn send_following(
+        &self,
+        endpoint: &Endpoint,
+        call: &Call,
+    ) -> Result<Response, RegistryError> {
+        let mut response = self.send(endpoint, call).await?;
+        let mut url = call.url.clone();
+        let mut confidential = true;
+        for _ in 0..MAX_REDIRECTS {
+            if !response.status().is_redirection() {
+                return Ok(response);
+            }
+            url = location(&response, &url, endpoint, &call.place)?;
+            confidential &= endpoint.owns(&url);
+            response = if confidential {
+                let authorization =
+                    self.auth.authorization(&self.connections, endpoint, &call.scopes).await?;
+                self.send_once(endpoint, call, &url, authorization.as_ref()).await?
+            } else {
+                self.send_once(endpoint, call, &url, None).await?
+            };
+        }
+        let why = format!("more than {MAX_REDIRECTS} redirects");
+        Err(RegistryError::protocol(&call.place, why))
+    }
+
+    async fn send_once(
+        &self,
+        endpoint: &Endpoint,
+        call: &Call,
+        url: &Url,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Response, RegistryError> {
+        let client = self.connections.client(url, endpoint)?;
+        let mut request =
+            client.request(call.method.clone(), url.clone()).headers(call.headers.clone());
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        if !call.body.is_empty() || matches!(call.method, Method::POST | Method::PUT) {
+            request = request.body(call.body.clone());
+        }
+        in_time(self.stall, endpoint, request.send()).await
+    }
+
+    /// What a refusal means. `what` was asked for.
+    pub(super) async fn refusal(
+        &self,
+        place: &Place,
+        what: &str,
+        mut response: Response,
+    ) -> RegistryError {
+        let status = response.status();
+        let retry_after = retry_after(response.headers());
+        let body = bounded_body(&mut response, MAX_REFUSAL, self.stall, place).await;
+        let entry = body
+            .ok()
+            .and_then(|body| serde_json::from_slice::<ErrorBody>(&body).ok())
+            .and_then(|body| body.errors.into_iter().next());
+        let (code, message) =
+            entry.map_or((None, String::new()), |entry| (Some(entry.code), words(&entry.message)));
+        let place = place.clone();
+        match status {
+            StatusCode::NOT_FOUND => RegistryError::NotFound { place, what: what.to_owned() },
+            StatusCode::FORBIDDEN => RegistryError::Denied { place, message },
+            _ if code == Some(ErrorCode::Denied) => RegistryError::Denied { place, message },
+            status => {
+                let status = status.as_u16();
+                RegistryError::Refused { place, status, code, message, retry_after }
+            }
+        }
+    }
+}
+
+/// Waits for the head of an answer, but not for ever.
+pub(super) async fn in_time(
+    patience: Duration,
+    endpoint: &Endpoint,
+    request: impl Future<Output = reqwest::Result<Response>>,
+) -> Result<Response, RegistryError> {
+    let registry = &endpoint.registry;
+    match tokio::time::timeout(patience, request).await {
+        Ok(answer) => answer.map_err(|error| connection_error(error, registry)),
+        Err(_) => Err(RegistryError::Timeout { registry: registry.clone(), waited: patience }),
+    }
+}
+
+/// The body of an answer, refused beyond `limit` bytes and after silence.
+pub(super) async fn bounded_body(
+    response: &mut Response,
+    limit: u64,
+    patience: Duration,
+    place: &Place,
+) -> Result<Bytes, RegistryError> {
+    let too_large = || RegistryError::TooLarge { place: place.clone(), limit };
+    let registry = place.registry();
+    if response.content_length().is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let mut body = Vec::new();
+    loop {
+        let chunk = tokio::time::timeout(patience, response.chunk())
+            .await
+            .map_err(|_| RegistryError::Timeout { registry: registry.clone(), waited: patience })?
+            .map_err(|error| connection_error(error, registry))?;
+        let Some(chunk) = chunk else { return Ok(body.into()) };
+        if body.len() as u64 + chunk.len() as u64 > limit {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+}
+
+/// Where a `Location` points, seen from `url`; refused if we do not go there.
+///
+/// A registry behind a proxy that ends TLS may write its own address with `http://`: that is
+/// mended, not followed.
+pub(super) fn location(
+    response: &Response,
+    url: &Url,
+    endpoint: &Endpoint,
+    place: &Place,
+) -> Result<Url, RegistryError> {
+    let mut target = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|location| location.to_str().ok())
+        .and_then(|location| url.join(location).ok())
+        .ok_or_else(|| RegistryError::protocol(place, "its answer has no usable Location"))?;
+    let own_host = target.host_str() == endpoint.base.host_str();
+    if !endpoint.is_plain() && target.scheme() == "http" && own_host && target.port().is_none() {
+        // Cannot fail between two web schemes.
+        let _ = target.set_scheme("https");
+        let _ = target.set_port(endpoint.base.port());
+    }
+    endpoint.check_target(&target)?;
+    Ok(target)
+}
+
+pub(super) fn challenges(response: &Response) -> Vec<String> {
+    let headers = response.headers().get_all(WWW_AUTHENTICATE).iter();
+    headers.filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
+}
+
+/// How long to wait, by `Retry-After`: seconds, or a date, read by the server's own clock.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let wanted = text(RETRY_AFTER)?;
+    if let Ok(seconds) = wanted.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let time = |text| jiff::fmt::rfc2822::parse(text).ok().map(|time| time.timestamp());
+    let wait = time(wanted)?.duration_since(time(text(DATE)?)?);
+    Duration::try_from(wait).ok()
+}
+
+/// A registry's words, fit for a terminal and a log.
+fn words(message: &str) -> String {
+    message.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(k, v)| ((*k).parse().unwrap(), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let wait = |pairs: &[_]| retry_after(&headers(pairs));
+        assert_eq!(wait(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
+        let later = ("retry-after", "Wed, 21 Oct 2026 07:28:30 GMT");
+        let now = ("date", "Wed, 21 Oct 2026 07:28:00 GMT");
+        assert_eq!(wait(&[later, now]), Some(Duration::from_secs(30)));
+        assert_eq!(wait(&[("retry-after", "soon")]), None);
+    }
+
+    #[test]
+    fn words_cannot_move_the_cursor() {
+        assert_eq!(words("no\x1b[2J\r\nway"), "no[2Jway");
+    }
+}

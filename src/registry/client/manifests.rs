@@ -1,0 +1,224 @@
+//! Manifests and tags: bounded, byte-exact, and compared with their digests both ways.
+
+use reqwest::{
+    Method, Response, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE, LINK},
+};
+use serde::Deserialize;
+
+use super::{
+    Place, RegistryClient, RegistryError, api_path,
+    auth::{Scope, Scopes},
+    blobs::{check_digest, content_digest, content_length},
+    http::{Call, bounded_body},
+};
+use crate::{
+    image::{Descriptor, Manifest, RawManifest, manifest::MAX_MANIFEST, media_type},
+    registry::protocol::{ErrorCode, MAX_PAGE, Reference, path},
+    types::{Digest, Repository, Tag},
+};
+
+/// The most of one page of tags that is read, in bytes.
+const MAX_TAGS_PAGE: u64 = 4 * 1024 * 1024;
+/// The most pages of tags that are read.
+const MAX_PAGES: usize = 1000;
+
+#[derive(Deserialize)]
+struct TagList {
+    /// Null where there are none.
+    tags: Option<Vec<String>>,
+}
+
+impl RegistryClient {
+    fn manifest_call(
+        &self,
+        method: Method,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Result<(super::tls::Endpoint, Call), RegistryError> {
+        let endpoint = self.connections.endpoint(repository.registry())?;
+        let path = path::manifest(&api_path(repository), reference);
+        let call = Call::new(repository.into(), &endpoint, method, &path)?
+            .asking_for(format!("manifest {reference}"), Scopes::from([Scope::pull(repository)]))
+            .header(ACCEPT.as_str(), &media_type::MANIFESTS.join(", "));
+        Ok((endpoint, call))
+    }
+
+    /// What a manifest is, if there is one: type, digest and length, without its bytes.
+    pub async fn head_manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Result<Option<Descriptor>, RegistryError> {
+        let (endpoint, call) = self.manifest_call(Method::HEAD, repository, reference)?;
+        let found = self
+            .retry
+            .run(|| async {
+                let response = self.send_following(&endpoint, &call).await?;
+                match response.status() {
+                    StatusCode::OK => Ok(Some(described(&response, reference, &call.place)?)),
+                    StatusCode::NOT_FOUND => Ok(None),
+                    _ => Err(self.refusal(&call.place, &call.what, response).await),
+                }
+            })
+            .await?;
+        match found {
+            None => Ok(None),
+            Some(Some(descriptor)) => Ok(Some(descriptor)),
+            // The registry's headers do not say it all, so its bytes must.
+            Some(None) => Ok(Some(self.manifest(repository, reference).await?.descriptor())),
+        }
+    }
+
+    /// A manifest or index, whose digest has been computed here and compared with the one that was
+    /// asked for and the one that the registry names.
+    pub async fn manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Result<RawManifest, RegistryError> {
+        let (endpoint, call) = self.manifest_call(Method::GET, repository, reference)?;
+        self.retry
+            .run(|| async {
+                let mut response = self.send_following(&endpoint, &call).await?;
+                if response.status() != StatusCode::OK {
+                    return Err(self.refusal(&call.place, &call.what, response).await);
+                }
+                let media_type = content_type(&response).ok_or_else(|| {
+                    RegistryError::protocol(&call.place, "a manifest without Content-Type")
+                })?;
+                let bytes =
+                    bounded_body(&mut response, MAX_MANIFEST, self.stall, &call.place).await?;
+                let raw = RawManifest::new(media_type, bytes);
+                if let Reference::Digest(expected) = reference
+                    && *expected != raw.digest
+                {
+                    let (place, expected, received) = (call.place.clone(), *expected, raw.digest);
+                    return Err(RegistryError::WrongContent { place, expected, received });
+                }
+                check_digest(&response, &raw.digest, &call.place)?;
+                Ok(raw)
+            })
+            .await
+    }
+
+    /// Puts a manifest or index under a tag or its digest. The digest that the registry names must
+    /// be the one computed here, which is returned.
+    pub async fn put_manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        raw: &RawManifest,
+    ) -> Result<Digest, RegistryError> {
+        let (endpoint, call) = self.manifest_call(Method::PUT, repository, reference)?;
+        let mut call = call
+            .asking_for("place for manifests", Scopes::from([Scope::push(repository)]))
+            .header(CONTENT_TYPE.as_str(), &raw.media_type);
+        call.headers.remove(ACCEPT);
+        call.body = raw.bytes.clone();
+        let put = self.retry.run(|| async {
+            let response = self.send(&endpoint, &call).await?;
+            if response.status().is_success() {
+                check_digest(&response, &raw.digest, &call.place)
+            } else {
+                Err(self.refusal(&call.place, &call.what, response).await)
+            }
+        });
+        match put.await {
+            Ok(()) => Ok(raw.digest),
+            Err(RegistryError::Refused { place, code, .. })
+                if is_about_blobs(code.as_ref()) && has_foreign_layers(raw) =>
+            {
+                Err(RegistryError::ForeignLayers { place })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The tags of a repository, sorted as the registry sorts them.
+    pub async fn tags(&self, repository: &Repository) -> Result<Vec<Tag>, RegistryError> {
+        let endpoint = self.connections.endpoint(repository.registry())?;
+        let place = Place::from(repository);
+        let first = format!("{}?n={MAX_PAGE}", path::tags(&api_path(repository)));
+        let mut call = Call::new(place, &endpoint, Method::GET, &first)?
+            .asking_for("tags", Scopes::from([Scope::pull(repository)]));
+        let mut tags = Vec::new();
+        for _ in 0..MAX_PAGES {
+            let (page, next) = self
+                .retry
+                .run(|| async {
+                    let mut response = self.send_following(&endpoint, &call).await?;
+                    if response.status() != StatusCode::OK {
+                        return Err(self.refusal(&call.place, &call.what, response).await);
+                    }
+                    let next = next_page(&response);
+                    let body =
+                        bounded_body(&mut response, MAX_TAGS_PAGE, self.stall, &call.place).await?;
+                    let page: TagList = serde_json::from_slice(&body).map_err(|error| {
+                        RegistryError::protocol(&call.place, format!("its tags: {error}"))
+                    })?;
+                    Ok((page, next))
+                })
+                .await?;
+            // Names that are no tags by the specification cannot be asked for, so they are left out.
+            tags.extend(page.tags.unwrap_or_default().iter().filter_map(|tag| tag.parse().ok()));
+            let Some(next) = next else { return Ok(tags) };
+            call.url =
+                call.url.join(&next).ok().filter(|url| endpoint.owns(url)).ok_or_else(|| {
+                    RegistryError::protocol(&call.place, "its next page is elsewhere")
+                })?;
+        }
+        Err(RegistryError::protocol(&call.place, "its list of tags does not end"))
+    }
+}
+
+/// What the headers of an answer say about a manifest; none if they do not say it all.
+fn described(
+    response: &Response,
+    reference: &Reference,
+    place: &Place,
+) -> Result<Option<Descriptor>, RegistryError> {
+    let named = content_digest(response);
+    let digest = match (reference, named) {
+        (Reference::Digest(expected), _) => {
+            check_digest(response, expected, place)?;
+            Some(*expected)
+        }
+        (Reference::Tag(_), named) => named,
+    };
+    Ok(match (content_type(response), digest, content_length(response)) {
+        (Some(media_type), Some(digest), Some(size)) => {
+            Some(Descriptor::new(media_type, digest, size))
+        }
+        _ => None,
+    })
+}
+
+/// The media type of an answer, without parameters.
+fn content_type(response: &Response) -> Option<String> {
+    let text = response.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+    let media_type = text.split(';').next()?.trim();
+    (!media_type.is_empty()).then(|| media_type.to_owned())
+}
+
+/// Where the next page is, by `Link: </v2/…>; rel="next"`.
+fn next_page(response: &Response) -> Option<String> {
+    let link = response.headers().get(LINK)?.to_str().ok()?;
+    let (target, parameters) = link.strip_prefix('<')?.split_once('>')?;
+    parameters.contains("next").then(|| target.to_owned())
+}
+
+/// Distribution 2.7 and later answer 500 with one of these to a foreign layer (issue 89 of its images).
+fn is_about_blobs(code: Option<&ErrorCode>) -> bool {
+    matches!(
+        code,
+        Some(ErrorCode::ManifestBlobUnknown | ErrorCode::BlobUnknown | ErrorCode::ManifestInvalid)
+    ) || code == Some(&ErrorCode::Other("UNKNOWN".to_owned()))
+}
+
+fn has_foreign_layers(raw: &RawManifest) -> bool {
+    match raw.parse() {
+        Ok(Manifest::Image(image)) => image.layers.iter().any(Descriptor::is_foreign_layer),
+        _ => false,
+    }
+}
