@@ -77,7 +77,8 @@ impl fmt::Display for ServiceUrl {
 }
 
 /// One version of a service for one architecture.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ServiceId {
     /// The organization that publishes it.
     pub org: OrgId,
