@@ -1,0 +1,36 @@
+//! Publishing: one request that commits a signed document and everything beside it.
+
+use serde::{Deserialize, Serialize};
+
+use super::Credential;
+use crate::{
+    sign::Envelope,
+    types::{Digest, DocumentKey},
+};
+
+/// What a publisher sends to `POST …/edgepost/publish`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publication {
+    /// The signed document.
+    pub envelope: Envelope,
+    /// The logins that nodes need to pull the service's images; they replace the ones before.
+    /// Never part of what is signed: signed documents are copied widely and never change.
+    #[serde(default)]
+    pub credentials: Vec<Credential>,
+}
+
+/// What the exchange made of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// The document's name in the organization.
+    pub key: DocumentKey,
+    /// Its sequence number.
+    pub seq: u64,
+    /// The digest of its payload.
+    pub sha256: Digest,
+    /// Whether the exchange held the same bytes already.
+    pub unchanged: bool,
+    /// The version of the catalog that lists it.
+    pub catalog_version: u64,
+}

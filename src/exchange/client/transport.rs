@@ -1,0 +1,429 @@
+//! Sends one request: credentials, time limits, size limits, retries.
+
+use std::{
+    error::Error,
+    net::IpAddr,
+    sync::atomic::{AtomicU8, Ordering},
+    time::Duration,
+};
+
+use backon::{ExponentialBuilder, Retryable as _};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::{Bytes, BytesMut};
+use reqwest::{
+    Certificate, Client, Method, Response, StatusCode,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
+    redirect,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::{ExchangeConfig, ExchangeError, PlainHttp, error::refused};
+use crate::exchange::api::VERSION_HEADER;
+
+/// A host that does not take the connection by then is as good as away.
+const CONNECT: Duration = Duration::from_secs(10);
+/// What Horizon's own client grants a request.
+const REQUEST: Duration = Duration::from_secs(30);
+/// The longest answer read: a list of all an organization's nodes stays well below.
+const LARGEST_ANSWER: usize = 64 << 20;
+/// What is read of the body of an error.
+const LARGEST_ERROR: usize = 64 << 10;
+/// The longest pause that an exchange can ask for with `Retry-After`.
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+/// What is known about the exchange at the other end.
+const UNKNOWN: u8 = 0;
+const HORIZON: u8 = 1;
+const EDGEPOST: u8 = 2;
+
+/// The connection to one exchange.
+#[derive(Debug)]
+pub(super) struct Transport {
+    client: Client,
+    base: Url,
+    who: String,
+    retries: usize,
+    kind: AtomicU8,
+}
+
+/// A request, as data, so that it can be sent again.
+#[derive(Debug)]
+pub(super) struct Call {
+    method: Method,
+    path: Vec<String>,
+    query: Vec<(&'static str, String)>,
+    body: Option<(Bytes, Option<&'static str>)>,
+    repeatable: bool,
+    largest: usize,
+}
+
+impl Call {
+    fn new(method: Method, path: &[impl AsRef<str>]) -> Self {
+        let repeatable = method != Method::POST;
+        Self {
+            method,
+            path: path.iter().map(|segment| segment.as_ref().to_owned()).collect(),
+            query: Vec::new(),
+            body: None,
+            repeatable,
+            largest: LARGEST_ANSWER,
+        }
+    }
+
+    /// Reads what is at `path`, the segments below `/v1`.
+    pub(super) fn get(path: &[impl AsRef<str>]) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    /// Adds to what is at `path`.
+    pub(super) fn post(path: &[impl AsRef<str>]) -> Self {
+        Self::new(Method::POST, path)
+    }
+
+    /// Puts something at `path`.
+    pub(super) fn put(path: &[impl AsRef<str>]) -> Self {
+        Self::new(Method::PUT, path)
+    }
+
+    /// Removes what is at `path`.
+    pub(super) fn delete(path: &[impl AsRef<str>]) -> Self {
+        Self::new(Method::DELETE, path)
+    }
+
+    /// Adds a query parameter.
+    pub(super) fn query(mut self, name: &'static str, value: &impl ToString) -> Self {
+        self.query.push((name, value.to_string()));
+        self
+    }
+
+    /// Sends `value` as JSON.
+    pub(super) fn json<T: Serialize + ?Sized>(mut self, value: &T) -> Result<Self, ExchangeError> {
+        let bytes = serde_json::to_vec(value).map_err(|error| ExchangeError::Malformed {
+            what: self.what(),
+            reason: error.to_string(),
+        })?;
+        self.body = Some((Bytes::from(bytes), Some("application/json")));
+        Ok(self)
+    }
+
+    /// Sends `bytes` as they are, without a content type (as hzn does).
+    pub(super) fn raw(mut self, bytes: impl Into<Bytes>) -> Self {
+        self.body = Some((bytes.into(), None));
+        self
+    }
+
+    /// Says that sending it twice does no more than sending it once.
+    pub(super) fn repeatable(mut self) -> Self {
+        self.repeatable = true;
+        self
+    }
+
+    /// Reads no answer longer than this.
+    pub(super) fn at_most(mut self, bytes: usize) -> Self {
+        self.largest = bytes;
+        self
+    }
+
+    fn what(&self) -> String {
+        self.path.join("/")
+    }
+}
+
+/// What the exchange answered, its body within bounds.
+#[derive(Debug)]
+pub(super) struct Answer {
+    status: StatusCode,
+    pub(super) body: Bytes,
+    what: String,
+}
+
+impl Answer {
+    /// Reads the body as JSON.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ExchangeError> {
+        serde_json::from_slice(&self.body).map_err(|error| self.malformed(&error))
+    }
+
+    /// The body as text.
+    pub(super) fn text(&self) -> Result<&str, ExchangeError> {
+        std::str::from_utf8(&self.body).map_err(|error| self.malformed(&error))
+    }
+
+    /// Whether something came to be by this request, rather than having been there.
+    pub(super) fn is_created(&self) -> bool {
+        self.status == StatusCode::CREATED
+    }
+
+    /// Says that the body is not what it should be.
+    pub(super) fn malformed(&self, reason: &impl ToString) -> ExchangeError {
+        ExchangeError::Malformed { what: self.what.clone(), reason: reason.to_string() }
+    }
+}
+
+/// A failure on the way to an answer, with what the retry needs to know.
+struct Failure {
+    error: ExchangeError,
+    repeat: bool,
+    pause: Option<Duration>,
+}
+
+impl Transport {
+    /// Prepares to speak; nothing is sent.
+    pub(super) fn new(config: &ExchangeConfig) -> Result<Self, ExchangeError> {
+        let unusable = |reason: &dyn ToString| ExchangeError::Unusable {
+            url: config.url.clone(),
+            reason: reason.to_string(),
+        };
+        let base = base(&config.url).map_err(|reason| unusable(&reason))?;
+        let loopback = is_loopback(&base);
+        let plain = base.scheme() == "http";
+        if plain && !loopback && config.plain_http == PlainHttp::LoopbackOnly {
+            return Err(unusable(
+                &"plain http would show the credentials to the network; use https",
+            ));
+        }
+        let mut client = Client::builder()
+            .user_agent(concat!("edgepost/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers(config).map_err(|reason| unusable(&reason))?)
+            .connect_timeout(CONNECT)
+            .redirect(redirect::Policy::none());
+        if loopback {
+            client = client.no_proxy();
+        }
+        if plain {
+            // No TLS, so no need for certificate authorities, which small images do not have.
+            client = client.tls_certs_only([]);
+        } else if let Some(pem) = &config.ca {
+            let extra =
+                Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| unusable(&error))?;
+            if extra.is_empty() {
+                return Err(unusable(&"the certificate authority file holds no certificate"));
+            }
+            client = client.tls_certs_merge(extra);
+        }
+        let client = client.build().map_err(|error| unusable(&chain(&error)))?;
+        let (who, retries) = (config.auth.who(), config.retries);
+        Ok(Self { client, base, who, retries, kind: AtomicU8::new(UNKNOWN) })
+    }
+
+    /// The exchange's address, down to `/v1`.
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// Whether the exchange is ours; `None` before its first answer.
+    pub(super) fn is_edgepost(&self) -> Option<bool> {
+        match self.kind.load(Ordering::Relaxed) {
+            UNKNOWN => None,
+            kind => Some(kind == EDGEPOST),
+        }
+    }
+
+    /// Sends the request until there is an answer; whatever is not a success is an error.
+    pub(super) async fn send(&self, call: Call) -> Result<Answer, ExchangeError> {
+        let url = self.url(&call);
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(250))
+            .with_max_delay(Duration::from_secs(4))
+            .with_max_times(if call.repeatable { self.retries } else { 0 })
+            .with_jitter();
+        (|| self.attempt(&call, &url))
+            .retry(backoff)
+            .when(|failure| failure.repeat)
+            .adjust(|failure, pause| pause.map(|own| failure.pause.map_or(own, |it| it.max(own))))
+            .notify(|failure, pause| {
+                tracing::debug!(error = %failure.error, ?pause, "asking the exchange again");
+            })
+            .await
+            .map_err(|failure| failure.error)
+    }
+
+    /// The same, where "there is no such thing" is an answer.
+    pub(super) async fn find(&self, call: Call) -> Result<Option<Answer>, ExchangeError> {
+        match self.send(call).await {
+            Err(ExchangeError::NotFound { .. }) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    fn url(&self, call: &Call) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.extend(&call.path);
+        }
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&call.query);
+        }
+        url
+    }
+
+    async fn attempt(&self, call: &Call, url: &Url) -> Result<Answer, Failure> {
+        let mut request = self.client.request(call.method.clone(), url.clone()).timeout(REQUEST);
+        if let Some((body, content_type)) = &call.body {
+            request = request.body(body.clone());
+            if let Some(content_type) = content_type {
+                request = request.header(CONTENT_TYPE, *content_type);
+            }
+        }
+        let mut response = request.send().await.map_err(|error| self.no_answer(error))?;
+        let status = response.status();
+        self.note_kind(response.headers(), status);
+        let largest = if status.is_success() { call.largest } else { LARGEST_ERROR };
+        let pause = pause(&response);
+        let body = self.body(&mut response, largest, status, call).await?;
+        if status.is_success() {
+            return Ok(Answer { status, body, what: call.what() });
+        }
+        Err(Failure {
+            error: refused(&self.who, &call.what(), status, &body),
+            repeat: matches!(status.as_u16(), 408 | 429 | 502 | 503 | 504),
+            pause,
+        })
+    }
+
+    async fn body(
+        &self,
+        response: &mut Response,
+        largest: usize,
+        status: StatusCode,
+        call: &Call,
+    ) -> Result<Bytes, Failure> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.no_answer(error))? {
+            if body.len() + chunk.len() > largest {
+                if !status.is_success() {
+                    break;
+                }
+                let error = ExchangeError::Malformed {
+                    what: call.what(),
+                    reason: format!("it is longer than {largest} bytes"),
+                };
+                return Err(Failure { error, repeat: false, pause: None });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+
+    /// A proxy in between answers without the header, so only what an exchange says itself counts.
+    fn note_kind(&self, headers: &HeaderMap, status: StatusCode) {
+        if headers.contains_key(VERSION_HEADER) {
+            self.kind.store(EDGEPOST, Ordering::Relaxed);
+        } else if !status.is_server_error() {
+            let _ =
+                self.kind.compare_exchange(UNKNOWN, HORIZON, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    fn no_answer(&self, error: reqwest::Error) -> Failure {
+        let url = self.base.to_string();
+        let error = ExchangeError::Unreachable { url, source: Box::new(error.without_url()) };
+        Failure { error, repeat: true, pause: None }
+    }
+}
+
+/// The address down to `/v1`, with or without which it may be given.
+fn base(text: &str) -> Result<Url, String> {
+    let mut url = Url::parse(text.trim()).map_err(|error| error.to_string())?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err("expected https://host[:port][/path]".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("credentials do not belong into the address".to_owned());
+    }
+    url.set_query(None);
+    url.set_fragment(None);
+    let path = url.path().trim_end_matches('/').to_owned();
+    let path = if path.ends_with("/v1") { path } else { format!("{path}/v1") };
+    url.set_path(&path);
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(url::Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(url::Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    }
+}
+
+fn headers(config: &ExchangeConfig) -> Result<HeaderMap, reqwest::header::InvalidHeaderValue> {
+    let pair = Zeroizing::new(format!("{}:{}", config.auth.who(), config.auth.secret().expose()));
+    let value = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+    let mut authorization = HeaderValue::from_str(&value)?;
+    authorization.set_sensitive(true);
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, authorization);
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    Ok(headers)
+}
+
+/// How long the exchange asks us to stay away.
+fn pause(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
+}
+
+/// An error with its causes, for a message that keeps no source.
+fn chain(error: &dyn Error) -> String {
+    std::iter::successors(Some(error), |&error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{exchange::client::Auth, types::Secret};
+
+    fn config(url: &str) -> ExchangeConfig {
+        let auth = Auth::User {
+            org: "acme".parse().unwrap(),
+            name: "ann".parse().unwrap(),
+            password: Secret::new("canary"),
+        };
+        ExchangeConfig::new(url, "acme".parse().unwrap(), auth)
+    }
+
+    #[test]
+    fn an_address_is_taken_with_and_without_its_version() {
+        for (given, base) in [
+            ("https://hub.example", "https://hub.example/v1"),
+            ("https://hub.example:3090/v1/", "https://hub.example:3090/v1"),
+            ("https://hub.example/edge-exchange", "https://hub.example/edge-exchange/v1"),
+        ] {
+            assert_eq!(super::base(given).unwrap().as_str(), base);
+        }
+    }
+
+    #[test]
+    fn plain_http_goes_to_this_machine_alone() {
+        assert!(Transport::new(&config("http://127.0.0.1:8080")).is_ok());
+        assert!(Transport::new(&config("http://[::1]:8080")).is_ok());
+        let refused = Transport::new(&config("http://hub.example")).unwrap_err();
+        assert!(matches!(refused, ExchangeError::Unusable { .. }));
+        let allowed = config("http://hub.example").plain_http(PlainHttp::AnywhereUnsafe);
+        assert!(Transport::new(&allowed).is_ok());
+    }
+
+    #[test]
+    fn a_segment_cannot_leave_its_place_in_the_path() {
+        let transport = Transport::new(&config("http://localhost:1/v1")).unwrap();
+        let call = Call::get(&["orgs", "a/../b", "x y?z"]).query("key", &"service/a b");
+        let url = transport.url(&call);
+        assert_eq!(
+            url.as_str(),
+            "http://localhost:1/v1/orgs/a%2F..%2Fb/x%20y%3Fz?key=service%2Fa+b"
+        );
+    }
+
+    #[test]
+    fn the_credentials_do_not_show_themselves() {
+        let transport = Transport::new(&config("http://localhost:1/v1")).unwrap();
+        let text = format!("{transport:?}");
+        assert!(!text.contains("canary") && !text.contains(&STANDARD.encode("acme/ann:canary")));
+    }
+}
