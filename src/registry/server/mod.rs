@@ -1,3 +1,142 @@
-//! A registry on a folder of plain files.
+//! A registry on a folder of plain files: the whole of the OCI distribution-spec but for digests
+//! other than SHA-256.
 
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use jiff::SignedDuration;
+use tokio::task::JoinHandle;
+
+use crate::{
+    listener::{ListenError, Listener},
+    types::{Clock as _, SystemClock},
+};
+
+mod access;
+mod blobs;
+mod error;
+mod lists;
+mod manifests;
+mod query;
+mod range;
+mod routes;
 pub mod storage;
+mod uploads;
+
+use access::Gate;
+pub use access::{Access, Account, ParsePasswordError, Password};
+use storage::{Folder, StorageError};
+
+pub use crate::listener::Tls;
+
+/// An upload that nobody has gone on with for so long is given up.
+const UPLOADS_LIVE: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How often uploads are looked at for that.
+const PURGE_EVERY: Duration = Duration::from_hours(1);
+
+/// Where a registry keeps its content, where it listens, and whom it serves.
+#[derive(Debug, Clone)]
+pub struct RegistryConfig {
+    /// The folder of its content; it is made if it does not exist.
+    pub folder: PathBuf,
+    /// The address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Certificate and key; plain HTTP without.
+    pub tls: Option<Tls>,
+    /// Who may pull, and who may push.
+    pub access: Access,
+}
+
+/// Why a registry did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartRegistryError {
+    /// Its folder is of no use.
+    #[error("cannot use the registry's folder")]
+    Folder(#[source] StorageError),
+    /// Its address or its certificate is of no use.
+    #[error("cannot serve the registry")]
+    Listen(#[source] ListenError),
+}
+
+/// A registry that is being served.
+#[derive(Debug)]
+pub struct RegistryServer {
+    listener: Listener,
+    folder: Folder,
+    housekeeping: JoinHandle<()>,
+}
+
+impl RegistryServer {
+    /// Opens the folder and starts to serve it.
+    pub async fn bind(config: RegistryConfig) -> Result<Self, StartRegistryError> {
+        let path = config.folder.clone();
+        let opened = tokio::task::spawn_blocking(move || Folder::open(path)).await;
+        let folder =
+            opened.unwrap_or(Err(StorageError::Stopping)).map_err(StartRegistryError::Folder)?;
+        Self::serve(folder, config.listen, config.tls.as_ref(), config.access)
+    }
+
+    /// Starts to serve a folder that is open already: one that the process also writes to itself.
+    pub fn serve(
+        folder: Folder,
+        listen: SocketAddr,
+        tls: Option<&Tls>,
+        access: Access,
+    ) -> Result<Self, StartRegistryError> {
+        let listener = Listener::bind(listen, tls, router(folder.clone(), access))
+            .map_err(StartRegistryError::Listen)?;
+        let housekeeping = tokio::spawn(keep_house(folder.clone()));
+        Ok(Self { listener, folder, housekeeping })
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// `http://address` or `https://address`.
+    pub fn url(&self) -> String {
+        self.listener.url()
+    }
+
+    /// Its content.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Takes no more connections, lets requests under way finish for a few seconds, and ends.
+    /// Uploads that are not finished by then can go on with the next server on the folder.
+    pub async fn shutdown(self) {
+        self.housekeeping.abort();
+        self.listener.shutdown().await;
+    }
+}
+
+/// The registry's routes over `folder`, for a listener of one's own.
+pub fn router(folder: Folder, access: Access) -> axum::Router {
+    routes::router(Registry { folder, gate: Arc::new(Gate::new(access)) })
+}
+
+/// What every request needs.
+#[derive(Debug, Clone)]
+struct Registry {
+    folder: Folder,
+    gate: Arc<Gate>,
+}
+
+async fn keep_house(folder: Folder) {
+    let mut turn = tokio::time::interval(PURGE_EVERY);
+    loop {
+        turn.tick().await;
+        let Ok(then) = SystemClock.now().checked_sub(UPLOADS_LIVE) else { continue };
+        match folder.purge_uploads(then).await {
+            Ok(0) => (),
+            Ok(purged) => tracing::info!(purged, "gave up old uploads"),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot purge uploads");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -80,12 +80,13 @@ impl Folder {
         .await
     }
 
-    /// The manifests of `repository` whose subject is `subject`, by digest.
+    /// The manifests of `repository` whose subject is `subject`, by digest, described as the
+    /// distribution-spec wants them listed: with the kind of artifact and the notes.
     pub async fn referrers(
         &self,
         repository: &RepositoryName,
         subject: &Digest,
-    ) -> Result<Vec<RawManifest>, StorageError> {
+    ) -> Result<Vec<Descriptor>, StorageError> {
         let (folder, parts, subject) = (self.clone(), self.parts(repository), *subject);
         durable::blocking(move || {
             let names = durable::names(&parts.referrers(&subject))?;
@@ -93,7 +94,10 @@ impl Folder {
                 names.iter().filter_map(|hex| Digest::from_hex(hex).ok()).collect();
             digests.sort_unstable();
             let manifests = digests.iter().map(|digest| folder.read_manifest(&parts, digest));
-            manifests.filter_map(Result::transpose).collect()
+            manifests
+                .filter_map(Result::transpose)
+                .map(|it| it.and_then(|raw| describe(&raw)))
+                .collect()
         })
         .await
     }
@@ -229,6 +233,21 @@ fn digest_of(parts: &Parts, reference: &Reference) -> Result<Option<Digest>, Sto
     }
 }
 
+fn describe(raw: &RawManifest) -> Result<Descriptor, StorageError> {
+    let mut descriptor = raw.descriptor();
+    match raw.parse()? {
+        Manifest::Image(image) => {
+            descriptor.artifact_type = image.artifact_type.or(Some(image.config.media_type));
+            descriptor.annotations = image.annotations;
+        }
+        Manifest::Index(index) => {
+            descriptor.artifact_type = index.artifact_type;
+            descriptor.annotations = index.annotations;
+        }
+    }
+    Ok(descriptor)
+}
+
 fn subject(manifest: &Manifest) -> Option<&Descriptor> {
     match manifest {
         Manifest::Image(image) => image.subject.as_ref(),
@@ -278,7 +297,9 @@ mod tests {
             folder.put_manifest(&name, &manifest, Some(&tag.parse().unwrap())).await.unwrap();
         }
         let referrers = folder.referrers(&name, &subject.digest).await.unwrap();
-        assert_eq!(referrers, std::slice::from_ref(&manifest));
+        assert_eq!(referrers.len(), 1);
+        assert_eq!(referrers[0].digest, manifest.digest);
+        assert_eq!(referrers[0].artifact_type.as_deref(), Some(media_type::OCI_CONFIG));
         assert!(folder.delete_manifest(&name, &manifest.digest.into()).await.unwrap());
         assert!(!folder.delete_manifest(&name, &manifest.digest.into()).await.unwrap());
         assert!(folder.tags(&name).await.unwrap().is_empty());
