@@ -1,7 +1,9 @@
 //! What is said: services, patterns, policies, and whether they fit together.
 //!
-//! The formats are Horizon's.
+//! The formats are Horizon's. A document that an author wrote is read from a [`Source`], which
+//! knows the place of everything in it; one that comes from the exchange, by serde.
 
+mod check;
 pub mod choice;
 pub mod constraint;
 pub mod deployment;
@@ -9,8 +11,10 @@ mod lenient;
 pub mod pattern;
 pub mod policy;
 pub mod problem;
+pub mod project;
 pub mod property;
 pub mod service;
+pub mod source;
 pub mod user_input;
 
 pub use self::{
@@ -22,5 +26,6 @@ pub use self::{
     problem::{Problem, Problems, Severity},
     property::{Properties, Property, PropertyType, PropertyValue},
     service::{NativeDeployment, RequiredService, ServiceBody, ServiceDefinition, ShippedImage},
+    source::{Source, Variables},
     user_input::{InputKind, InputValue, UserInput, UserInputValue},
 };

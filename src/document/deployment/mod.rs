@@ -2,6 +2,7 @@
 
 pub(super) mod canonical;
 mod container;
+pub(super) mod image_text;
 mod mount;
 mod port;
 

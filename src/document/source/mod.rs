@@ -1,0 +1,271 @@
+//! A document as its author wrote it: JSON with `/* comments */` and `$VARIABLES`.
+//!
+//! Everything in it keeps the place where it stands in the author's file, so that every problem
+//! has a line and a column.
+
+mod expand;
+mod lines;
+mod strip;
+mod tree;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use self::lines::Lines;
+pub(super) use self::tree::{Content, Member, Node};
+use crate::document::problem::{Problem, Problems, Severity};
+
+/// A longer file is refused; the longest real definition has 40 KiB.
+const LONGEST: usize = 1 << 20;
+
+/// Substituted variables may make it no longer than this.
+const LONGEST_EXPANDED: usize = 4 << 20;
+
+/// The values of variables by their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    /// No variables.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The value of a variable.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// Gives a variable a value, in the place of any it had.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.insert(name.into(), value.into());
+    }
+
+    /// The names and values, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// These, and of `others` those whose names are not among these.
+    #[must_use]
+    pub fn or(mut self, others: &Self) -> Self {
+        for (name, value) in &others.0 {
+            self.0.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        self
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+/// A document that has been read as JSON, and not yet been checked for what it says.
+#[derive(Debug, Clone)]
+pub struct Source {
+    name: String,
+    lines: Lines,
+    root: Node,
+    warnings: Vec<Problem>,
+}
+
+impl Source {
+    /// Reads a file: takes out comments, puts in variables, and reads the JSON. `name` is what
+    /// problems are reported with.
+    ///
+    /// A variable that is not among `variables` becomes empty, with a warning. Inside a text a
+    /// value stands for itself, whatever quotes and backslashes it has.
+    pub fn read(name: &str, text: &str, variables: &Variables) -> Result<Self, Problems> {
+        Self::read_with(name, text, Some(variables))
+    }
+
+    /// The same, but `$` means nothing.
+    pub fn read_as_it_is(name: &str, text: &str) -> Result<Self, Problems> {
+        Self::read_with(name, text, None)
+    }
+
+    fn read_with(name: &str, text: &str, variables: Option<&Variables>) -> Result<Self, Problems> {
+        let lines = Lines::of(text);
+        let mut found = Vec::new();
+        let root = if text.len() > LONGEST {
+            found.push(Flaw::error(0, "the file is larger than 1 MiB", ""));
+            None
+        } else {
+            read_root(text, variables, &mut found)
+        };
+        let mut all: Vec<_> = found.iter().map(|flaw| lines.problem(flaw)).collect();
+        all.sort_by_key(|it| (it.line, it.column));
+        match root {
+            Some(root) if found.iter().all(|it| it.severity == Severity::Warning) => {
+                Ok(Self { name: name.to_owned(), lines, root, warnings: all })
+            }
+            _ => Err(Problems { file: name.to_owned(), all }),
+        }
+    }
+
+    /// The name that problems are reported with.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it says, without places.
+    pub fn to_value(&self) -> Value {
+        self.root.to_value()
+    }
+
+    /// What could be read, and yet looks wrong.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    pub(super) fn root(&self) -> &Node {
+        &self.root
+    }
+
+    /// The line and the column of a byte of the author's file.
+    pub(super) fn place(&self, at: usize) -> (usize, usize) {
+        self.lines.place(at)
+    }
+}
+
+fn read_root(text: &str, variables: Option<&Variables>, found: &mut Vec<Flaw>) -> Option<Node> {
+    let stripped = strip::strip(text, found);
+    let expanded = expand::expand(&stripped, variables, found);
+    if expanded.text.len() > LONGEST_EXPANDED {
+        found.push(Flaw::error(0, "the variables make the file larger than 4 MiB", ""));
+        return None;
+    }
+    tree::parse(&expanded, found)
+}
+
+/// Something wrong at a byte of the author's file.
+struct Flaw {
+    at: usize,
+    severity: Severity,
+    what: String,
+    help: String,
+}
+
+impl Flaw {
+    fn error(at: usize, what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { at, severity: Severity::Error, what: what.into(), help: help.into() }
+    }
+
+    fn warning(at: usize, what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { at, severity: Severity::Warning, what: what.into(), help: help.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Source, Problems> {
+        let variables =
+            Variables::from_iter([("NAME", "hello"), ("QUOTED", "a \"b\" \\"), ("N", "5")]);
+        Source::read("f.json", text, &variables)
+    }
+
+    /// Where the problems are, and a word of each.
+    fn problems(text: &str) -> Vec<(usize, usize, String)> {
+        let all = read(text).unwrap_err().all;
+        all.into_iter().map(|it| (it.line, it.column, format!("{} {}", it.what, it.help))).collect()
+    }
+
+    #[test]
+    fn comments_and_variables_are_read() {
+        let source = read(
+            r#"/* "a" $GONE */ {"a": "x/* no comment */", "${NAME}": $N /* é */,
+               "q": "$QUOTED", "d": "$ $5 ${", "e": "$NAME-$NAME"}"#,
+        );
+        let expected = json!({"a": "x/* no comment */", "hello": 5, "q": "a \"b\" \\",
+            "d": "$ $5 ${", "e": "hello-hello"});
+        let source = source.unwrap();
+        assert_eq!(source.to_value(), expected);
+        assert!(source.warnings().is_empty());
+        let plain = Source::read_as_it_is("f", r#"{"a":"$NAME"}"#).unwrap();
+        assert_eq!(plain.to_value(), json!({"a": "$NAME"}));
+    }
+
+    #[test]
+    fn an_undefined_variable_is_empty_and_told_once() {
+        let source = read("{\"a\": \"<$GONE>\",\n \"b\": \"${GONE}$OTHER\"}").unwrap();
+        assert_eq!(source.to_value(), json!({"a": "<>", "b": ""}));
+        let places: Vec<_> = source.warnings().iter().map(|it| (it.line, it.column)).collect();
+        assert_eq!(places, [(1, 9), (2, 15)]);
+    }
+
+    #[test]
+    fn a_syntax_error_has_its_place_in_the_authors_file() {
+        let text = "{ /* é\n */ \"$NAME\": \"$NAME$NAME\",\n  \"b\": ? }";
+        assert_eq!(problems(text)[0].0, 3);
+        assert_eq!(problems(text)[0].1, 8);
+        for (text, line, column, word) in [
+            ("{\n\u{a0}\"a\": 1}", 2, 1, "no-break space"),
+            ("{\"a\": 1,\n}", 1, 8, "comma"),
+            ("[1,2,]", 1, 5, "comma"),
+            ("{\"a\": 1 // one\n}", 1, 9, "/*"),
+            ("{\"a\": /* one", 1, 7, "*/"),
+            ("{\"a\": 1\n", 1, 1, "}"),
+            ("{\"a\": 1 \"b\": 2}", 1, 8, "comma"),
+            ("{\"a\": \"x\ny\"}", 1, 9, "escape"),
+            ("{a: 1}", 1, 2, "quotes"),
+            ("{\u{201c}a\u{201d}: 1}", 1, 2, "straight"),
+            ("{\"a\": 'x'}", 1, 7, "double"),
+            ("{\"a\": 01}", 1, 8, ""),
+            ("{\"a\": 1e400}", 1, 7, "range"),
+            ("{\"a\": True}", 1, 7, "true"),
+            ("", 1, 1, "empty"),
+            ("{} {}", 1, 4, "one"),
+        ] {
+            let found = problems(text);
+            assert_eq!((found[0].0, found[0].1), (line, column), "{text:?} {found:?}");
+            assert!(found[0].2.contains(word), "{text:?} {found:?}");
+        }
+    }
+
+    #[test]
+    fn slips_are_told_all_at_once() {
+        assert_eq!(problems("{\"a\": [1,],\u{a0} // x\n \"b\": 2,}").len(), 4);
+    }
+
+    #[test]
+    fn of_two_fields_with_one_name_the_last_counts() {
+        let source = read("{\"a\": 1,\n \"a\": 2}").unwrap();
+        assert_eq!(source.to_value(), json!({"a": 2}));
+        assert_eq!((source.warnings()[0].line, source.warnings()[0].column), (2, 2));
+    }
+
+    #[test]
+    fn deep_nesting_is_refused() {
+        assert!(read(&"[".repeat(LONGEST)).is_err());
+        assert!(read(&format!("{}{}", "[".repeat(200), "]".repeat(200))).is_err());
+        assert!(read(&format!("{}{}", "[".repeat(100), "]".repeat(100))).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_reading_panic(text in r#"([\[\]{},:"$\\/*\n]|true|\$NAME|//|/\*|\*/|\PC){0,60}"#) {
+            // What is read is what a strict reader reads.
+            if let Ok(source) = Source::read_as_it_is("f", &text)
+                && let Ok(strict) = serde_json::from_str::<Value>(&text)
+            {
+                prop_assert_eq!(source.to_value(), strict);
+            }
+            let _ = read(&text);
+        }
+
+        #[test]
+        fn strict_json_is_read(text in "\\PC{0,20}", number: f64) {
+            let value = json!({"a": [text, number, null, true]});
+            let written = serde_json::to_string_pretty(&value).unwrap();
+            prop_assert_eq!(Source::read_as_it_is("f", &written).unwrap().to_value(), value);
+        }
+    }
+}
