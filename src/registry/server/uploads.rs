@@ -29,6 +29,8 @@ use crate::{
 
 /// A client that sends nothing for so long has gone.
 const STALLED: Duration = Duration::from_mins(1);
+/// What came is written after so long at the latest, so that a crash costs a slow link little.
+const WRITE_EVERY: Duration = Duration::from_secs(2);
 /// What a client must send in [`STALLED`], in bytes: 1 KiB a second. Less holds a connection only
 /// to hold it.
 const LEAST: u64 = 60 * 1024;
@@ -171,6 +173,7 @@ async fn receive(mut upload: Upload, body: Body, length: Option<u64>) -> Result<
     let taken_over = upload.taken_over();
     let mut body = body.into_data_stream();
     let (mut received, mut since, mut recent) = (0, Instant::now(), 0);
+    let mut written = Instant::now();
     let outcome = loop {
         let next = tokio::select! {
             biased;
@@ -194,6 +197,10 @@ async fn receive(mut upload: Upload, body: Body, length: Option<u64>) -> Result<
             break Err(ApiError::size_invalid("the upload is longer than announced"));
         }
         upload.append(&bytes).await?;
+        if written.elapsed() >= WRITE_EVERY {
+            upload.flush().await?;
+            written = Instant::now();
+        }
         if since.elapsed() >= STALLED {
             if recent < LEAST {
                 break Err(ApiError::upload_too_slow());
