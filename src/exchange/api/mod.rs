@@ -1,18 +1,74 @@
 //! The wire contract of the exchange, used by both ends.
+//!
+//! Requests are read strictly: a field that is not known is refused, `null` is as good as absent.
+//! Answers are read leniently, so that a newer exchange can say more.
 
+mod admin;
+mod changes;
 pub mod credentials;
+mod error;
+mod orgs;
 pub mod publication;
 pub mod report;
+mod secret;
 pub mod trust;
+mod users;
 pub mod wait;
 
+pub use admin::AdminStatus;
+pub use changes::{
+    ChangedResource, ChangesRequest, ChangesResponse, MOST_CHANGES, MaxChangeId, Operation,
+    Resource, ResourceChange,
+};
 pub use credentials::{
     BadCredential, Credential, CredentialError, MaskedCredential, SealedCredential,
 };
+pub use error::{Code, Reply};
+use jiff::Timestamp;
+pub use orgs::{HeartbeatIntervals, ORG_TYPE_IBM, Org, OrgLimits, OrgRequest, Orgs};
 pub use publication::{Publication, Published};
 pub use report::{NodeReport, ReceivedReport, RefusalReport, ServiceReport, ServiceState};
+pub use secret::{Hidden, WireSecret};
+use serde::{Deserialize, Deserializer, Serialize};
 pub use trust::{StampKey, TrustHead};
+pub use users::{
+    ApiKey, ApiKeyRequest, ChangePassword, NewApiKey, User, UserPatch, UserRequest, Users,
+};
 pub use wait::{ChangesWait, LONGEST_WAIT};
 
 /// The header by which our exchange tells itself apart from Open Horizon's: its version.
 pub const VERSION_HEADER: &str = "edgepost-version";
+
+/// Something that is kept, and by whom.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stored<T> {
+    /// `org/user`, who made it.
+    pub owner: String,
+    /// As it was given.
+    #[serde(flatten)]
+    pub value: T,
+    /// When it was made; told of deployment policies only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Timestamp>,
+    /// When it was last written.
+    pub last_updated: Timestamp,
+}
+
+/// One attribute of something: what a `GET` with `?attribute=` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attribute {
+    /// Its name.
+    pub attribute: String,
+    /// Its value, as JSON where it is no text.
+    pub value: String,
+}
+
+/// Reads `null` as the default: clients in Go send it for whatever is empty.
+pub(crate) fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}

@@ -1,1 +1,227 @@
-//! Serves the exchange API.
+//! Serves the exchange API: Horizon's paths, and ours beside them.
+
+mod admin;
+mod bootstrap;
+mod caller;
+mod changes;
+mod error;
+mod extract;
+mod passwords;
+mod rights;
+mod router;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use caller::Caller;
+pub use error::ApiError;
+use jiff::SignedDuration;
+use passwords::Passwords;
+pub use router::router;
+use tokio::task::JoinHandle;
+
+use crate::{
+    exchange::store::{Store, StoreError},
+    listener::{ListenError, Listener, Tls},
+    types::{Clock, Secret, SystemClock},
+};
+
+/// The version of Horizon's exchange that this one is like. `hzn` refuses one below 2.124.0.
+pub const HORIZON_VERSION: &str = "2.154.0";
+/// How long the feed remembers; a node that was away for longer reads everything anew.
+const CHANGES_KEPT: SignedDuration = SignedDuration::from_hours(4);
+/// How often what is too old is forgotten.
+const PRUNING: Duration = Duration::from_hours(1);
+/// How often heartbeats are written: one transaction a second, however many nodes there are.
+const HEARTBEATS: Duration = Duration::from_secs(1);
+
+/// How an exchange is served.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ExchangeConfig {
+    /// The folder of its database and keys; made if missing.
+    pub data: PathBuf,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The certificate, or plain HTTP.
+    pub tls: Option<Tls>,
+    /// The password of `root/root`. Without it the first start makes one up.
+    pub root_password: Option<Secret>,
+    /// What `/admin/version` says to Horizon's clients.
+    pub version: String,
+    /// What tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl ExchangeConfig {
+    /// An exchange on the folder `data`, without TLS, like [`HORIZON_VERSION`].
+    pub fn new(data: impl Into<PathBuf>, listen: SocketAddr) -> Self {
+        Self {
+            data: data.into(),
+            listen,
+            tls: None,
+            root_password: None,
+            version: HORIZON_VERSION.to_owned(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Serves TLS.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Gives `root/root` this password.
+    #[must_use]
+    pub fn root_password(mut self, password: Secret) -> Self {
+        self.root_password = Some(password);
+        self
+    }
+
+    /// Takes the time from `clock`.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+}
+
+/// Why an exchange could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeServerError {
+    /// Its folder cannot be made.
+    #[error("cannot make the folder `{}`", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Its database cannot be used.
+    #[error("cannot open the database `{}`", file.display())]
+    Store {
+        /// The database.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: StoreError,
+    },
+    /// What every exchange has could not be made.
+    #[error("cannot prepare the exchange")]
+    Prepare(#[source] ApiError),
+    /// It cannot listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
+/// What handlers share.
+#[derive(Debug, Clone)]
+pub struct AppState {
+    /// What the exchange knows.
+    pub(crate) store: Store,
+    /// What tells the time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// What compares secrets.
+    pub(crate) passwords: Arc<Passwords>,
+    /// What Horizon's clients are told the exchange is.
+    pub(crate) version: Arc<str>,
+}
+
+impl AppState {
+    /// What handlers share, in the folder of `config`; and the password that was made up for
+    /// `root/root`, if this is the first start and none was given.
+    pub async fn open(
+        config: &ExchangeConfig,
+    ) -> Result<(Self, Option<Secret>), ExchangeServerError> {
+        let folder = config.data.clone();
+        tokio::fs::create_dir_all(&folder)
+            .await
+            .map_err(|source| ExchangeServerError::Folder { folder, source })?;
+        let file = config.data.join("exchange.db");
+        let store = Store::open(&file).await;
+        let store = store.map_err(|source| ExchangeServerError::Store { file, source })?;
+        let state = Self {
+            store,
+            clock: Arc::clone(&config.clock),
+            passwords: Arc::new(Passwords::new().map_err(ExchangeServerError::Prepare)?),
+            version: config.version.as_str().into(),
+        };
+        let made = bootstrap::bootstrap(&state, config.root_password.as_ref()).await;
+        let made = made.map_err(ExchangeServerError::Prepare)?;
+        Ok((state, made))
+    }
+
+    /// Notes that a node was heard of, if the caller is one.
+    fn note_heartbeat(&self, caller: &Caller) {
+        if let Some(node) = caller.node() {
+            self.store.note_heartbeat(&caller.org, node, self.clock.now());
+        }
+    }
+
+    async fn prune(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let before = now.checked_sub(CHANGES_KEPT).unwrap_or(now);
+        self.store.prune_changes(before).await.map(|_| ())
+    }
+}
+
+/// An exchange that is being served.
+#[derive(Debug)]
+pub struct ExchangeServer {
+    listener: Listener,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    chores: JoinHandle<()>,
+    made_password: Option<Secret>,
+}
+
+impl ExchangeServer {
+    /// Opens the exchange and serves it.
+    pub async fn bind(config: ExchangeConfig) -> Result<Self, ExchangeServerError> {
+        let (state, made_password) = AppState::open(&config).await?;
+        let store = state.store.clone();
+        let chores = tokio::spawn(chores(state.clone()));
+        let listener = Listener::bind(config.listen, config.tls.as_ref(), router(state))?;
+        Ok(Self { listener, store, clock: config.clock, chores, made_password })
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// Its address for clients, down to `/v1`.
+    pub fn url(&self) -> String {
+        format!("{}/v1", self.listener.url())
+    }
+
+    /// The password of `root/root`, if this start had to make one up.
+    pub fn made_root_password(&self) -> Option<&Secret> {
+        self.made_password.as_ref()
+    }
+
+    /// Lets requests under way finish, and closes the database.
+    pub async fn shutdown(self) {
+        self.listener.shutdown().await;
+        self.chores.abort();
+        if let Err(error) = self.store.write_heartbeats(self.clock.now()).await {
+            tracing::warn!(%error, "the last heartbeats were not written");
+        }
+        self.store.close().await;
+    }
+}
+
+/// What is to be done now and then, until the server ends.
+async fn chores(state: AppState) {
+    let mut pruning = tokio::time::interval(PRUNING);
+    let mut heartbeats = tokio::time::interval(HEARTBEATS);
+    loop {
+        let done = tokio::select! {
+            _ = pruning.tick() => state.prune().await,
+            _ = heartbeats.tick() => state.store.write_heartbeats(state.clock.now()).await,
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "a chore of the exchange failed");
+        }
+    }
+}

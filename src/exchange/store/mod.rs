@@ -1,1 +1,158 @@
-//! Keeps what the exchange knows.
+//! Keeps what the exchange knows: one SQL implementation, today on SQLite.
+//!
+//! A method of [`Store`] is one transaction. What a method writes goes through a [`Write`], which
+//! records a change row in the same transaction and tells the waiting once it is committed. The
+//! methods of `Write` are the parts from which bigger transactions are made.
+
+mod api_keys;
+mod changes;
+mod counts;
+mod error;
+mod heartbeats;
+mod logins;
+mod orgs;
+mod published;
+mod users;
+
+use std::{path::Path, time::Duration};
+
+pub(crate) use changes::Change;
+pub use changes::{Audience, Since};
+pub use counts::Counts;
+pub use error::StoreError;
+use heartbeats::Heartbeats;
+use jiff::Timestamp;
+pub use logins::{Logins, NodeLogin};
+pub use published::{Ownership, Published, Shelf};
+use sqlx::{
+    Sqlite, Transaction,
+    pool::{Pool, PoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+use tokio::sync::watch;
+pub use users::{Put, UserRecord};
+
+/// The database behind the store.
+pub(crate) type Db = Sqlite;
+
+/// Readers beside the one writer: with more, memory grows faster than speed on small machines.
+const READERS: u32 = 2;
+/// The page cache of each connection, in KiB (negative is SQLite's way to say KiB).
+const CACHE: &str = "-2048";
+/// How long a connection waits for a lock, and a request for a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Keeps what the exchange knows. Clones share the database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writer: Pool<Db>,
+    readers: Pool<Db>,
+    newest: watch::Sender<i64>,
+    heartbeats: Heartbeats,
+}
+
+impl Store {
+    /// Opens the database in the file at `path`; makes it, or brings its tables up to date.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(PATIENCE)
+            .pragma("cache_size", CACHE);
+        let pool = |connections| {
+            PoolOptions::new()
+                .max_connections(connections)
+                .min_connections(1)
+                .acquire_timeout(PATIENCE)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .test_before_acquire(false)
+        };
+        let writer = pool(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("schemas/sql").run(&writer).await?;
+        let readers = pool(READERS).connect_with(options.pragma("query_only", "ON")).await?;
+        let store = Self {
+            writer,
+            readers,
+            newest: watch::Sender::new(0),
+            heartbeats: Heartbeats::default(),
+        };
+        store.newest.send_replace(store.newest_change().await?);
+        Ok(store)
+    }
+
+    /// Tells the id of the newest committed change, whenever it changes.
+    pub fn watch(&self) -> watch::Receiver<i64> {
+        self.newest.subscribe()
+    }
+
+    /// Finishes what is under way and closes the database.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// Where to read from, outside of any transaction.
+    pub(crate) fn read(&self) -> &Pool<Db> {
+        &self.readers
+    }
+
+    /// Begins a transaction that may read and write what nobody else changes meanwhile.
+    pub(crate) async fn write(&self, now: Timestamp) -> Result<Write, StoreError> {
+        let tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Write { tx, now, newest: self.newest.clone(), recorded: None })
+    }
+}
+
+/// A transaction under way. Dropping it undoes it.
+#[derive(Debug)]
+pub struct Write {
+    tx: Transaction<'static, Db>,
+    now: Timestamp,
+    newest: watch::Sender<i64>,
+    recorded: Option<i64>,
+}
+
+impl Write {
+    /// Keeps what was written, and tells those who wait for changes.
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        self.tx.commit().await?;
+        if let Some(id) = self.recorded {
+            self.newest.send_if_modified(|newest| {
+                let newer = id > *newest;
+                *newest = id.max(*newest);
+                newer
+            });
+        }
+        Ok(())
+    }
+
+    /// The moment at which all of it happens, as the database keeps times.
+    pub(crate) fn now(&self) -> i64 {
+        self.now.as_millisecond()
+    }
+
+    /// The connection, for a statement within the transaction.
+    pub(crate) fn sql(&mut self) -> &mut sqlx::SqliteConnection {
+        &mut self.tx
+    }
+
+    /// Raises a counter and gives its new value.
+    pub(crate) async fn next(&mut self, counter: &str) -> Result<i64, StoreError> {
+        let sql = "UPDATE counters SET value = value + 1 WHERE name = $1 RETURNING value";
+        Ok(sqlx::query_scalar(sql).bind(counter).fetch_one(self.sql()).await?)
+    }
+}
+
+/// A time as the database keeps it, as the wire tells it.
+pub(crate) fn time(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// A row that does not hold what it should.
+pub(crate) fn bad(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+    StoreError::Database(sqlx::Error::Decode(Box::new(error)))
+}

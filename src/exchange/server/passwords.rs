@@ -1,0 +1,172 @@
+//! Compares secrets with their hashes, without letting that take the machine over.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
+};
+use aws_lc_rs::{constant_time, hmac, rand::SystemRandom};
+use tokio::sync::Semaphore;
+
+use super::ApiError;
+use crate::types::Secret;
+
+/// Hashes computed at once; each takes 19 MiB and some 30 ms of one core.
+const AT_ONCE: usize = 2;
+/// Requests that may wait for a hash; more are told to come back.
+const WAITING: usize = 512;
+/// How long a secret that was right stays known.
+const REMEMBERED: Duration = Duration::from_mins(5);
+/// The most secrets remembered: a fleet of nodes, and some.
+const MOST: usize = 150_000;
+
+/// Compares secrets with their Argon2id hashes, and remembers which were right.
+///
+/// What is remembered binds the name, the secret and the very hash it was compared with, so a
+/// changed password is never taken for the old one; nothing has to be told to forget.
+#[derive(Debug)]
+pub(crate) struct Passwords {
+    key: hmac::Key,
+    right: Mutex<HashMap<String, Right>>,
+    slots: Arc<Semaphore>,
+    queue: Arc<Semaphore>,
+    nobody: String,
+}
+
+/// A secret that was right.
+#[derive(Debug)]
+struct Right {
+    mac: [u8; 32],
+    until: Instant,
+}
+
+impl Passwords {
+    /// Begins with nothing remembered.
+    pub(crate) fn new() -> Result<Self, ApiError> {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+        Ok(Self {
+            key: key.map_err(|_| ApiError::internal("no random numbers"))?,
+            right: Mutex::default(),
+            slots: Arc::new(Semaphore::new(AT_ONCE)),
+            queue: Arc::new(Semaphore::new(WAITING)),
+            nobody: hash(b"nobody")?,
+        })
+    }
+
+    /// The hash under which to keep `secret`.
+    pub(crate) async fn hash(&self, secret: &Secret) -> Result<String, ApiError> {
+        let secret = secret.clone();
+        self.with_slot(move || hash(secret.expose().as_bytes())).await?
+    }
+
+    /// Whether `secret` is what was hashed. `name` is whose it is: `org/id`. An empty hash
+    /// admits nobody, and takes as long as any other.
+    pub(crate) async fn is_right(
+        &self,
+        name: &str,
+        secret: &Secret,
+        hash: &str,
+    ) -> Result<bool, ApiError> {
+        let mac = self.mac(name, secret, hash);
+        if self.remembers(name, &mac) {
+            return Ok(true);
+        }
+        let (hash, known) = if hash.is_empty() { (&*self.nobody, false) } else { (hash, true) };
+        let (hash, secret) = (hash.to_owned(), secret.clone());
+        let right =
+            self.with_slot(move || verify(secret.expose().as_bytes(), &hash)).await? && known;
+        if right {
+            self.remember(name, mac);
+        }
+        Ok(right)
+    }
+
+    /// Takes as long as to find a secret wrong, for a name that does not exist.
+    pub(crate) async fn pretend(&self, secret: &Secret) -> Result<(), ApiError> {
+        self.is_right("", secret, "").await.map(|_| ())
+    }
+
+    async fn with_slot<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let _queued = self.queue.try_acquire().map_err(|_| ApiError::Busy)?;
+        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(ApiError::internal)?;
+        // The slot goes with the work: a client that leaves does not make room for another hash.
+        let done = tokio::task::spawn_blocking(move || (work(), slot)).await;
+        Ok(done.map_err(ApiError::internal)?.0)
+    }
+
+    fn mac(&self, name: &str, secret: &Secret, hash: &str) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in [name, secret.expose(), hash] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+        let mut mac = [0; 32];
+        mac.copy_from_slice(context.sign().as_ref());
+        mac
+    }
+
+    fn remembers(&self, name: &str, mac: &[u8; 32]) -> bool {
+        let right = self.right();
+        right.get(name).is_some_and(|it| {
+            it.until > Instant::now()
+                && constant_time::verify_slices_are_equal(&it.mac, mac).is_ok()
+        })
+    }
+
+    fn remember(&self, name: &str, mac: [u8; 32]) {
+        let now = Instant::now();
+        let mut right = self.right();
+        if right.len() >= MOST {
+            right.retain(|_, it| it.until > now);
+        }
+        if right.len() < MOST {
+            right.insert(name.to_owned(), Right { mac, until: now + REMEMBERED });
+        }
+    }
+
+    fn right(&self) -> MutexGuard<'_, HashMap<String, Right>> {
+        self.right.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn hash(secret: &[u8]) -> Result<String, ApiError> {
+    Argon2::default().hash_password(secret).map(|hash| hash.to_string()).map_err(ApiError::internal)
+}
+
+fn verify(secret: &[u8], hash: &str) -> bool {
+    PasswordHash::new(hash)
+        .is_ok_and(|hash| Argon2::default().verify_password(secret, &hash).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_changed_password_is_not_taken_for_the_remembered_one() {
+        let passwords = Passwords::new().unwrap();
+        let (old, new) = (Secret::new("old"), Secret::new("new"));
+        let (old_hash, new_hash) =
+            (passwords.hash(&old).await.unwrap(), passwords.hash(&new).await.unwrap());
+        assert!(passwords.is_right("acme/ann", &old, &old_hash).await.unwrap());
+        assert!(passwords.is_right("acme/ann", &old, &old_hash).await.unwrap());
+        assert!(!passwords.is_right("acme/ann", &old, &new_hash).await.unwrap());
+        assert!(!passwords.is_right("acme/ann", &new, &old_hash).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_empty_hash_admits_nobody() {
+        let passwords = Passwords::new().unwrap();
+        for secret in ["", "nobody"] {
+            assert!(!passwords.is_right("acme/ann", &Secret::new(secret), "").await.unwrap());
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Who may do what: Horizon's access list, one method a right.
+//!
+//! A thing that does not exist counts as the caller's own, so that asking for it answers "not
+//! found" rather than "denied".
+
+use super::{
+    ApiError,
+    caller::{Caller, ROOT, Role},
+};
+use crate::{
+    exchange::{
+        api::{ORG_TYPE_IBM, UserRequest},
+        store::{Ownership, Published, UserRecord},
+    },
+    types::{NodeId, OrgId, UserId},
+};
+
+/// What an operation needs of the caller, for a refusal.
+type Right = Result<(), ApiError>;
+
+impl Caller {
+    /// See the numbers of the whole exchange.
+    pub(crate) fn may_read_status(&self) -> Right {
+        self.needs(self.user().is_some(), "STATUS", "admin")
+    }
+
+    /// Make or remove an organization.
+    pub(crate) fn may_make_org(&self, org: &OrgId) -> Right {
+        let allowed = match self.role {
+            Role::Root(_) => true,
+            Role::HubAdmin(_) => org.as_str() != ROOT,
+            _ => false,
+        };
+        self.needs(allowed, "CREATE_ORGS", org)
+    }
+
+    /// See an organization.
+    pub(crate) fn may_read_org(&self, org: &OrgId) -> Right {
+        let allowed = match self.role {
+            Role::Root(_) | Role::HubAdmin(_) => true,
+            Role::Admin(_) | Role::User(_) => self.org == *org || org.as_str() == ORG_TYPE_IBM,
+            Role::Node(_) => self.org == *org,
+        };
+        self.needs(allowed, "READ_OTHER_ORGS", org)
+    }
+
+    /// Change what is said about an organization.
+    pub(crate) fn may_change_org(&self, org: &OrgId) -> Right {
+        let allowed = match self.role {
+            Role::Root(_) | Role::HubAdmin(_) => true,
+            Role::Admin(_) => self.org == *org,
+            _ => false,
+        };
+        self.needs(allowed, "WRITE_MY_ORG", org)
+    }
+
+    /// Say which kind an organization is.
+    pub(crate) fn may_set_org_type(&self, org: &OrgId) -> Right {
+        self.needs(self.manages_orgs(), "SET_IBM_ORG_TYPE", org)
+    }
+
+    /// Make a user like this.
+    pub(crate) fn may_make_user(&self, org: &OrgId, id: &UserId, user: &UserRequest) -> Right {
+        let allowed = match self.role {
+            Role::Root(_) => true,
+            Role::HubAdmin(_) => user.admin || user.hub_admin,
+            Role::Admin(_) => self.org == *org && !user.hub_admin,
+            _ => false,
+        };
+        self.needs(allowed, "CREATE_USER", format_args!("{org}/{id}"))
+    }
+
+    /// See all users of an organization.
+    pub(crate) fn may_read_users(&self, org: &OrgId) -> Right {
+        let allowed = self.manages_orgs() || self.administers(org);
+        self.needs(allowed, "READ_ALL_USERS", format_args!("{org}/*"))
+    }
+
+    /// See a user.
+    pub(crate) fn may_read_user(&self, org: &OrgId, id: &UserId) -> Right {
+        let allowed = self.manages_orgs() || self.administers(org) || self.is_user(org, id);
+        self.needs(allowed, "READ_ALL_USERS", format_args!("{org}/{id}"))
+    }
+
+    /// Change or remove a user.
+    pub(crate) fn may_change_user(
+        &self,
+        org: &OrgId,
+        id: &UserId,
+        held: Option<&UserRecord>,
+    ) -> Right {
+        let allowed = self.is_user(org, id)
+            || match self.role {
+                Role::Root(_) => true,
+                Role::HubAdmin(_) => held.is_none_or(|it| it.admin || it.hub_admin),
+                Role::Admin(_) => self.org == *org && held.is_none_or(|it| !it.hub_admin),
+                _ => false,
+            };
+        self.needs(allowed, "WRITE_ALL_USERS", format_args!("{org}/{id}"))
+    }
+
+    /// Publish something in an organization.
+    pub(crate) fn may_publish<T: Published>(&self, org: &OrgId, id: &str) -> Right {
+        let allowed = match self.role {
+            Role::Root(_) => true,
+            Role::Admin(_) | Role::User(_) => self.org == *org,
+            _ => false,
+        };
+        self.needs_of::<T>(allowed, "CREATE", org, id)
+    }
+
+    /// See something published.
+    pub(crate) fn may_read<T: Published>(
+        &self,
+        org: &OrgId,
+        id: &str,
+        held: Option<&Ownership>,
+    ) -> Right {
+        let allowed = match self.role {
+            Role::Root(_) => true,
+            Role::HubAdmin(_) => false,
+            _ => self.org == *org || held.is_none_or(|it| it.public),
+        };
+        self.needs_of::<T>(allowed, "READ", org, id)
+    }
+
+    /// Change or remove something published.
+    pub(crate) fn may_change<T: Published>(
+        &self,
+        org: &OrgId,
+        id: &str,
+        held: Option<&Ownership>,
+    ) -> Right {
+        let allowed = match self.role {
+            Role::Root(_) => true,
+            Role::Admin(_) => self.org == *org,
+            Role::User(_) => self.org == *org && held.is_none_or(|it| it.owner == self.name()),
+            _ => false,
+        };
+        self.needs_of::<T>(allowed, "WRITE", org, id)
+    }
+
+    /// See a node; `owner` is `org/user`, if there is such a node.
+    pub(crate) fn may_read_node(&self, org: &OrgId, id: &NodeId, owner: Option<&str>) -> Right {
+        let right = self.right_to("READ", org, "NODES");
+        self.needs(self.has_node(org, id, owner), &right, format_args!("{org}/{id}"))
+    }
+
+    /// Make, change or remove a node, and what it says about itself.
+    pub(crate) fn may_change_node(&self, org: &OrgId, id: &NodeId, owner: Option<&str>) -> Right {
+        let right = self.right_to("WRITE", org, "NODES");
+        self.needs(self.has_node(org, id, owner), &right, format_args!("{org}/{id}"))
+    }
+
+    /// List the nodes of an organization; a plain user is shown its own.
+    pub(crate) fn may_list_nodes(&self, org: &OrgId) -> Right {
+        let allowed = match self.role {
+            Role::Root(_) => true,
+            Role::HubAdmin(_) => false,
+            _ => self.org == *org,
+        };
+        self.needs(allowed, "READ_OTHER_ORGS", format_args!("{org}/*"))
+    }
+
+    /// Read the feed of an organization.
+    pub(crate) fn may_read_changes(&self, org: &OrgId) -> Right {
+        let allowed = match self.role {
+            Role::Root(_) => true,
+            Role::HubAdmin(_) => false,
+            _ => self.org == *org,
+        };
+        self.needs(allowed, "READ_OTHER_ORGS", org)
+    }
+
+    /// See the number of the newest change.
+    pub(crate) fn may_read_newest_change(&self) -> Right {
+        let allowed = matches!(self.role, Role::Root(_) | Role::Admin(_) | Role::Node(_));
+        self.needs(allowed, "READ_CHANGES", "maxchangeid")
+    }
+
+    /// Whether it is root or a hub administrator.
+    pub(crate) fn manages_orgs(&self) -> bool {
+        matches!(self.role, Role::Root(_) | Role::HubAdmin(_))
+    }
+
+    /// Whether it manages this organization.
+    pub(crate) fn administers(&self, org: &OrgId) -> bool {
+        match self.role {
+            Role::Root(_) => true,
+            Role::Admin(_) => self.org == *org,
+            _ => false,
+        }
+    }
+
+    fn is_user(&self, org: &OrgId, id: &UserId) -> bool {
+        self.org == *org && self.user() == Some(id)
+    }
+
+    fn has_node(&self, org: &OrgId, id: &NodeId, owner: Option<&str>) -> bool {
+        match &self.role {
+            Role::Root(_) => true,
+            Role::HubAdmin(_) => false,
+            Role::Admin(_) => self.org == *org,
+            Role::User(_) => self.org == *org && owner.is_none_or(|owner| owner == self.name()),
+            Role::Node(own) => self.org == *org && own == id,
+        }
+    }
+
+    fn needs_of<T: Published>(&self, allowed: bool, verb: &str, org: &OrgId, id: &str) -> Right {
+        let noun = match T::NOUN {
+            "policy" => "BUSINESS".to_owned(),
+            noun => format!("{}S", noun.to_uppercase()),
+        };
+        self.needs(allowed, &self.right_to(verb, org, &noun), format_args!("{org}/{id}"))
+    }
+
+    /// Horizon's word for a right, such as `WRITE_ALL_SERVICES`.
+    fn right_to(&self, verb: &str, org: &OrgId, nouns: &str) -> String {
+        match verb {
+            _ if self.org != *org => format!("{verb}_OTHER_ORGS"),
+            "CREATE" => format!("CREATE_{nouns}"),
+            _ => format!("{verb}_ALL_{nouns}"),
+        }
+    }
+
+    fn needs(&self, allowed: bool, right: &str, target: impl std::fmt::Display) -> Right {
+        if allowed {
+            return Ok(());
+        }
+        let who = self.name();
+        Err(ApiError::AccessDenied(format!(
+            "Access denied: '{who}' does not have authorization: {right} target={target}"
+        )))
+    }
+}

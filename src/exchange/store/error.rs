@@ -1,0 +1,73 @@
+//! Why the store did not do what it was asked.
+
+use std::fmt::Display;
+
+use crate::types::{OrgId, UserId};
+
+/// Why a method of the store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such thing.
+    #[error("{what} not found")]
+    Missing {
+        /// What was asked for, such as `service 'org/id'`.
+        what: String,
+    },
+    /// There is one already.
+    #[error("{what} already exists")]
+    Exists {
+        /// What was to be created, such as `service 'org/id'`.
+        what: String,
+    },
+    /// It refers to what is not there, or does not go with what is there.
+    #[error("{msg}")]
+    Unfit {
+        /// What does not fit.
+        msg: String,
+    },
+    /// More of these are not allowed.
+    #[error("{msg}")]
+    Limit {
+        /// Which limit, and where it stands.
+        msg: String,
+    },
+    /// The database did not answer as it should.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// The database could not be brought to this version's tables.
+    #[error("the tables of the database cannot be brought up to date")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A row holds what this version cannot read.
+    #[error("a row of the database cannot be read")]
+    Corrupt(#[from] serde_json::Error),
+}
+
+impl StoreError {
+    /// There is no `noun` of this name.
+    pub(crate) fn missing(noun: &str, org: impl Display, id: impl Display) -> Self {
+        Self::Missing { what: format!("{noun} '{org}/{id}'") }
+    }
+
+    /// What a failed insertion means for something that belongs to an organization.
+    pub(crate) fn without_org(error: sqlx::Error, org: &OrgId) -> Self {
+        Self::without(error, || format!("org '{org}'"))
+    }
+
+    /// What a failed insertion means for something that belongs to a user.
+    pub(crate) fn without_user(error: sqlx::Error, org: &OrgId, user: &UserId) -> Self {
+        Self::without(error, || format!("user '{org}/{user}'"))
+    }
+
+    /// A broken foreign key means that `what` is missing.
+    pub(crate) fn without(error: sqlx::Error, what: impl FnOnce() -> String) -> Self {
+        match error.as_database_error() {
+            Some(refused) if refused.is_foreign_key_violation() => Self::Missing { what: what() },
+            _ => Self::Database(error),
+        }
+    }
+
+    /// There is a `noun` of this name already.
+    pub(crate) fn exists(noun: &str, org: impl Display, id: impl Display) -> Self {
+        Self::Exists { what: format!("{noun} '{org}/{id}'") }
+    }
+}

@@ -1,0 +1,272 @@
+//! What users publish: services, patterns and deployment policies, each one document with an owner.
+
+use std::{collections::BTreeMap, future::Future};
+
+use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, sqlite::SqliteRow};
+
+use super::{Change, Db, Store, StoreError, Write, time};
+use crate::{
+    exchange::api::{Operation, Resource, Stored},
+    types::OrgId,
+};
+
+/// Something that users publish.
+pub trait Published: Serialize + DeserializeOwned + Clone + Send + Sync {
+    /// Its word in messages.
+    const NOUN: &'static str;
+    /// Its table.
+    const TABLE: &'static str;
+    /// What the change feed calls it.
+    const RESOURCE: Resource;
+    /// The most that one owner may have.
+    const MOST: i64;
+    /// Whether its answers tell when it was created.
+    const TELLS_CREATION: bool = false;
+
+    /// Whether other organizations see it.
+    fn is_public(&self) -> bool {
+        false
+    }
+
+    /// The columns by which it is searched.
+    fn searched(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// Whether everything is there that it refers to.
+    fn check_references(
+        &self,
+        org: &OrgId,
+        write: &mut Write,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Whose it is, and who else may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ownership {
+    /// `org/user`.
+    pub owner: String,
+    /// Whether other organizations see it.
+    pub public: bool,
+}
+
+/// Which part of all that is published.
+#[derive(Debug, Clone)]
+pub enum Shelf {
+    /// All of an organization.
+    Org(OrgId),
+    /// What an organization shows to others.
+    PublicOf(OrgId),
+    /// All of an organization, and what any other shows.
+    Catalog(OrgId),
+}
+
+impl Store {
+    /// The thing of this name, if there is one.
+    pub async fn published<T: Published>(
+        &self,
+        org: &OrgId,
+        id: &str,
+    ) -> Result<Option<Stored<T>>, StoreError> {
+        let sql = format!("SELECT * FROM {} WHERE org = $1 AND id = $2", T::TABLE);
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(org.as_str()).bind(id);
+        let row = query.fetch_optional(self.read()).await?;
+        row.as_ref().map(stored).transpose()
+    }
+
+    /// Everything on the shelf whose columns have these values, by `org/id`.
+    pub async fn shelf<T: Published>(
+        &self,
+        part: &Shelf,
+        columns: &[(&'static str, &str)],
+    ) -> Result<BTreeMap<String, Stored<T>>, StoreError> {
+        let mut query = QueryBuilder::<Db>::new("SELECT * FROM ");
+        query.push(T::TABLE).push(" WHERE ");
+        match part {
+            Shelf::Org(org) => query.push("org = ").push_bind(org.as_str()),
+            Shelf::PublicOf(org) => query.push("public = 1 AND org = ").push_bind(org.as_str()),
+            Shelf::Catalog(org) => {
+                query.push("(public = 1 OR org = ").push_bind(org.as_str()).push(")")
+            }
+        };
+        for (column, value) in columns {
+            query.push(" AND ").push(column).push(" = ").push_bind(*value);
+        }
+        let rows = query.build().fetch_all(self.read()).await?;
+        let named = |row: &SqliteRow| {
+            let (org, id) = (row.try_get::<&str, _>("org")?, row.try_get::<&str, _>("id")?);
+            Ok((format!("{org}/{id}"), stored(row)?))
+        };
+        rows.iter().map(named).collect()
+    }
+
+    /// Whose the thing of this name is, if there is one.
+    pub async fn ownership<T: Published>(
+        &self,
+        org: &OrgId,
+        id: &str,
+    ) -> Result<Option<Ownership>, StoreError> {
+        Ok(self.published::<T>(org, id).await?.map(|it| {
+            let public = it.value.is_public();
+            Ownership { owner: it.owner, public }
+        }))
+    }
+
+    /// Publishes something new.
+    pub async fn create<T: Published>(
+        &self,
+        org: &OrgId,
+        id: &str,
+        owner: &str,
+        value: &T,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.write(now).await?;
+        write.create(org, id, owner, value).await?;
+        write.commit().await
+    }
+
+    /// Replaces what is published under this name by what `change` makes of it.
+    pub async fn change<T: Published, E: From<StoreError>>(
+        &self,
+        org: &OrgId,
+        id: &str,
+        operation: Operation,
+        change: impl FnOnce(T) -> Result<T, E>,
+        now: Timestamp,
+    ) -> Result<(), E> {
+        let mut write = self.write(now).await?;
+        let held = write.published::<T>(org, id).await?;
+        let held = held.ok_or_else(|| StoreError::missing(T::NOUN, org, id))?;
+        let new = change(held.value)?;
+        write.replace(org, id, &new, operation).await?;
+        Ok(write.commit().await?)
+    }
+
+    /// Removes what is published under this name.
+    pub async fn remove<T: Published>(
+        &self,
+        org: &OrgId,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.write(now).await?;
+        write.remove::<T>(org, id).await?;
+        write.commit().await
+    }
+}
+
+impl Write {
+    /// The thing of this name as it is within the transaction.
+    pub(crate) async fn published<T: Published>(
+        &mut self,
+        org: &OrgId,
+        id: &str,
+    ) -> Result<Option<Stored<T>>, StoreError> {
+        let sql = format!("SELECT * FROM {} WHERE org = $1 AND id = $2", T::TABLE);
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(org.as_str()).bind(id);
+        let row = query.fetch_optional(self.sql()).await?;
+        row.as_ref().map(stored).transpose()
+    }
+
+    /// Publishes something new.
+    pub(crate) async fn create<T: Published>(
+        &mut self,
+        org: &OrgId,
+        id: &str,
+        owner: &str,
+        value: &T,
+    ) -> Result<(), StoreError> {
+        self.has_room::<T>(owner).await?;
+        value.check_references(org, self).await?;
+        let now = self.now();
+        let searched = value.searched();
+        let mut query = QueryBuilder::<Db>::new("INSERT INTO ");
+        query.push(T::TABLE).push(" (org, id, owner, public, document, created, last_updated");
+        for (column, _) in &searched {
+            query.push(", ").push(column);
+        }
+        query.push(") VALUES (");
+        let mut values = query.separated(", ");
+        values.push_bind(org.as_str()).push_bind(id).push_bind(owner);
+        values.push_bind(i64::from(value.is_public())).push_bind(serde_json::to_string(value)?);
+        values.push_bind(now).push_bind(now);
+        for (_, text) in &searched {
+            values.push_bind(text.as_str());
+        }
+        query.push(") ON CONFLICT (org, id) DO NOTHING");
+        if query.build().execute(self.sql()).await?.rows_affected() == 0 {
+            return Err(StoreError::exists(T::NOUN, org, id));
+        }
+        self.tell::<T>(org, id, Operation::Created, value.is_public()).await
+    }
+
+    /// Replaces what is published under this name; its owner stays.
+    pub(crate) async fn replace<T: Published>(
+        &mut self,
+        org: &OrgId,
+        id: &str,
+        value: &T,
+        operation: Operation,
+    ) -> Result<(), StoreError> {
+        value.check_references(org, self).await?;
+        let now = self.now();
+        let mut query = QueryBuilder::<Db>::new("UPDATE ");
+        query.push(T::TABLE).push(" SET document = ").push_bind(serde_json::to_string(value)?);
+        query.push(", public = ").push_bind(i64::from(value.is_public()));
+        query.push(", last_updated = ").push_bind(now);
+        for (column, text) in value.searched() {
+            query.push(", ").push(column).push(" = ").push_bind(text);
+        }
+        query.push(" WHERE org = ").push_bind(org.as_str()).push(" AND id = ").push_bind(id);
+        if query.build().execute(self.sql()).await?.rows_affected() == 0 {
+            return Err(StoreError::missing(T::NOUN, org, id));
+        }
+        self.tell::<T>(org, id, operation, value.is_public()).await
+    }
+
+    /// Removes what is published under this name, and what hangs on it.
+    pub(crate) async fn remove<T: Published>(
+        &mut self,
+        org: &OrgId,
+        id: &str,
+    ) -> Result<(), StoreError> {
+        let sql = format!("DELETE FROM {} WHERE org = $1 AND id = $2 RETURNING public", T::TABLE);
+        let query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql)).bind(org.as_str()).bind(id);
+        let public = query.fetch_optional(self.sql()).await?;
+        let public = public.ok_or_else(|| StoreError::missing(T::NOUN, org, id))? == 1;
+        self.tell::<T>(org, id, Operation::Deleted, public).await
+    }
+
+    async fn has_room<T: Published>(&mut self, owner: &str) -> Result<(), StoreError> {
+        let sql = format!("SELECT COUNT(*) FROM {} WHERE owner = $1", T::TABLE);
+        let query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql)).bind(owner);
+        if query.fetch_one(self.sql()).await? < T::MOST {
+            return Ok(());
+        }
+        let msg = format!("{owner} is over the limit of {} for a {}", T::MOST, T::NOUN);
+        Err(StoreError::Limit { msg })
+    }
+
+    async fn tell<T: Published>(
+        &mut self,
+        org: &OrgId,
+        id: &str,
+        operation: Operation,
+        public: bool,
+    ) -> Result<(), StoreError> {
+        self.record(Change { org, resource: T::RESOURCE, id, operation, public }).await
+    }
+}
+
+fn stored<T: Published>(row: &SqliteRow) -> Result<Stored<T>, StoreError> {
+    let created = if T::TELLS_CREATION { Some(time(row.try_get("created")?)) } else { None };
+    Ok(Stored {
+        owner: row.try_get("owner")?,
+        value: serde_json::from_str(row.try_get("document")?)?,
+        created,
+        last_updated: time(row.try_get("last_updated")?),
+    })
+}
