@@ -25,7 +25,7 @@ pub use credentials::{
 };
 pub use error::{Code, Reply};
 use jiff::Timestamp;
-pub use orgs::{HeartbeatIntervals, ORG_TYPE_IBM, Org, OrgLimits, OrgRequest, Orgs};
+pub use orgs::{AgbotsNone, HeartbeatIntervals, ORG_TYPE_IBM, Org, OrgLimits, OrgRequest, Orgs};
 pub use publication::{Publication, Published};
 pub use report::{NodeReport, ReceivedReport, RefusalReport, ServiceReport, ServiceState};
 pub use secret::{Hidden, WireSecret};

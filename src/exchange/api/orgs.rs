@@ -72,3 +72,13 @@ pub struct Orgs {
     /// Always 0.
     pub last_index: i64,
 }
+
+/// What `GET /orgs/{org}/agbots` answers: there are none, since nodes decide themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgbotsNone {
+    /// Always empty.
+    pub agbots: BTreeMap<String, serde_json::Value>,
+    /// Always 0.
+    pub last_index: i64,
+}

@@ -1,14 +1,20 @@
 //! Serves the exchange API: Horizon's paths, and ours beside them.
 
 mod admin;
+mod answer;
+mod api_keys;
 mod bootstrap;
 mod caller;
 mod changes;
 mod error;
 mod extract;
+mod orgs;
 mod passwords;
 mod rights;
 mod router;
+#[cfg(test)]
+mod testing;
+mod users;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 

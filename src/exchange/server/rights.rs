@@ -10,7 +10,7 @@ use super::{
 use crate::{
     exchange::{
         api::{ORG_TYPE_IBM, UserRequest},
-        store::{Ownership, Published, UserRecord},
+        store::{Ownership, Posted, UserRecord},
     },
     types::{NodeId, OrgId, UserId},
 };
@@ -100,7 +100,7 @@ impl Caller {
     }
 
     /// Publish something in an organization.
-    pub(crate) fn may_publish<T: Published>(&self, org: &OrgId, id: &str) -> Right {
+    pub(crate) fn may_publish<T: Posted>(&self, org: &OrgId, id: &str) -> Right {
         let allowed = match self.role {
             Role::Root(_) => true,
             Role::Admin(_) | Role::User(_) => self.org == *org,
@@ -110,7 +110,7 @@ impl Caller {
     }
 
     /// See something published.
-    pub(crate) fn may_read<T: Published>(
+    pub(crate) fn may_read<T: Posted>(
         &self,
         org: &OrgId,
         id: &str,
@@ -125,7 +125,7 @@ impl Caller {
     }
 
     /// Change or remove something published.
-    pub(crate) fn may_change<T: Published>(
+    pub(crate) fn may_change<T: Posted>(
         &self,
         org: &OrgId,
         id: &str,
@@ -206,7 +206,7 @@ impl Caller {
         }
     }
 
-    fn needs_of<T: Published>(&self, allowed: bool, verb: &str, org: &OrgId, id: &str) -> Right {
+    fn needs_of<T: Posted>(&self, allowed: bool, verb: &str, org: &OrgId, id: &str) -> Right {
         let noun = match T::NOUN {
             "policy" => "BUSINESS".to_owned(),
             noun => format!("{}S", noun.to_uppercase()),

@@ -13,7 +13,7 @@ use tower_http::{
     catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer, trace::TraceLayer,
 };
 
-use super::{ApiError, AppState, admin, caller::Caller, changes};
+use super::{ApiError, AppState, admin, api_keys, caller::Caller, changes, orgs, users};
 use crate::exchange::api::VERSION_HEADER;
 
 /// The longest body read, unless a path says otherwise: a definition with room to spare.
@@ -40,6 +40,29 @@ fn horizon() -> Router<AppState> {
     Router::new()
         .route("/admin/version", get(admin::version))
         .route("/admin/status", get(admin::status))
+        .route("/orgs", get(orgs::list))
+        .route(
+            "/orgs/{org}",
+            get(orgs::get)
+                .post(orgs::create)
+                .put(orgs::replace)
+                .patch(orgs::patch)
+                .delete(orgs::delete),
+        )
+        .route("/orgs/{org}/agbots", get(orgs::agbots))
+        .route("/orgs/{org}/users", get(users::list))
+        .route(
+            "/orgs/{org}/users/{user}",
+            get(users::get)
+                .post(users::create)
+                .put(users::replace)
+                .patch(users::patch)
+                .delete(users::delete),
+        )
+        .route("/orgs/{org}/users/{user}/confirm", post(users::confirm))
+        .route("/orgs/{org}/users/{user}/changepw", post(users::change_password))
+        .route("/orgs/{org}/users/{user}/apikeys", post(api_keys::create))
+        .route("/orgs/{org}/users/{user}/apikeys/{id}", get(api_keys::get).delete(api_keys::delete))
         .route("/changes/maxchangeid", get(changes::newest))
         .route("/orgs/{org}/changes", post(changes::since))
 }
@@ -63,4 +86,74 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response<axum::body::Body> {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     ApiError::internal(text.unwrap_or("a panic").to_owned()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::Method;
+    use serde_json::json;
+
+    use crate::exchange::server::testing::Lab;
+
+    #[tokio::test]
+    async fn the_version_is_told_to_anyone() {
+        let lab = Lab::bare().await;
+        let answer = lab.get("", "/admin/version").await;
+        assert_eq!((answer.status, answer.text.trim()), (200, "2.154.0"));
+        let header = |name| answer.headers[name].to_str().unwrap().to_owned();
+        assert!(header("content-type").starts_with("text/plain"));
+        assert_eq!(header("x-content-type-options"), "nosniff");
+        assert_eq!(header("edgepost-version"), env!("CARGO_PKG_VERSION"));
+        assert!(header("cache-control").contains("no-store"));
+    }
+
+    #[tokio::test]
+    async fn paths_are_hidden_from_those_who_may_not_ask() {
+        let lab = Lab::start().await;
+        for (who, expected) in [
+            ("", 401),
+            ("A/u1:wrong", 401),
+            ("A/nobody", 401),
+            ("none/u1", 401),
+            ("u1", 401),
+            ("A/u1", 404),
+        ] {
+            assert_eq!(lab.get(who, "/nosuchroute").await.status, expected, "{who}");
+        }
+        let refused = lab.get("A/u1:wrong", "/orgs/A").await;
+        refused.refuses(401, "invalid-credentials");
+        assert!(refused.headers["www-authenticate"].to_str().unwrap().starts_with("Basic"));
+        let verb = lab.request("A/u1", Method::DELETE, "/admin/status");
+        lab.send(verb).await.refuses(405, "method-not-allowed");
+        let anonymous = lab.request("", Method::DELETE, "/admin/status");
+        lab.send(anonymous).await.is(401);
+    }
+
+    #[tokio::test]
+    async fn the_status_counts_what_the_caller_may_see() {
+        let lab = Lab::start().await;
+        let status = lab.get("A/u1", "/admin/status").await.is(200);
+        assert!(status["msg"].as_str().unwrap().contains("operating normally"));
+        assert_eq!(
+            (&status["numberOfOrganizations"], &status["numberOfNodes"]),
+            (&json!(1), &json!(0))
+        );
+        assert!(status["dbSchemaVersion"].is_null());
+        let status = lab.get("root/root", "/admin/status").await.is(200);
+        assert_eq!(
+            (&status["numberOfOrganizations"], &status["dbSchemaVersion"]),
+            (&json!(4), &json!(1))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_no_json_or_too_long_is_refused() {
+        let lab = Lab::start().await;
+        let text = lab.request("root/root", Method::POST, "/orgs/C");
+        lab.send(text.header("content-type", "text/plain").body("{}")).await.is(415);
+        let text = lab.request("root/root", Method::POST, "/orgs/C");
+        lab.send(text.header("content-type", "application/json").body("[]")).await.is(400);
+        let long = json!({"label": "x".repeat(2_000_000), "description": ""});
+        lab.post("root/root", "/orgs/C", long).await.is(413);
+    }
 }

@@ -11,7 +11,7 @@ mod error;
 mod heartbeats;
 mod logins;
 mod orgs;
-mod published;
+mod posted;
 mod users;
 
 use std::{path::Path, time::Duration};
@@ -23,7 +23,7 @@ pub use error::StoreError;
 use heartbeats::Heartbeats;
 use jiff::Timestamp;
 pub use logins::{Logins, NodeLogin};
-pub use published::{Ownership, Published, Shelf};
+pub use posted::{Ownership, Posted, Shelf};
 use sqlx::{
     Sqlite, Transaction,
     pool::{Pool, PoolOptions},

@@ -1,4 +1,4 @@
-//! What users publish: services, patterns and deployment policies, each one document with an owner.
+//! What users post: services, patterns and deployment policies, each one document with an owner.
 
 use std::{collections::BTreeMap, future::Future};
 
@@ -12,8 +12,8 @@ use crate::{
     types::OrgId,
 };
 
-/// Something that users publish.
-pub trait Published: Serialize + DeserializeOwned + Clone + Send + Sync {
+/// Something that users post.
+pub trait Posted: Serialize + DeserializeOwned + Clone + Send + Sync {
     /// Its word in messages.
     const NOUN: &'static str;
     /// Its table.
@@ -52,7 +52,7 @@ pub struct Ownership {
     pub public: bool,
 }
 
-/// Which part of all that is published.
+/// Which part of all that is posted.
 #[derive(Debug, Clone)]
 pub enum Shelf {
     /// All of an organization.
@@ -65,7 +65,7 @@ pub enum Shelf {
 
 impl Store {
     /// The thing of this name, if there is one.
-    pub async fn published<T: Published>(
+    pub async fn published<T: Posted>(
         &self,
         org: &OrgId,
         id: &str,
@@ -77,7 +77,7 @@ impl Store {
     }
 
     /// Everything on the shelf whose columns have these values, by `org/id`.
-    pub async fn shelf<T: Published>(
+    pub async fn shelf<T: Posted>(
         &self,
         part: &Shelf,
         columns: &[(&'static str, &str)],
@@ -103,7 +103,7 @@ impl Store {
     }
 
     /// Whose the thing of this name is, if there is one.
-    pub async fn ownership<T: Published>(
+    pub async fn ownership<T: Posted>(
         &self,
         org: &OrgId,
         id: &str,
@@ -115,7 +115,7 @@ impl Store {
     }
 
     /// Publishes something new.
-    pub async fn create<T: Published>(
+    pub async fn create<T: Posted>(
         &self,
         org: &OrgId,
         id: &str,
@@ -129,7 +129,7 @@ impl Store {
     }
 
     /// Replaces what is published under this name by what `change` makes of it.
-    pub async fn change<T: Published, E: From<StoreError>>(
+    pub async fn change<T: Posted, E: From<StoreError>>(
         &self,
         org: &OrgId,
         id: &str,
@@ -146,7 +146,7 @@ impl Store {
     }
 
     /// Removes what is published under this name.
-    pub async fn remove<T: Published>(
+    pub async fn remove<T: Posted>(
         &self,
         org: &OrgId,
         id: &str,
@@ -160,7 +160,7 @@ impl Store {
 
 impl Write {
     /// The thing of this name as it is within the transaction.
-    pub(crate) async fn published<T: Published>(
+    pub(crate) async fn published<T: Posted>(
         &mut self,
         org: &OrgId,
         id: &str,
@@ -172,7 +172,7 @@ impl Write {
     }
 
     /// Publishes something new.
-    pub(crate) async fn create<T: Published>(
+    pub(crate) async fn create<T: Posted>(
         &mut self,
         org: &OrgId,
         id: &str,
@@ -204,7 +204,7 @@ impl Write {
     }
 
     /// Replaces what is published under this name; its owner stays.
-    pub(crate) async fn replace<T: Published>(
+    pub(crate) async fn replace<T: Posted>(
         &mut self,
         org: &OrgId,
         id: &str,
@@ -228,7 +228,7 @@ impl Write {
     }
 
     /// Removes what is published under this name, and what hangs on it.
-    pub(crate) async fn remove<T: Published>(
+    pub(crate) async fn remove<T: Posted>(
         &mut self,
         org: &OrgId,
         id: &str,
@@ -240,7 +240,7 @@ impl Write {
         self.tell::<T>(org, id, Operation::Deleted, public).await
     }
 
-    async fn has_room<T: Published>(&mut self, owner: &str) -> Result<(), StoreError> {
+    async fn has_room<T: Posted>(&mut self, owner: &str) -> Result<(), StoreError> {
         let sql = format!("SELECT COUNT(*) FROM {} WHERE owner = $1", T::TABLE);
         let query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql)).bind(owner);
         if query.fetch_one(self.sql()).await? < T::MOST {
@@ -250,7 +250,7 @@ impl Write {
         Err(StoreError::Limit { msg })
     }
 
-    async fn tell<T: Published>(
+    async fn tell<T: Posted>(
         &mut self,
         org: &OrgId,
         id: &str,
@@ -261,7 +261,7 @@ impl Write {
     }
 }
 
-fn stored<T: Published>(row: &SqliteRow) -> Result<Stored<T>, StoreError> {
+fn stored<T: Posted>(row: &SqliteRow) -> Result<Stored<T>, StoreError> {
     let created = if T::TELLS_CREATION { Some(time(row.try_get("created")?)) } else { None };
     Ok(Stored {
         owner: row.try_get("owner")?,
