@@ -205,3 +205,118 @@ fn decode(field: &'static str, text: &str) -> Result<Vec<u8>, EnvelopeError> {
     let alphabet = if text.contains(['-', '_']) { &BASE64_URL_SAFE } else { &BASE64_STANDARD };
     alphabet.decode(text).map_err(|source| EnvelopeError::Base64 { field, source })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealed(keys: &[&SigningKey]) -> Envelope {
+        Envelope::seal(PayloadType::Stamp, br#"{"a":"~~~???"}"#.to_vec(), keys)
+    }
+
+    #[test]
+    fn what_is_signed_is_the_standards_encoding() {
+        assert_eq!(
+            seal_pae(PayloadType::Stamp, b"hello world"),
+            b"DSSEv1 38 application/vnd.edgepost.stamp.v1+json 11 hello world"
+        );
+    }
+
+    #[test]
+    fn an_envelope_survives_its_json() {
+        let (one, two) = (SigningKey::generate(), SigningKey::generate());
+        let envelope = sealed(&[&one, &two]);
+        let read = Envelope::from_json(&envelope.to_json()).unwrap();
+        assert_eq!(read, envelope);
+        let keys = [one.verifying_key(), two.verifying_key()];
+        assert_eq!(read.verified_by(&keys), BTreeSet::from([one.key_id(), two.key_id()]));
+        assert_eq!(read.digest(), Digest::of(read.payload()));
+    }
+
+    #[test]
+    fn both_alphabets_are_read() {
+        let key = SigningKey::generate();
+        let envelope = sealed(&[&key]);
+        let standard = String::from_utf8(envelope.to_json()).unwrap();
+        let payload = BASE64_STANDARD.encode(envelope.payload());
+        assert!(payload.contains('/') || payload.contains('+'));
+        let url_safe = standard.replace(&payload, &BASE64_URL_SAFE.encode(envelope.payload()));
+        assert_ne!(url_safe, standard);
+        assert_eq!(Envelope::from_json(url_safe.as_bytes()).unwrap(), envelope);
+    }
+
+    #[test]
+    fn a_key_counts_once() {
+        let key = SigningKey::generate();
+        let mut envelope = sealed(&[&key, &key]);
+        let signature = envelope.signatures[0].clone();
+        envelope.signatures = vec![signature; 8];
+        let keys = [key.verifying_key(), key.verifying_key()];
+        assert_eq!(envelope.verified_by(&keys).len(), 1);
+    }
+
+    #[test]
+    fn a_signature_under_another_keys_name_does_not_count() {
+        let (key, other) = (SigningKey::generate(), SigningKey::generate());
+        let mut envelope = sealed(&[&key]);
+        let mut alias = envelope.signatures[0].clone();
+        alias.keyid = other.key_id().to_string();
+        envelope.signatures.push(alias);
+        let keys = [key.verifying_key(), other.verifying_key()];
+        assert_eq!(envelope.verified_by(&keys), BTreeSet::from([key.key_id()]));
+    }
+
+    #[test]
+    fn a_bad_signature_does_not_hide_a_good_one() {
+        let key = SigningKey::generate();
+        let mut envelope = sealed(&[&key]);
+        let bad = Signature { keyid: key.key_id().to_string(), sig: [0; 64] };
+        envelope.signatures.insert(0, bad);
+        assert_eq!(envelope.verified_by(&[key.verifying_key()]).len(), 1);
+    }
+
+    #[test]
+    fn a_signature_is_for_one_type_only() {
+        let key = SigningKey::generate();
+        let mut envelope = sealed(&[&key]);
+        envelope.payload_type = PayloadType::Trust;
+        assert!(envelope.verified_by(&[key.verifying_key()]).is_empty());
+    }
+
+    #[test]
+    fn signing_again_replaces() {
+        let key = SigningKey::generate();
+        let mut envelope = sealed(&[&key]);
+        envelope.add_signature(&key);
+        assert_eq!(envelope.claimed_signers().count(), 1);
+    }
+
+    #[test]
+    fn what_is_too_much_is_refused() {
+        let key = SigningKey::generate();
+        let mut envelope = sealed(&[&key]);
+        envelope.signatures = vec![envelope.signatures[0].clone(); MAX_SIGNATURES + 1];
+        assert!(Envelope::from_json(&envelope.to_json()).is_err());
+        let large = Envelope::seal(PayloadType::Stamp, vec![b' '; MAX_ENVELOPE], &[&key]);
+        let refused = Envelope::from_json(&large.to_json());
+        assert!(matches!(refused, Err(EnvelopeError::TooLarge(_))));
+    }
+
+    #[test]
+    fn other_json_is_refused() {
+        let json = String::from_utf8(sealed(&[&SigningKey::generate()]).to_json()).unwrap();
+        for (from, to) in [
+            ("{\"payloadType\"", "{\"extra\":1,\"payloadType\""),
+            ("\"payload\":", "\"payload\":\"\",\"payload\":"),
+            ("\"sig\":", "\"cert\":\"\",\"sig\":"),
+            ("stamp.v1", "stamp.v2"),
+            ("\"sig\":\"", "\"sig\":\"AAAA"),
+            ("\"sig\":\"", "\"sig\":\"?"),
+            ("]}", "]}{}"),
+        ] {
+            let other = json.replacen(from, to, 1);
+            assert_ne!(other, json, "{from}");
+            assert!(Envelope::from_json(other.as_bytes()).is_err(), "{to}");
+        }
+    }
+}

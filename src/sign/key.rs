@@ -156,3 +156,127 @@ impl From<VerifyingKey> for String {
 fn pem(label: &str, base64: &str) -> String {
     format!("-----BEGIN {label}-----\n{base64}\n-----END {label}-----\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::pkcs8::{
+        EncodePrivateKey as _, EncodePublicKey as _, spki::der::pem::LineEnding,
+    };
+
+    use super::*;
+
+    /// Made by OpenSSL 3.0.19, with what it printed about the key.
+    const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIAB/vcEuE5/yx/yzfH4392k9nrITvkeMVAWDBIHE9x2+
+-----END PRIVATE KEY-----
+";
+    const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAcZZ/svzGmXfBAC5SDSjzL30oABWeKNnqsMK4Wa3ZStY=
+-----END PUBLIC KEY-----
+";
+    const ID: &str = "2b28b7dbbc48db38a930596ab5b42373e1d76a2e337f88ce1ae5118c72afc842";
+
+    /// RFC 8032, section 7.1: secret key, public key, message, signature.
+    const RFC_8032: [[&str; 4]; 3] = [
+        [
+            "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+            "",
+            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
+        ],
+        [
+            "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+            "72",
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+        ],
+        [
+            "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+            "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+            "af82",
+            "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
+        ],
+    ];
+
+    fn bytes<const N: usize>(text: &str) -> [u8; N] {
+        hex::decode(text).unwrap().try_into().unwrap()
+    }
+
+    #[test]
+    fn signatures_are_those_of_rfc_8032() {
+        for [secret, public, message, signature] in RFC_8032 {
+            let key = SigningKey(ed25519_dalek::SigningKey::from_bytes(&bytes(secret)));
+            let message = hex::decode(message).unwrap();
+            assert_eq!(key.verifying_key().0.to_bytes(), bytes::<32>(public));
+            assert_eq!(key.sign(&message), bytes::<64>(signature));
+            assert!(key.verifying_key().verifies(&message, &bytes(signature)));
+        }
+    }
+
+    #[test]
+    fn keys_are_those_of_openssl() {
+        let key = SigningKey::from_pem(PRIVATE).unwrap();
+        assert_eq!(key.to_pem().as_str(), PRIVATE);
+        assert_eq!(key.verifying_key().to_pem(), PUBLIC);
+        assert_eq!(VerifyingKey::from_pem(PUBLIC).unwrap(), key.verifying_key());
+        assert_eq!(key.key_id().to_string(), ID);
+    }
+
+    #[test]
+    fn our_encoding_is_the_standard_one() {
+        let key = SigningKey::generate();
+        let public = key.verifying_key();
+        assert_eq!(public.0.to_public_key_pem(LineEnding::LF).unwrap(), public.to_pem());
+        assert_eq!(SigningKey::from_pem(&key.to_pem()).unwrap().key_id(), key.key_id());
+    }
+
+    #[test]
+    fn version_2_files_are_read() {
+        let key = SigningKey::generate();
+        let pem = key.0.to_pkcs8_pem(LineEnding::CRLF).unwrap();
+        assert_ne!(pem.len(), key.to_pem().len());
+        assert_eq!(SigningKey::from_pem(&pem).unwrap().key_id(), key.key_id());
+    }
+
+    #[test]
+    fn other_files_are_refused_with_a_reason() {
+        let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\n…";
+        assert!(matches!(SigningKey::from_pem(encrypted), Err(KeyError::Encrypted)));
+        assert!(matches!(SigningKey::from_pem(PUBLIC), Err(KeyError::Private(_))));
+        assert!(matches!(VerifyingKey::from_pem(PRIVATE), Err(KeyError::Public(_))));
+        assert!(matches!(SigningKey::from_pem(""), Err(KeyError::Private(_))));
+    }
+
+    #[test]
+    fn a_weak_key_does_not_enter() {
+        // The points of order 1, 2 and 4 in their canonical encodings.
+        let minus_one = format!("ec{}7f", "ff".repeat(30));
+        let weak = [format!("01{}", "00".repeat(31)), minus_one, "00".repeat(32)];
+        for point in weak {
+            let key = ed25519_dalek::VerifyingKey::from_bytes(&bytes(&point)).unwrap();
+            let pem = VerifyingKey(key).to_pem();
+            assert!(matches!(VerifyingKey::from_pem(&pem), Err(KeyError::Weak)), "{point}");
+        }
+    }
+
+    #[test]
+    fn no_second_signature_can_be_made_from_a_first() {
+        // The order of the group, little-endian: adding it to S gives the same point.
+        let order = bytes::<32>("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
+        let key = SigningKey::generate();
+        let mut signature = key.sign(b"message");
+        let mut carry = 0;
+        for (byte, add) in signature[32..].iter_mut().zip(order) {
+            let sum = u16::from(*byte) + u16::from(add) + carry;
+            *byte = sum.to_le_bytes()[0];
+            carry = sum >> 8;
+        }
+        assert!(!key.verifying_key().verifies(b"message", &signature));
+    }
+
+    #[test]
+    fn a_private_key_does_not_show_itself() {
+        let key = SigningKey::from_pem(PRIVATE).unwrap();
+        assert_eq!(format!("{key:?}"), "SigningKey(2b28b7dbbc48)");
+    }
+}

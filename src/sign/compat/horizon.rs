@@ -143,3 +143,71 @@ fn write_pem(label: &str, der: &[u8]) -> String {
     text.extend(["-----END ", label, "-----\n"]);
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PKCS1: &str = include_str!("../../../tests/fixtures/horizon/pkcs1.pem");
+    const PKCS8: &str = include_str!("../../../tests/fixtures/horizon/pkcs8.pem");
+    const CERTIFICATE: &str = include_str!("../../../tests/fixtures/horizon/certificate.pem");
+
+    #[derive(serde::Deserialize)]
+    struct Vector {
+        message: String,
+        public_key_pem: String,
+        signature_b64: String,
+        valid: bool,
+    }
+
+    #[test]
+    fn verdicts_are_those_of_horizon() {
+        let vectors = [
+            include_str!("../../../tests/fixtures/horizon/rsa_pss.jsonl"),
+            include_str!("../../../tests/fixtures/horizon/rsapss_tool_real.jsonl"),
+        ];
+        let mut seen = 0;
+        for line in vectors.iter().flat_map(|it| it.lines()) {
+            let vector: Vector = serde_json::from_str(line).unwrap();
+            let key = HorizonPublicKey::from_pem(&vector.public_key_pem).unwrap();
+            assert_eq!(
+                key.verifies(&vector.message, &vector.signature_b64),
+                vector.valid,
+                "{line}"
+            );
+            seen += 1;
+        }
+        assert_eq!(seen, 27);
+    }
+
+    #[test]
+    fn a_key_of_either_form_signs_what_its_public_half_verifies() {
+        let certificate = HorizonPublicKey::from_pem(CERTIFICATE).unwrap();
+        for pem in [PKCS1, PKCS8] {
+            let key = HorizonKey::from_pem(pem).unwrap();
+            let signature = key.sign("{}").unwrap();
+            let public = HorizonPublicKey::from_pem(&key.public_pem().unwrap()).unwrap();
+            for public in [&public, &certificate] {
+                assert!(public.verifies("{}", &signature));
+                assert!(!public.verifies("{} ", &signature));
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_survives_its_file() {
+        let key = HorizonKey::from_pem(PKCS1).unwrap();
+        assert_eq!(key.to_pem().unwrap().as_str(), PKCS8);
+    }
+
+    #[test]
+    fn other_keys_are_refused_with_a_reason() {
+        let ed25519 = crate::sign::SigningKey::generate();
+        let private = HorizonKey::from_pem(&ed25519.to_pem());
+        assert!(matches!(private, Err(HorizonKeyError::Private { .. })));
+        let public = HorizonPublicKey::from_pem(&ed25519.verifying_key().to_pem());
+        assert!(matches!(public, Err(HorizonKeyError::Public(_))));
+        assert!(matches!(HorizonPublicKey::from_pem(PKCS8), Err(HorizonKeyError::Pem { .. })));
+        assert!(matches!(HorizonKey::from_pem("nonsense"), Err(HorizonKeyError::Pem { .. })));
+    }
+}
