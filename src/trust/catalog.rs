@@ -91,3 +91,47 @@ impl Catalog {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::testing::{Org, hello};
+
+    fn attack<T>(result: Result<T, Refusal>) -> &'static str {
+        result.err().map_or("none", |refusal| refusal.attack())
+    }
+
+    #[test]
+    fn the_same_catalog_gives_the_same_bytes() {
+        let catalog = Org::new().catalog(3, 0, 1, "one");
+        let bytes = catalog.to_bytes();
+        assert_eq!(Catalog::from_bytes(&bytes).unwrap().to_bytes(), bytes);
+    }
+
+    #[test]
+    fn a_catalog_with_two_readings_is_refused() {
+        let catalog = Org::new().catalog(3, 0, 1, "one");
+        let json = String::from_utf8(catalog.to_bytes()).unwrap();
+        let entry = json.split_once("\"entries\":{").unwrap().1.strip_suffix("}}").unwrap();
+        let twice = json.replace(entry, &format!("{entry},{entry}"));
+        assert_eq!(attack(Catalog::from_bytes(twice.as_bytes())), "malformed");
+    }
+
+    #[test]
+    fn only_the_listed_state_is_confirmed() {
+        let org = Org::new();
+        let document = org.open(&org.hello(2, &[&org.owner])).unwrap();
+        let mut catalog = org.catalog(1, 0, 2, "");
+        let entry = |catalog: &mut Catalog, change: fn(&mut CatalogEntry)| {
+            change(catalog.entries.get_mut(&hello()).unwrap());
+        };
+        assert_eq!(attack(catalog.confirm(&document)), "altered");
+        catalog.entries.get_mut(&hello()).unwrap().sha256 = document.digest();
+        assert_eq!(attack(catalog.confirm(&document)), "none");
+        entry(&mut catalog, |it| it.seq = 3);
+        assert_eq!(attack(catalog.confirm(&document)), "mix-and-match");
+        entry(&mut catalog, |it| (it.seq, it.state) = (2, State::Withdrawn));
+        assert_eq!(attack(catalog.confirm(&document)), "mix-and-match");
+        assert_eq!(attack(Catalog::empty(catalog.org).confirm(&document)), "mix-and-match");
+    }
+}

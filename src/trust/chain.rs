@@ -171,3 +171,190 @@ pub(super) fn check_signers<'a>(
     }
     Err(Refusal::Stranger { what: what.to_owned(), threshold, valid: signers.len() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        sign::SigningKey,
+        trust::{
+            Revocation, RevocationReason, TrustProblem,
+            testing::{Org, hours, now, one_bit_off, pinned},
+        },
+    };
+
+    fn attack<T>(result: Result<T, Refusal>) -> &'static str {
+        result.err().map_or("none", |refusal| refusal.attack())
+    }
+
+    /// A document whose root is `threshold` of `keys`.
+    fn rooted(document: &TrustDocument, threshold: u32, keys: &[&SigningKey]) -> TrustDocument {
+        let mut document = document.clone();
+        document.keys.extend(keys.iter().map(|key| (key.key_id(), key.verifying_key())));
+        document.root.keyids = keys.iter().map(|key| key.key_id()).collect();
+        document.root.threshold = threshold;
+        document
+    }
+
+    fn keys() -> [SigningKey; 3] {
+        [SigningKey::generate(), SigningKey::generate(), SigningKey::generate()]
+    }
+
+    #[test]
+    fn only_the_pinned_document_is_a_root() {
+        let (org, other) = (Org::new(), Org::new());
+        let pin = TrustPin(org.trust.digest());
+        let genuine = org.trust.document().seal(&[&org.owner]).unwrap();
+        let foreign = other.trust.document().seal(&[&other.owner]).unwrap();
+        assert_eq!(Trust::pinned(&genuine, &pin).unwrap(), org.trust);
+        assert_eq!(attack(Trust::pinned(&foreign, &pin)), "wrong-root");
+    }
+
+    #[test]
+    fn a_root_signs_itself() {
+        let [a, b, c] = keys();
+        let document = rooted(Org::new().trust.document(), 2, &[&a, &b, &c]);
+        let pin = TrustPin(document.seal(&[]).unwrap().digest());
+        for few in [vec![], vec![&a], vec![&a, &a]] {
+            let envelope = document.seal(&few).unwrap();
+            assert_eq!(attack(Trust::pinned(&envelope, &pin)), "stranger");
+        }
+        assert!(Trust::pinned(&document.seal(&[&c, &a]).unwrap(), &pin).is_ok());
+    }
+
+    #[test]
+    fn a_pin_is_read_with_or_without_its_algorithm() {
+        let digest = Digest::of(b"");
+        assert_eq!(digest.to_string().parse::<TrustPin>().unwrap(), TrustPin(digest));
+        assert_eq!(digest.hex().parse::<TrustPin>().unwrap(), TrustPin(digest));
+        assert!("sha256:".parse::<TrustPin>().is_err());
+    }
+
+    #[test]
+    fn no_altered_bit_goes_unnoticed() {
+        let org = Org::new();
+        let genuine = org.trust.document().seal(&[&org.owner]).unwrap();
+        let pin = TrustPin(genuine.digest());
+        for (bit, altered) in one_bit_off(&genuine) {
+            assert!(Trust::pinned(&altered, &pin).is_err(), "bit {bit}");
+        }
+        let next = org.trust.document().next(now()).seal(&[&org.owner]).unwrap();
+        for (bit, altered) in one_bit_off(&next) {
+            assert!(org.trust.advance(&altered).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn new_root_keys_need_the_old_and_the_new() {
+        let (old, new) = (keys(), keys());
+        let [old_1, old_2, old_3] = &old;
+        let [new_1, new_2, new_3] = &new;
+        let first = rooted(Org::new().trust.document(), 2, &[old_1, old_2, old_3]);
+        let trust = pinned(&first, &[old_1, old_2]);
+        let next = rooted(&first.next(now()), 2, &[new_1, new_2, new_3]);
+        for few in [
+            vec![old_1, old_2],
+            vec![new_1, new_2],
+            vec![old_1, new_1, new_2],
+            vec![old_1, old_2, new_1],
+        ] {
+            let envelope = next.seal(&few).unwrap();
+            assert_eq!(attack(trust.advance(&envelope)), "stranger");
+        }
+        let rotated = trust.advance(&next.seal(&[old_1, old_2, new_1, new_2]).unwrap()).unwrap();
+        assert_eq!(rotated.version(), 2);
+
+        let third = rotated.document().next(now());
+        let by_the_old = third.seal(&[old_1, old_2, old_3]).unwrap();
+        assert_eq!(attack(rotated.advance(&by_the_old)), "stranger");
+        assert!(rotated.advance(&third.seal(&[new_2, new_3]).unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_revoked_root_key_does_not_count() {
+        let [a, b, c] = keys();
+        let first = rooted(Org::new().trust.document(), 2, &[&a, &b, &c]);
+        let mut second = first.next(now());
+        second.revoked =
+            vec![Revocation { keyid: a.key_id(), reason: RevocationReason::Compromised }];
+        let trust = pinned(&first, &[&a, &b]);
+        assert_eq!(attack(trust.advance(&second.seal(&[&a, &b]).unwrap())), "stranger");
+        let trust = trust.advance(&second.seal(&[&b, &c]).unwrap()).unwrap();
+        let third = second.next(now());
+        assert_eq!(attack(trust.advance(&third.seal(&[&a, &b]).unwrap())), "stranger");
+    }
+
+    #[test]
+    fn versions_follow_one_another() {
+        let org = Org::new();
+        let version = |version, expires| {
+            let mut document = org.trust.document().next(now());
+            document.version = version;
+            document.expires = now() + expires;
+            document.seal(&[&org.owner]).unwrap()
+        };
+        let second = org.trust.advance(&version(2, hours(1))).unwrap();
+        assert_eq!(attack(second.advance(&version(1, hours(1)))), "rollback");
+        assert_eq!(attack(second.advance(&version(2, hours(1)))), "rollback");
+        assert_eq!(attack(second.advance(&version(2, hours(2)))), "equivocation");
+        assert_eq!(attack(second.advance(&version(4, hours(1)))), "vanished");
+        assert_eq!(attack(second.advance(&version(3, hours(1)))), "none");
+    }
+
+    #[test]
+    fn another_organization_does_not_continue_the_chain() {
+        let org = Org::new();
+        let mut next = org.trust.document().next(now());
+        next.org = "other".parse().unwrap();
+        assert_eq!(attack(org.trust.advance(&next.seal(&[&org.owner]).unwrap())), "relabel");
+    }
+
+    #[test]
+    fn a_contradiction_is_refused_though_it_is_signed() {
+        type Change = fn(&mut TrustDocument);
+        let changes: [Change; 9] = [
+            |it| it.root.threshold = 0,
+            |it| it.root.threshold = 2,
+            |it| it.stamp.keyids.clear(),
+            |it| it.rules[0].threshold = 0,
+            |it| it.rules.push(it.rules[0].clone()),
+            |it| it.rules[0].prefix = "https://".to_owned(),
+            |it| it.expires = it.issued,
+            |it| it.keys.clear(),
+            |it| {
+                let mut ids = it.keys.keys().copied();
+                let (one, two) = (ids.next().unwrap(), ids.next().unwrap());
+                let swapped = [(one, it.keys[&two]), (two, it.keys[&one])];
+                it.keys = swapped.into_iter().collect();
+            },
+        ];
+        let org = Org::new();
+        for (index, change) in changes.into_iter().enumerate() {
+            let mut next = org.trust.document().next(now());
+            change(&mut next);
+            assert!(next.seal(&[&org.owner]).is_err(), "change {index} can be sealed");
+            let payload = serde_json::to_vec(&next).unwrap();
+            let envelope = Envelope::seal(PayloadType::Trust, payload, &[&org.owner]);
+            assert_eq!(attack(org.trust.advance(&envelope)), "malformed", "change {index}");
+        }
+    }
+
+    #[test]
+    fn two_spellings_of_one_prefix_are_the_same_rule() {
+        let mut document = Org::new().trust.document().clone();
+        for prefix in ["https://acme.com/a", "acme.com-a"] {
+            let mut rule = document.rules[0].clone();
+            rule.prefix = prefix.to_owned();
+            document.rules.push(rule);
+        }
+        assert!(matches!(document.check(), Err(TrustProblem::RuleTwice { .. })));
+    }
+
+    #[test]
+    fn a_document_that_is_too_large_is_refused() {
+        let org = Org::new();
+        let payload = vec![b' '; MAX_TRUST + 1];
+        let envelope = Envelope::seal(PayloadType::Trust, payload, &[&org.owner]);
+        assert_eq!(attack(org.trust.advance(&envelope)), "malformed");
+    }
+}

@@ -245,3 +245,6 @@ fn open_catalog(stamp: &VerifiedStamp, bytes: &[u8]) -> Result<Catalog, Refusal>
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ pub mod rule;
 pub mod stamp;
 pub mod statement;
 mod strict;
+#[cfg(test)]
+mod testing;
 
 use std::collections::BTreeSet;
 
@@ -148,5 +150,208 @@ impl Trust {
             });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        testing::{Org, hello, now, one_bit_off, statement},
+        *,
+    };
+    use crate::{sign::SigningKey, types::DocumentKind};
+
+    fn attack<T>(result: Result<T, Refusal>) -> &'static str {
+        result.err().map_or("none", |refusal| refusal.attack())
+    }
+
+    /// The organization with a second publisher, both of whom must sign.
+    fn two_publishers() -> (Org, SigningKey) {
+        let second = SigningKey::generate();
+        let org = Org::new().with_trust(|trust| {
+            trust.keys.insert(second.key_id(), second.verifying_key());
+            trust.rules[0].keyids.insert(second.key_id());
+            trust.rules[0].threshold = 2;
+        });
+        (org, second)
+    }
+
+    #[test]
+    fn what_a_publisher_signed_opens() {
+        let org = Org::new();
+        let envelope = org.hello(1, &[&org.owner]);
+        let opened = org.open(&envelope).unwrap();
+        assert_eq!(opened.body(), "hello");
+        assert_eq!(opened.header(), &org.header(1));
+        assert_eq!(opened.digest(), envelope.digest());
+        assert_eq!(opened.signers(), &BTreeSet::from([org.owner.key_id()]));
+    }
+
+    #[test]
+    fn no_altered_bit_goes_unnoticed() {
+        let org = Org::new();
+        let envelope = org.hello(1, &[&org.owner]);
+        let mut read = 0;
+        for (bit, altered) in one_bit_off(&envelope) {
+            read += 1;
+            assert!(org.open(&altered).is_err(), "bit {bit}");
+        }
+        assert!(read > 500, "only {read} altered envelopes were read at all");
+    }
+
+    #[test]
+    fn a_stranger_is_refused() {
+        let org = Org::new();
+        assert_eq!(attack(org.open(&org.hello(1, &[&SigningKey::generate()]))), "stranger");
+        assert_eq!(attack(org.open(&org.hello(1, &[&org.stamper]))), "stranger");
+        assert_eq!(attack(org.open(&org.hello(1, &[]))), "stranger");
+    }
+
+    #[test]
+    fn two_signatures_of_one_key_are_not_two_signers() {
+        let (org, second) = two_publishers();
+        let owner = &org.owner;
+        assert_eq!(attack(org.open(&org.hello(1, &[owner, owner]))), "stranger");
+
+        let json = String::from_utf8(org.hello(1, &[owner]).to_json()).unwrap();
+        let (_, signature) = json.split_once("\"signatures\":[").unwrap();
+        let signature = signature.strip_suffix("]}").unwrap();
+        let alias = signature.replace(&owner.key_id().to_string(), &second.key_id().to_string());
+        for extra in [signature, &alias] {
+            let json = json.replace(signature, &format!("{signature},{extra}"));
+            let twice = Envelope::from_json(json.as_bytes()).unwrap();
+            assert_eq!(attack(org.open(&twice)), "stranger");
+        }
+
+        assert!(org.open(&org.hello(1, &[owner, &second])).is_ok());
+    }
+
+    #[test]
+    fn a_broad_rule_does_not_sign_into_a_stricter_name_space() {
+        let second = SigningKey::generate();
+        let org = Org::new().with_trust(|trust| {
+            trust.keys.insert(second.key_id(), second.verifying_key());
+            trust.rules.push(Rule {
+                prefix: "hel".to_owned(),
+                keyids: BTreeSet::from([second.key_id()]),
+                ..trust.rules[0].clone()
+            });
+        });
+        assert_eq!(attack(org.open(&org.hello(1, &[&org.owner]))), "stranger");
+        assert!(org.open(&org.hello(1, &[&second])).is_ok());
+    }
+
+    #[test]
+    fn a_name_without_a_rule_cannot_be_signed() {
+        let org = Org::new().with_trust(|trust| trust.rules.remove(0).kind = DocumentKind::Service);
+        assert_eq!(attack(org.open(&org.hello(1, &[&org.owner]))), "stranger");
+    }
+
+    #[test]
+    fn a_revoked_key_does_not_count() {
+        for (reason, is_retired) in
+            [(RevocationReason::Compromised, false), (RevocationReason::Retired, true)]
+        {
+            let (org, second) = two_publishers();
+            let org = org.with_trust(|trust| {
+                trust.revoked.push(Revocation { keyid: second.key_id(), reason });
+            });
+            let refusal = org.open(&org.hello(1, &[&org.owner, &second])).unwrap_err();
+            assert_eq!(refusal.attack(), "stranger");
+            assert_eq!(matches!(refusal, Refusal::Retired { .. }), is_retired);
+        }
+    }
+
+    #[test]
+    fn one_document_is_not_taken_for_another() {
+        let org = Org::new();
+        let header = |change: fn(&mut Header)| {
+            let mut header = org.header(1);
+            change(&mut header);
+            statement(header).seal(&[&org.owner]).unwrap()
+        };
+        let service = |url: &str, version: &str, arch: &str| Subject::Service {
+            url: url.parse().unwrap(),
+            version: version.parse().unwrap(),
+            arch: arch.parse().unwrap(),
+        };
+        let mut swapped = vec![
+            header(|it| it.org = "other".parse().unwrap()),
+            header(|it| it.subject = Subject::Pattern("hello_1.0.0_amd64".parse().unwrap())),
+            header(|it| it.subject = Subject::Policy("hello_1.0.0_amd64".parse().unwrap())),
+        ];
+        for subject in [
+            service("hello", "1.0.0", "arm64"),
+            service("hello", "1.0.1", "amd64"),
+            service("hello", "1.0", "amd64"),
+            service("bye", "1.0.0", "amd64"),
+        ] {
+            let header = Header { subject, ..org.header(1) };
+            swapped.push(statement(header).seal(&[&org.owner]).unwrap());
+        }
+        for envelope in swapped {
+            assert_eq!(attack(org.open(&envelope)), "relabel");
+        }
+    }
+
+    #[test]
+    fn an_envelope_is_not_taken_for_one_of_another_type() {
+        let org = Org::new();
+        let payload = org.hello(1, &[]).payload().to_vec();
+        for payload_type in [PayloadType::Trust, PayloadType::Stamp, PayloadType::Pattern] {
+            let envelope = Envelope::seal(payload_type, payload.clone(), &[&org.owner]);
+            assert_eq!(attack(org.open(&envelope)), "relabel");
+        }
+        let trust = org.trust.document().seal(&[&org.stamper]).unwrap();
+        assert_eq!(attack(org.trust.open_stamp(&trust, now())), "relabel");
+    }
+
+    #[test]
+    fn only_the_root_moves_the_epoch() {
+        let org = Org::new().with_trust(|trust| trust.rules[0].epoch = 1);
+        let epoch = |epoch| {
+            let header = Header { epoch, ..org.header(1) };
+            org.open(&statement(header).seal(&[&org.owner]).unwrap())
+        };
+        assert_eq!(attack(epoch(0)), "rollback");
+        assert_eq!(attack(epoch(1)), "none");
+        assert_eq!(attack(epoch(2)), "fast-forward");
+    }
+
+    #[test]
+    fn a_withdrawn_document_opens_but_is_not_active() {
+        let org = Org::new();
+        let header = Header { state: State::Withdrawn, ..org.header(2) };
+        let opened = org.open(&statement(header).seal(&[&org.owner]).unwrap()).unwrap();
+        assert_eq!(attack(opened.check_active()), "withdrawn");
+        assert!(org.open(&org.hello(1, &[&org.owner])).unwrap().check_active().is_ok());
+    }
+
+    #[test]
+    fn signed_json_with_two_readings_is_refused() {
+        let org = Org::new();
+        let payload = String::from_utf8(org.hello(1, &[]).payload().to_vec()).unwrap();
+        for (from, to) in [
+            ("{\"header\"", "{\"body\":\"x\",\"header\""),
+            ("{\"header\"", "{\"extra\":1,\"header\""),
+            ("\"seq\":1", "\"seq\":1,\"seq\":2"),
+            ("\"seq\":1", "\"seq\":9007199254740992"),
+            ("\"seq\":1", "\"seq\":1,\"trusted\":true"),
+        ] {
+            let altered = payload.replacen(from, to, 1).into_bytes();
+            let envelope = Envelope::seal(PayloadType::Service, altered, &[&org.owner]);
+            assert_eq!(attack(org.open(&envelope)), "malformed", "{to}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_refused() {
+        let org = Org::new();
+        let refusal = org.open(&org.hello(1, &[&SigningKey::generate()])).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "service/hello_1.0.0_amd64: 0 of 1 trusted signatures needed"
+        );
+        assert_eq!(hello().kind(), DocumentKind::Service);
     }
 }

@@ -149,3 +149,92 @@ impl Trust {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::{
+        Role,
+        testing::{Org, hours, now, one_bit_off},
+    };
+
+    fn attack<T>(result: Result<T, Refusal>) -> &'static str {
+        result.err().map_or("none", |refusal| refusal.attack())
+    }
+
+    fn stamp(org: &Org) -> Stamp {
+        org.stamp(1, &org.catalog(1, 0, 1, "one"))
+    }
+
+    #[test]
+    fn no_altered_bit_goes_unnoticed() {
+        let org = Org::new();
+        let envelope = stamp(&org).seal(&org.stamper);
+        assert!(org.trust.open_stamp(&envelope, now()).is_ok());
+        for (bit, altered) in one_bit_off(&envelope) {
+            assert!(org.trust.open_stamp(&altered, now()).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn only_the_stamp_key_stamps() {
+        let org = Org::new();
+        assert_eq!(attack(org.trust.open_stamp(&stamp(&org).seal(&org.owner), now())), "stranger");
+    }
+
+    #[test]
+    fn a_new_stamp_key_ends_the_old_one() {
+        let new = SigningKey::generate();
+        let org = Org::new().with_trust(|trust| {
+            trust.keys.insert(new.key_id(), new.verifying_key());
+            trust.stamp = Role::of(new.key_id());
+        });
+        assert_eq!(
+            attack(org.trust.open_stamp(&stamp(&org).seal(&org.stamper), now())),
+            "stranger"
+        );
+        assert!(org.trust.open_stamp(&stamp(&org).seal(&new), now()).is_ok());
+    }
+
+    #[test]
+    fn an_expired_stamp_is_a_freeze() {
+        let org = Org::new();
+        let envelope = stamp(&org).seal(&org.stamper);
+        let open = |hour| attack(org.trust.open_stamp(&envelope, now() + hours(hour)));
+        assert_eq!((open(23), open(24), open(9000)), ("none", "freeze", "freeze"));
+    }
+
+    #[test]
+    fn an_expired_trust_is_a_freeze() {
+        let org = Org::new().with_trust(|trust| trust.expires = now() + hours(1));
+        let envelope = stamp(&org).seal(&org.stamper);
+        assert_eq!(attack(org.trust.open_stamp(&envelope, now())), "none");
+        assert_eq!(attack(org.trust.open_stamp(&envelope, now() + hours(1))), "freeze");
+    }
+
+    #[test]
+    fn a_stamp_holds_for_a_week_at_most() {
+        let org = Org::new();
+        let open = |hour| {
+            let stamp = Stamp { expires: now() + hours(hour), ..stamp(&org) };
+            attack(org.trust.open_stamp(&stamp.seal(&org.stamper), now() - hours(2)))
+        };
+        assert_eq!((open(7 * 24), open(7 * 24 + 1)), ("none", "malformed"));
+        assert_eq!((open(0), open(-1)), ("malformed", "malformed"));
+    }
+
+    #[test]
+    fn a_stamp_of_another_organization_is_refused() {
+        let org = Org::new();
+        let stamp = Stamp { org: "other".parse().unwrap(), ..stamp(&org) };
+        assert_eq!(attack(org.trust.open_stamp(&stamp.seal(&org.stamper), now())), "relabel");
+    }
+
+    #[test]
+    fn a_stamp_that_is_too_large_is_refused() {
+        let org = Org::new();
+        let payload = vec![b' '; MAX_STAMP + 1];
+        let envelope = Envelope::seal(PayloadType::Stamp, payload, &[&org.stamper]);
+        assert_eq!(attack(org.trust.open_stamp(&envelope, now())), "malformed");
+    }
+}
