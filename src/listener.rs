@@ -11,6 +11,7 @@ use std::{
 use axum::Router;
 use axum_server::{
     Handle, Server,
+    accept::NoDelayAcceptor,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
 use hyper_util::rt::TokioTimer;
@@ -86,12 +87,15 @@ impl Listener {
         bound(&mut server);
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let is_secure = secure.is_some();
+        // Without this, a small body waits up to 40 ms for the acknowledgement of its headers.
+        let prompt = NoDelayAcceptor::new();
         let task = match secure {
             Some(config) => {
-                let acceptor = RustlsAcceptor::new(config).handshake_timeout(HEADER_TIMEOUT);
+                let acceptor =
+                    RustlsAcceptor::new(config).handshake_timeout(HEADER_TIMEOUT).acceptor(prompt);
                 tokio::spawn(server.acceptor(acceptor).serve(service))
             }
-            None => tokio::spawn(server.serve(service)),
+            None => tokio::spawn(server.acceptor(prompt).serve(service)),
         };
         Ok(Self { address, secure: is_secure, handle, task })
     }
