@@ -6,6 +6,8 @@
 mod config;
 mod credentials;
 mod error;
+mod patterns;
+mod policies;
 mod publications;
 mod reports;
 mod services;
