@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
+    exchange::api::WireSecret,
     sign::sealed::{self, NodeKey, NodePublicKey, OpenError, SealError, Sealed},
     types::{NodeRef, Registry, Secret, ServiceId},
 };
@@ -42,8 +43,7 @@ struct CredentialFields {
     registry: Registry,
     #[serde(default)]
     username: Option<String>,
-    #[serde(with = "exposed")]
-    token: Secret,
+    token: WireSecret,
 }
 
 impl Credential {
@@ -75,28 +75,13 @@ impl TryFrom<CredentialFields> for Credential {
     type Error = BadCredential;
 
     fn try_from(fields: CredentialFields) -> Result<Self, BadCredential> {
-        Self::new(fields.registry, fields.username, fields.token)
-    }
-}
-
-/// The wire point, where the token leaves its type.
-mod exposed {
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    use crate::types::Secret;
-
-    pub(super) fn serialize<S: Serializer>(token: &Secret, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(token.expose())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
-        String::deserialize(from).map(Secret::new)
+        Self::new(fields.registry, fields.username, fields.token.0)
     }
 }
 
 impl From<Credential> for CredentialFields {
     fn from(Credential { registry, username, token }: Credential) -> Self {
-        Self { registry, username: Some(username), token }
+        Self { registry, username: Some(username), token: token.into() }
     }
 }
 

@@ -3,9 +3,12 @@
 //! One method a verb. What both exchanges have stands in the file of its noun; what only ours has
 //! stands in `publications`, `trust`, `credentials`, `reports` and `changes`.
 
+mod admin;
+mod changes;
 mod config;
 mod credentials;
 mod error;
+mod orgs;
 mod patterns;
 mod policies;
 mod publications;
@@ -13,6 +16,7 @@ mod reports;
 mod services;
 mod transport;
 mod trust;
+mod users;
 
 use std::sync::Arc;
 

@@ -26,6 +26,8 @@ use crate::exchange::api::VERSION_HEADER;
 const CONNECT: Duration = Duration::from_secs(10);
 /// What Horizon's own client grants a request.
 const REQUEST: Duration = Duration::from_secs(30);
+/// What a long poll may take beyond its wait.
+const POLL_GRACE: Duration = Duration::from_secs(15);
 /// The longest answer read: a list of all an organization's nodes stays well below.
 const LARGEST_ANSWER: usize = 64 << 20;
 /// What is read of the body of an error.
@@ -55,6 +57,7 @@ pub(super) struct Call {
     path: Vec<String>,
     query: Vec<(&'static str, String)>,
     body: Option<(Bytes, Option<&'static str>)>,
+    wait: Duration,
     repeatable: bool,
     largest: usize,
 }
@@ -67,6 +70,7 @@ impl Call {
             path: path.iter().map(|segment| segment.as_ref().to_owned()).collect(),
             query: Vec::new(),
             body: None,
+            wait: Duration::ZERO,
             repeatable,
             largest: LARGEST_ANSWER,
         }
@@ -85,6 +89,11 @@ impl Call {
     /// Puts something at `path`.
     pub(super) fn put(path: &[impl AsRef<str>]) -> Self {
         Self::new(Method::PUT, path)
+    }
+
+    /// Changes one attribute of what is at `path`.
+    pub(super) fn patch(path: &[impl AsRef<str>]) -> Self {
+        Self::new(Method::PATCH, path)
     }
 
     /// Removes what is at `path`.
@@ -111,6 +120,12 @@ impl Call {
     /// Sends `bytes` as they are, without a content type (as hzn does).
     pub(super) fn raw(mut self, bytes: impl Into<Bytes>) -> Self {
         self.body = Some((bytes.into(), None));
+        self
+    }
+
+    /// Grants the exchange this time to hold the answer back.
+    pub(super) fn waiting(mut self, wait: Duration) -> Self {
+        self.wait = wait;
         self
     }
 
@@ -259,7 +274,11 @@ impl Transport {
     }
 
     async fn attempt(&self, call: &Call, url: &Url) -> Result<Answer, Failure> {
-        let mut request = self.client.request(call.method.clone(), url.clone()).timeout(REQUEST);
+        let mut timeout = REQUEST;
+        if !call.wait.is_zero() {
+            timeout = call.wait + POLL_GRACE;
+        }
+        let mut request = self.client.request(call.method.clone(), url.clone()).timeout(timeout);
         if let Some((body, content_type)) = &call.body {
             request = request.body(body.clone());
             if let Some(content_type) = content_type {
