@@ -54,7 +54,7 @@ pub(super) type Scopes = BTreeSet<Scope>;
 
 /// How a registry wants to know who we are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Scheme {
+pub(super) enum Scheme {
     Basic,
     Bearer { realm: Url, service: Option<String> },
 }
@@ -63,6 +63,12 @@ enum Scheme {
 struct Token {
     authorization: HeaderValue,
     expires: Instant,
+}
+
+impl Token {
+    fn is_valid(&self) -> bool {
+        self.expires > Instant::now()
+    }
 }
 
 /// What we know of one registry.
@@ -120,8 +126,7 @@ impl Authenticator {
             None => Ok(None),
             Some(Scheme::Basic) => Ok(known.basic.clone()),
             Some(Scheme::Bearer { realm, service }) => {
-                let valid = |token: &&Token| token.expires > Instant::now();
-                if let Some(token) = known.tokens.get(scopes).filter(valid) {
+                if let Some(token) = known.tokens.get(scopes).filter(|token| token.is_valid()) {
                     return Ok(Some(token.authorization.clone()));
                 }
                 self.buy_token(connections, endpoint, scopes, &mut known, &realm, service).await
@@ -155,8 +160,8 @@ impl Authenticator {
             }
             Scheme::Bearer { realm, service } => {
                 match known.tokens.get(scopes) {
-                    // Another request has bought a newer one in the meantime.
-                    Some(token) if sent.is_some_and(|sent| *sent != token.authorization) => {
+                    // Another request has bought it in the meantime.
+                    Some(token) if sent != Some(&token.authorization) && token.is_valid() => {
                         return Ok(Some(token.authorization.clone()));
                     }
                     _ => known.tokens.remove(scopes),
@@ -190,7 +195,7 @@ impl Authenticator {
     }
 
     /// The scheme to use of those that a registry offers: Bearer if it can be had, else Basic.
-    fn scheme_of(
+    pub(super) fn scheme_of(
         &self,
         endpoint: &Endpoint,
         challenges: &[String],

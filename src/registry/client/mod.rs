@@ -138,3 +138,6 @@ fn api_path(repository: &Repository) -> String {
         path.to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,13 +79,12 @@ pub async fn push_image(
         bytes: 0,
     };
     let outcomes: Vec<(u64, BlobOutcome)> = stream::iter(parts.blobs())
-        .map(|blob| async move {
-            let watch = |bytes| progress.sent(blob, bytes);
-            let open = || source.blob(blob);
-            let outcome = client
-                .push_blob_watched(repository, blob, open, source.repository(), &watch)
-                .await?;
-            progress.settled(blob, outcome);
+        .map(|blob: Descriptor| async move {
+            let watch = |bytes| progress.sent(&blob, bytes);
+            let open = || source.blob(&blob);
+            let from = source.repository();
+            let outcome = client.push_blob_watched(repository, &blob, open, from, &watch).await?;
+            progress.settled(&blob, outcome);
             Ok::<_, RegistryError>((blob.size, outcome))
         })
         .buffer_unordered(AT_A_TIME)
@@ -166,8 +165,8 @@ impl Parts {
     }
 
     /// Every blob once, the smallest first.
-    fn blobs(&self) -> Vec<&Descriptor> {
-        let mut blobs: Vec<&Descriptor> = self.blobs.values().collect();
+    fn blobs(&self) -> Vec<Descriptor> {
+        let mut blobs: Vec<Descriptor> = self.blobs.values().cloned().collect();
         blobs.sort_by_key(|blob| (blob.size, blob.digest));
         blobs
     }

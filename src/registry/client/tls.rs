@@ -298,7 +298,8 @@ fn problem_of(error: &rustls::Error) -> TlsProblem {
         return TlsProblem::Other;
     };
     match bad {
-        Bad::UnknownIssuer => TlsProblem::UnknownIssuer,
+        // A bad signature: an authority of the same name with another key, as after its renewal.
+        Bad::UnknownIssuer | Bad::BadSignature => TlsProblem::UnknownIssuer,
         Bad::NotValidForNameContext { presented, .. } if presented.is_empty() => {
             TlsProblem::NoAlternativeName
         }
