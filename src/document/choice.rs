@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    document::lenient,
+    document::{lenient, service::ServiceDefinition},
     types::{Arch, OrgId, ServiceUrl, Version, VersionRange, platform::ParseArchError},
 };
 
@@ -101,16 +101,16 @@ pub(super) fn is_nothing(value: &Value) -> bool {
 #[serde(default)]
 pub struct Priority {
     /// The lowest number is tried first.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(deserialize_with = "lenient::or_default", skip_serializing_if = "is_zero")]
     pub priority_value: u64,
     /// How many failures lead to the next version.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(deserialize_with = "lenient::or_default", skip_serializing_if = "is_zero")]
     pub retries: u64,
     /// The seconds within which the failures count.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(deserialize_with = "lenient::or_default", skip_serializing_if = "is_zero")]
     pub retry_durations: u64,
     /// After running for so many seconds a version is kept for good.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(deserialize_with = "lenient::or_default", skip_serializing_if = "is_zero")]
     pub verified_durations: u64,
     /// Fields that are not ours, kept as they are.
     #[serde(flatten)]
@@ -127,10 +127,10 @@ fn is_zero(number: &u64) -> bool {
 #[serde(default)]
 pub struct UpgradePolicy {
     /// `immediate`, `never` or `agreement`.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(deserialize_with = "lenient::or_default", skip_serializing_if = "String::is_empty")]
     pub lifecycle: String,
     /// A time of day, such as `01:00AM`.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(deserialize_with = "lenient::or_default", skip_serializing_if = "String::is_empty")]
     pub time: String,
     /// Fields that are not ours, kept as they are.
     #[serde(flatten)]
@@ -142,8 +142,10 @@ pub struct UpgradePolicy {
 #[serde(default)]
 pub struct NodeHealth {
     /// Seconds without a heartbeat.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub missing_heartbeat_interval: u64,
     /// Seconds between looks at the agreement.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub check_agreement_status: u64,
     /// Fields that are not ours, kept as they are.
     #[serde(flatten)]
@@ -174,6 +176,17 @@ pub struct SecretBinding {
     /// Fields that are not ours, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
+}
+
+impl SecretBinding {
+    /// Whether the secrets are for that service.
+    pub fn is_for(&self, org: &OrgId, definition: &ServiceDefinition) -> bool {
+        let ServiceDefinition { url, version, arch, .. } = definition;
+        self.service_orgid == *org
+            && self.service_url == *url
+            && self.service_arch.includes(arch)
+            && self.service_version_range.as_ref().is_none_or(|it| it.contains(version))
+    }
 }
 
 /// The versions in the order in which they get their turn: by priority, the lowest number first,

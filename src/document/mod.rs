@@ -8,12 +8,14 @@ pub mod choice;
 pub mod constraint;
 pub mod deployment;
 mod lenient;
+pub mod matching;
 pub mod pattern;
 pub mod policy;
 pub mod problem;
 pub mod project;
 pub mod property;
 pub mod service;
+pub mod service_body;
 pub mod source;
 pub mod user_input;
 
@@ -21,11 +23,13 @@ pub use self::{
     choice::{ArchChoice, SecretBinding, VersionChoice, choose_version},
     constraint::Constraint,
     deployment::{Container, Deployment},
+    matching::{Candidate, NodeFacts, Reason, Verdict},
     pattern::{Pattern, PatternService, ServiceRef},
     policy::{DeploymentPolicy, NodePolicy, ServicePolicy},
     problem::{Problem, Problems, Severity},
     property::{Properties, Property, PropertyType, PropertyValue},
-    service::{NativeDeployment, RequiredService, ServiceBody, ServiceDefinition, ShippedImage},
+    service::{NativeDeployment, RequiredService, ServiceDefinition, Sharable},
+    service_body::{ServiceBody, ServiceBodyError, ShippedImage},
     source::{Source, Variables},
     user_input::{InputKind, InputValue, UserInput, UserInputValue},
 };

@@ -10,6 +10,7 @@ use crate::{
         lenient,
         pattern::without_unknown,
         property::Properties,
+        service::ServiceDefinition,
         user_input::UserInputValue,
     },
     types::{OrgId, ServiceUrl},
@@ -100,10 +101,18 @@ impl DeploymentPolicy {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ServicePolicy {
     /// What people call it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "lenient::or_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub label: String,
     /// What it is for.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "lenient::or_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub description: String,
     /// What it says of itself, for the constraints of nodes.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -116,6 +125,16 @@ pub struct ServicePolicy {
     pub unknown: Map<String, Value>,
 }
 
+impl ServicePolicy {
+    /// The policy as `hzn` stores it for a service: with the built-in properties of the service, in
+    /// the place of any of those names.
+    #[must_use]
+    pub fn of_service(&self, org: &OrgId, definition: &ServiceDefinition) -> Self {
+        let properties = definition.built_in_properties(org).merged_with(&self.properties);
+        Self { properties, ..self.clone() }
+    }
+}
+
 /// What a node says of itself and asks of services.
 ///
 /// Version 2 of the format has parts for deployment and for management; version 1 has only the top
@@ -123,10 +142,18 @@ pub struct ServicePolicy {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct NodePolicy {
     /// What people call it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "lenient::or_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub label: String,
     /// What it is for.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "lenient::or_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub description: String,
     /// What it says of itself, whatever for.
     #[serde(default, deserialize_with = "lenient::or_default")]

@@ -1,21 +1,17 @@
-//! Services: the definition that an author writes, and what a publisher signs about it.
-
-use std::collections::BTreeMap;
+//! Services: the definition that an author writes.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::{
     document::{
-        deployment::{Deployment, ParseDeploymentError, canonical},
+        choice::is_nothing,
+        deployment::{Container, Deployment, canonical},
         lenient,
-        policy::ServicePolicy,
+        property::{Properties, Property},
         user_input::UserInput,
     },
-    types::{
-        Arch, ImageRef, OrgId, PinnedImage, Platform, Registry, ServiceId, ServiceUrl, Version,
-        VersionRange,
-    },
+    types::{Arch, ImageRef, OrgId, PinnedImage, ServiceId, ServiceUrl, Version, VersionRange},
 };
 
 /// A service for one architecture: Horizon's `service.definition.json`.
@@ -172,6 +168,53 @@ impl ServiceDefinition {
         }
     }
 
+    /// The properties that every service has, from what it is.
+    pub fn built_in_properties(&self, org: &OrgId) -> Properties {
+        Properties::from_iter([
+            Property::new("openhorizon.service.url", self.url.as_str()),
+            Property::new("openhorizon.service.name", self.url.as_str()),
+            Property::new("openhorizon.service.org", org.as_str()),
+            Property::version("openhorizon.service.version", &self.version),
+            Property::new("openhorizon.service.arch", self.arch.as_str()),
+        ])
+    }
+
+    /// Whether it has containers for a device.
+    pub fn has_deployment(&self) -> bool {
+        self.deployment != NativeDeployment::Absent
+    }
+
+    /// Whether it can be deployed in a cluster.
+    pub fn has_cluster_deployment(&self) -> bool {
+        !is_nothing(&self.cluster_deployment)
+    }
+
+    /// Whether only a node that allows privileged services may run it. A text that cannot be read
+    /// needs no privilege: nothing runs it.
+    pub fn needs_privilege(&self) -> bool {
+        self.containers().is_some_and(|it| it.needs_privilege())
+    }
+
+    /// The secrets of its containers: the container, and the name that it knows the secret by.
+    pub fn secrets(&self) -> Vec<(String, String)> {
+        let Some(deployment) = self.containers() else { return Vec::new() };
+        let of_container = |(name, container): (String, Container<String>)| {
+            let secrets = container.secrets.unwrap_or_default();
+            secrets.into_keys().map(move |secret| (name.clone(), secret))
+        };
+        deployment.services.into_iter().flat_map(of_container).collect()
+    }
+
+    /// Its containers, whatever their images are.
+    fn containers(&self) -> Option<Deployment<String>> {
+        let value = match &self.deployment {
+            NativeDeployment::Absent => return None,
+            NativeDeployment::Described(deployment) => serde_json::to_value(deployment).ok()?,
+            NativeDeployment::Text(text) => serde_json::from_str(text).ok()?,
+        };
+        serde_json::from_value(value).ok()
+    }
+
     /// The definition with the text of `deployment`, and Horizon's signature over that text (empty
     /// if there is none).
     #[must_use]
@@ -225,60 +268,6 @@ impl ServiceDefinition {
     }
 }
 
-/// What a publisher signs about a service: everything that a node needs to run it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ServiceBody {
-    /// The definition, its deployment as text.
-    pub definition: ServiceDefinition,
-    /// The images of the deployment.
-    #[serde(default)]
-    pub images: Vec<ShippedImage>,
-    /// What the service says of itself and asks of nodes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<ServicePolicy>,
-    /// The certificate authority (PEM) of a registry, for that registry alone.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub registry_ca: BTreeMap<Registry, String>,
-}
-
-/// An image of a service, as it was shipped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShippedImage {
-    /// The container that runs it.
-    pub name: String,
-    /// Where it lives; it cannot change there.
-    pub image: PinnedImage,
-    /// The bytes that a node without any of it downloads.
-    pub size: u64,
-    /// What it runs on.
-    pub platform: Platform,
-}
-
-/// Why a service has no containers to run.
-#[derive(Debug, thiserror::Error)]
-pub enum ServiceBodyError {
-    /// It has no deployment for devices.
-    #[error("the service has no deployment for devices")]
-    Absent,
-    /// Its deployment is not the text of one with pinned images.
-    #[error("the deployment is not sealed: its images are not pinned in a signed text")]
-    NotSealed,
-    /// Its text cannot be read.
-    #[error(transparent)]
-    Unreadable(#[from] ParseDeploymentError),
-}
-
-impl ServiceBody {
-    /// The containers to run.
-    pub fn deployment(&self) -> Result<Deployment<PinnedImage>, ServiceBodyError> {
-        match &self.definition.deployment {
-            NativeDeployment::Absent => Err(ServiceBodyError::Absent),
-            NativeDeployment::Described(_) => Err(ServiceBodyError::NotSealed),
-            NativeDeployment::Text(text) => Ok(Deployment::from_text(text)?),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,33 +304,5 @@ mod tests {
             "clusterDeployment": "", "clusterDeploymentSignature": "",
         });
         assert_eq!(definition.to_horizon(), expected);
-    }
-
-    #[test]
-    fn only_a_sealed_deployment_is_run() {
-        let definition: ServiceDefinition = serde_json::from_str(
-            r#"{"url":"u","version":"1","arch":"amd64","sharable":"multiple",
-                "deployment":{"services":{"a":{"image":"a.b/c:1"}}}}"#,
-        )
-        .unwrap();
-        let body = |definition| ServiceBody {
-            definition,
-            images: Vec::new(),
-            policy: None,
-            registry_ca: BTreeMap::new(),
-        };
-        let written = body(definition.clone());
-        assert!(matches!(written.deployment(), Err(ServiceBodyError::NotSealed)));
-
-        let NativeDeployment::Described(deployment) = &definition.deployment else { panic!() };
-        let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        let image = format!("a.b/c@{digest}").parse().unwrap();
-        let pinned =
-            deployment.pin(&BTreeMap::from([("a.b/c:1".parse().unwrap(), image)])).unwrap();
-        let sealed = body(definition.with_deployment(&pinned, String::new()));
-        let text = serde_json::to_string(&sealed).unwrap();
-        let read: ServiceBody = serde_json::from_str(&text).unwrap();
-        assert_eq!(read, sealed);
-        assert_eq!(read.deployment().unwrap(), pinned);
     }
 }
