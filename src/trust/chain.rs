@@ -353,8 +353,22 @@ mod tests {
     #[test]
     fn a_document_that_is_too_large_is_refused() {
         let org = Org::new();
-        let payload = vec![b' '; MAX_TRUST + 1];
-        let envelope = Envelope::seal(PayloadType::Trust, payload, &[&org.owner]);
-        assert_eq!(attack(org.trust.advance(&envelope)), "malformed");
+        let next = org.trust.document().next(now()).seal(&[]).unwrap();
+        let mut payload = next.payload().to_vec();
+        let mut advance = |size| {
+            payload.resize(size, b' ');
+            let next = Envelope::seal(PayloadType::Trust, payload.clone(), &[&org.owner]);
+            attack(org.trust.advance(&next))
+        };
+        assert_eq!((advance(MAX_TRUST), advance(MAX_TRUST + 1)), ("none", "malformed"));
+    }
+
+    #[test]
+    fn a_chain_does_not_go_on_for_ever() {
+        let org = Org::new();
+        let next = org.trust.document().next(now()).seal(&[&org.owner]).unwrap();
+        let walked = |walked| Trust { walked, ..org.trust.clone() };
+        assert_eq!(attack(walked(MAX_VERSIONS - 1).advance(&next)), "none");
+        assert_eq!(attack(walked(MAX_VERSIONS).advance(&next)), "malformed");
     }
 }

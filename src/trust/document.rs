@@ -83,6 +83,9 @@ pub enum TrustProblem {
     /// Versions count from 1.
     #[error("version 0 does not exist")]
     VersionZero,
+    /// No node would read so much.
+    #[error("{0} bytes, more than the 64 KiB allowed")]
+    TooLarge(usize),
     /// It ends before it begins.
     #[error("it expires before it is issued")]
     Expiry,
@@ -182,6 +185,9 @@ impl TrustDocument {
     pub fn seal(&self, keys: &[&SigningKey]) -> Result<Envelope, TrustProblem> {
         self.check()?;
         let payload = serde_json::to_vec(self).expect("a trust document is JSON");
+        if payload.len() > MAX_TRUST {
+            return Err(TrustProblem::TooLarge(payload.len()));
+        }
         Ok(Envelope::seal(PayloadType::Trust, payload, keys))
     }
 
@@ -280,5 +286,39 @@ impl TrustDocument {
             .iter()
             .filter(move |id| counts(self.revocation(id)))
             .filter_map(|id| self.keys.get(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::testing::{Org, now};
+
+    #[test]
+    fn a_document_prints_what_it_reads() {
+        let document = Org::new().trust.document().clone();
+        let json = serde_json::to_string(&document).unwrap();
+        assert_eq!(serde_json::from_str::<TrustDocument>(&json).unwrap(), document);
+    }
+
+    #[test]
+    fn the_graver_reason_holds() {
+        let mut document = Org::new().trust.document().clone();
+        let keyid = *document.keys.keys().next().unwrap();
+        for reason in [RevocationReason::Retired, RevocationReason::Compromised] {
+            document.revoked.push(Revocation { keyid, reason });
+            assert_eq!(document.revocation(&keyid), Some(reason));
+        }
+        document.revoked.reverse();
+        assert_eq!(document.revocation(&keyid), Some(RevocationReason::Compromised));
+    }
+
+    #[test]
+    fn what_no_node_would_read_is_not_sealed() {
+        let mut document = Org::new().trust.document().next(now());
+        let prefixes = vec!["x".repeat(MAX_TRUST)];
+        let org = document.org.clone();
+        document.imports.push(Import { org, sha256: Digest::of(b""), prefixes });
+        assert!(matches!(document.seal(&[]), Err(TrustProblem::TooLarge(_))));
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     sign::SigningKey,
     trust::{
-        Role, Stamp,
+        Revocation, RevocationReason, Role, Stamp,
         testing::{Org, hello, hours, now},
     },
 };
@@ -108,6 +108,9 @@ fn a_stamp_and_a_catalog_must_belong_together() {
     assert_eq!(admit(&stamp, &other.to_bytes()), "mix-and-match");
     assert_eq!(admit(&stamp, &pinned.to_bytes()[1..]), "altered");
     assert_eq!(admit(&stamp, &org.catalog(6, 0, 6, "forged").to_bytes()), "altered");
+    let foreign = Catalog { org: "other".parse().unwrap(), ..pinned.clone() };
+    let of_foreign = org.stamp(6, &foreign);
+    assert_eq!(admit(&of_foreign, &foreign.to_bytes()), "mix-and-match");
     let mut mislabelled = org.stamp(6, &other);
     mislabelled.catalog.version = 6;
     assert_eq!(admit(&mislabelled, &other.to_bytes()), "mix-and-match");
@@ -180,6 +183,21 @@ fn marks_of_documents_do_not_fall_with_the_stamp_key() {
     without.version = 8;
     without.entries.clear();
     assert_eq!(attack(org.admit(&marks, &org.stamp(8, &without), &without)), "vanished");
+}
+
+#[test]
+fn a_revoked_stamp_key_does_not_count_though_it_is_still_named() {
+    let org = Org::new();
+    let (marks, old) = (node(&org), org.stamper.key_id());
+    let new = SigningKey::generate();
+    let mut org = org.with_trust(|trust| {
+        trust.keys.insert(new.key_id(), new.verifying_key());
+        trust.stamp.keyids.insert(new.key_id());
+        trust.revoked.push(Revocation { keyid: old, reason: RevocationReason::Compromised });
+    });
+    org.stamper = new;
+    let catalog = org.catalog(1, 0, 5, "five");
+    assert!(org.admit(&marks, &org.stamp(1, &catalog), &catalog).is_ok());
 }
 
 #[test]
