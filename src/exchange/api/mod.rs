@@ -8,9 +8,13 @@ mod changes;
 pub mod credentials;
 mod error;
 mod orgs;
+mod patterns;
+mod policies;
+mod properties;
 pub mod publication;
 pub mod report;
 mod secret;
+mod services;
 pub mod trust;
 mod users;
 pub mod wait;
@@ -26,10 +30,21 @@ pub use credentials::{
 pub use error::{Code, Reply};
 use jiff::Timestamp;
 pub use orgs::{AgbotsNone, HeartbeatIntervals, ORG_TYPE_IBM, Org, OrgLimits, OrgRequest, Orgs};
+pub use patterns::{
+    AgreementProtocol, Pattern, PatternRequest, PatternService, PatternServiceVersion, Patterns,
+};
+pub use policies::{Policies, Policy, PolicyRequest, PolicyService, PolicyServiceVersion};
+pub use properties::{
+    Input, NodeHealth, Priority, Property, PropertyType, SecretBinding, UpgradePolicy, UserInput,
+};
 pub use publication::{Publication, Published};
 pub use report::{NodeReport, ReceivedReport, RefusalReport, ServiceReport, ServiceState};
 pub use secret::{Hidden, WireSecret};
 use serde::{Deserialize, Deserializer, Serialize};
+pub use services::{
+    Dated, RequiredService, Service, ServicePolicyRequest, ServiceRequest, Services, Sharable,
+    UserInputDeclaration,
+};
 pub use trust::{StampKey, TrustHead};
 pub use users::{
     ApiKey, ApiKeyRequest, ChangePassword, NewApiKey, User, UserPatch, UserRequest, Users,

@@ -8,10 +8,16 @@ mod caller;
 mod changes;
 mod error;
 mod extract;
+mod keys;
 mod orgs;
 mod passwords;
+mod patterns;
+mod policies;
+mod posted;
 mod rights;
 mod router;
+mod service_policies;
+mod services;
 #[cfg(test)]
 mod testing;
 mod users;

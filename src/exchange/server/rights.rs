@@ -99,8 +99,8 @@ impl Caller {
         self.needs(allowed, "WRITE_ALL_USERS", format_args!("{org}/{id}"))
     }
 
-    /// Publish something in an organization.
-    pub(crate) fn may_publish<T: Posted>(&self, org: &OrgId, id: &str) -> Right {
+    /// Post something in an organization.
+    pub(crate) fn may_post<T: Posted>(&self, org: &OrgId, id: &str) -> Right {
         let allowed = match self.role {
             Role::Root(_) => true,
             Role::Admin(_) | Role::User(_) => self.org == *org,
@@ -109,7 +109,7 @@ impl Caller {
         self.needs_of::<T>(allowed, "CREATE", org, id)
     }
 
-    /// See something published.
+    /// See something posted.
     pub(crate) fn may_read<T: Posted>(
         &self,
         org: &OrgId,
@@ -124,7 +124,7 @@ impl Caller {
         self.needs_of::<T>(allowed, "READ", org, id)
     }
 
-    /// Change or remove something published.
+    /// Change or remove something posted.
     pub(crate) fn may_change<T: Posted>(
         &self,
         org: &OrgId,

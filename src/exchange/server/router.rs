@@ -13,8 +13,14 @@ use tower_http::{
     catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer, trace::TraceLayer,
 };
 
-use super::{ApiError, AppState, admin, api_keys, caller::Caller, changes, orgs, users};
-use crate::exchange::api::VERSION_HEADER;
+use super::{
+    ApiError, AppState, admin, api_keys, caller::Caller, changes, keys, orgs, posted,
+    service_policies, services, users,
+};
+use crate::exchange::{
+    api::{PatternRequest, PolicyRequest, ServiceRequest, VERSION_HEADER},
+    store::KeyHolder,
+};
 
 /// The longest body read, unless a path says otherwise: a definition with room to spare.
 const LONGEST_BODY: usize = 1024 * 1024;
@@ -63,8 +69,60 @@ fn horizon() -> Router<AppState> {
         .route("/orgs/{org}/users/{user}/changepw", post(users::change_password))
         .route("/orgs/{org}/users/{user}/apikeys", post(api_keys::create))
         .route("/orgs/{org}/users/{user}/apikeys/{id}", get(api_keys::get).delete(api_keys::delete))
+        .merge(services())
+        .nest("/orgs/{org}/patterns", patterns())
+        .nest("/orgs/{org}/deployment/patterns", patterns())
+        .nest("/orgs/{org}/business/policies", policies())
+        .nest("/orgs/{org}/deployment/policies", policies())
+        .route("/catalog/patterns", get(posted::catalog::<PatternRequest>))
+        .route("/catalog/{org}/patterns", get(posted::catalog_of::<PatternRequest>))
         .route("/changes/maxchangeid", get(changes::newest))
         .route("/orgs/{org}/changes", post(changes::since))
+}
+
+/// Services, and what hangs on one.
+fn services() -> Router<AppState> {
+    Router::new()
+        .route("/catalog/services", get(posted::catalog::<ServiceRequest>))
+        .route("/catalog/{org}/services", get(posted::catalog_of::<ServiceRequest>))
+        .route("/orgs/{org}/services", get(posted::list::<ServiceRequest>).post(services::create))
+        .route(
+            "/orgs/{org}/services/{service}",
+            get(posted::get::<ServiceRequest>)
+                .put(posted::replace::<ServiceRequest>)
+                .patch(posted::patch::<ServiceRequest>)
+                .delete(posted::delete::<ServiceRequest>),
+        )
+        .route(
+            "/orgs/{org}/services/{service}/policy",
+            get(service_policies::get).put(service_policies::put).delete(service_policies::delete),
+        )
+        .nest("/orgs/{org}/services/{service}/keys", keys_of::<ServiceRequest>())
+}
+
+fn patterns() -> Router<AppState> {
+    posted_by_name::<PatternRequest>().nest("/{id}/keys", keys_of::<PatternRequest>())
+}
+
+fn policies() -> Router<AppState> {
+    posted_by_name::<PolicyRequest>()
+}
+
+fn posted_by_name<T: posted::Noun>() -> Router<AppState> {
+    Router::new().route("/", get(posted::list::<T>)).route(
+        "/{id}",
+        get(posted::get::<T>)
+            .post(posted::create::<T>)
+            .put(posted::replace::<T>)
+            .patch(posted::patch::<T>)
+            .delete(posted::delete::<T>),
+    )
+}
+
+fn keys_of<T: KeyHolder + 'static>() -> Router<AppState> {
+    Router::new()
+        .route("/", get(keys::list::<T>).delete(keys::delete_all::<T>))
+        .route("/{key}", get(keys::get::<T>).put(keys::put::<T>).delete(keys::delete::<T>))
 }
 
 /// Says nothing about paths to those who may not ask.

@@ -44,6 +44,14 @@ impl Answer {
     }
 }
 
+/// A service without requirements, as `hzn` sends it.
+pub(super) fn service(url: &str, version: &str, arch: &str) -> Value {
+    json!({
+        "label": url, "public": false, "url": url, "version": version, "arch": arch,
+        "sharable": "exclusive", "deployment": "{}", "deploymentSignature": "c2ln",
+    })
+}
+
 impl Lab {
     /// A new exchange, without any organization of its own.
     pub(super) async fn bare() -> Self {
@@ -78,6 +86,16 @@ impl Lab {
             lab.post("root/root", &format!("/orgs/{org}/users/{id}"), body).await.is(201);
         }
         lab
+    }
+
+    /// Node `A/{id}` of user `u1`, whose token is `tok`.
+    pub(super) async fn node(&self, id: &str) {
+        let body = json!({
+            "token": "tok", "name": id, "nodeType": "device", "isNamespaceScoped": false,
+            "pattern": "", "registeredServices": null, "msgEndPoint": "", "softwareVersions": {},
+            "publicKey": "", "arch": "arm", "userInput": null,
+        });
+        self.put("A/u1", &format!("/orgs/A/nodes/{id}?noheartbeat=true"), body).await.is(201);
     }
 
     /// A request as `who` (`org/name`, or `org/name:password`); as nobody if empty.

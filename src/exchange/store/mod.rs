@@ -9,9 +9,13 @@ mod changes;
 mod counts;
 mod error;
 mod heartbeats;
+mod keys;
 mod logins;
 mod orgs;
+mod patterns;
+mod policies;
 mod posted;
+mod services;
 mod users;
 
 use std::{path::Path, time::Duration};
@@ -22,6 +26,7 @@ pub use counts::Counts;
 pub use error::StoreError;
 use heartbeats::Heartbeats;
 use jiff::Timestamp;
+pub use keys::KeyHolder;
 pub use logins::{Logins, NodeLogin};
 pub use posted::{Ownership, Posted, Shelf};
 use sqlx::{

@@ -52,6 +52,13 @@ pub struct Ownership {
     pub public: bool,
 }
 
+impl<T: Posted> Stored<T> {
+    /// Whose it is, and who else may see it.
+    pub fn ownership(&self) -> Ownership {
+        Ownership { owner: self.owner.clone(), public: self.value.is_public() }
+    }
+}
+
 /// Which part of all that is posted.
 #[derive(Debug, Clone)]
 pub enum Shelf {
@@ -65,7 +72,7 @@ pub enum Shelf {
 
 impl Store {
     /// The thing of this name, if there is one.
-    pub async fn published<T: Posted>(
+    pub async fn posted<T: Posted>(
         &self,
         org: &OrgId,
         id: &str,
@@ -108,10 +115,7 @@ impl Store {
         org: &OrgId,
         id: &str,
     ) -> Result<Option<Ownership>, StoreError> {
-        Ok(self.published::<T>(org, id).await?.map(|it| {
-            let public = it.value.is_public();
-            Ownership { owner: it.owner, public }
-        }))
+        Ok(self.posted::<T>(org, id).await?.as_ref().map(Stored::ownership))
     }
 
     /// Publishes something new.
@@ -138,7 +142,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), E> {
         let mut write = self.write(now).await?;
-        let held = write.published::<T>(org, id).await?;
+        let held = write.posted::<T>(org, id).await?;
         let held = held.ok_or_else(|| StoreError::missing(T::NOUN, org, id))?;
         let new = change(held.value)?;
         write.replace(org, id, &new, operation).await?;
@@ -160,7 +164,7 @@ impl Store {
 
 impl Write {
     /// The thing of this name as it is within the transaction.
-    pub(crate) async fn published<T: Posted>(
+    pub(crate) async fn posted<T: Posted>(
         &mut self,
         org: &OrgId,
         id: &str,

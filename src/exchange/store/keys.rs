@@ -1,0 +1,120 @@
+//! Public keys beside services and patterns, as Horizon's agents fetch them.
+
+use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
+
+use super::{Change, Posted, Store, StoreError, Write};
+use crate::{
+    exchange::api::{Operation, PatternRequest, Resource, ServiceRequest},
+    types::OrgId,
+};
+
+/// Something posted that has keys beside it.
+pub trait KeyHolder: Posted {
+    /// The table of the keys.
+    const KEYS: &'static str;
+    /// What the change feed calls a key.
+    const KEY_RESOURCE: Resource;
+}
+
+impl KeyHolder for ServiceRequest {
+    const KEYS: &'static str = "service_keys";
+    const KEY_RESOURCE: Resource = Resource::ServiceKey;
+}
+
+impl KeyHolder for PatternRequest {
+    const KEYS: &'static str = "pattern_keys";
+    const KEY_RESOURCE: Resource = Resource::PatternKey;
+}
+
+impl Store {
+    /// The names of the keys.
+    pub async fn key_names<T: KeyHolder>(
+        &self,
+        org: &OrgId,
+        holder: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let sql = format!("SELECT id FROM {} WHERE org = $1 AND holder = $2 ORDER BY id", T::KEYS);
+        let query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(org.as_str()).bind(holder);
+        Ok(query.fetch_all(self.read()).await?)
+    }
+
+    /// A key, as it was given.
+    pub async fn key<T: KeyHolder>(
+        &self,
+        org: &OrgId,
+        holder: &str,
+        id: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let sql =
+            format!("SELECT content FROM {} WHERE org = $1 AND holder = $2 AND id = $3", T::KEYS);
+        let query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(org.as_str()).bind(holder).bind(id);
+        Ok(query.fetch_optional(self.read()).await?)
+    }
+
+    /// Puts a key beside its holder.
+    pub async fn put_key<T: KeyHolder>(
+        &self,
+        org: &OrgId,
+        holder: &str,
+        id: &str,
+        content: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.write(now).await?;
+        let now = write.now();
+        let sql = format!(
+            "INSERT INTO {} (org, holder, id, content, last_updated) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (org, holder, id) DO UPDATE
+             SET content = excluded.content, last_updated = excluded.last_updated",
+            T::KEYS
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(org.as_str())
+            .bind(holder)
+            .bind(id)
+            .bind(content)
+            .bind(now)
+            .execute(write.sql())
+            .await
+            .map_err(|error| {
+                StoreError::without(error, || format!("{} '{org}/{holder}'", T::NOUN))
+            })?;
+        write.tell_key::<T>(org, holder, Operation::CreatedOrModified).await?;
+        write.commit().await
+    }
+
+    /// Removes a key, or all of them; whether there was one.
+    pub async fn remove_keys<T: KeyHolder>(
+        &self,
+        org: &OrgId,
+        holder: &str,
+        id: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut write = self.write(now).await?;
+        let sql = format!(
+            "DELETE FROM {} WHERE org = $1 AND holder = $2 AND ($3 IS NULL OR id = $3)",
+            T::KEYS
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(org.as_str()).bind(holder).bind(id);
+        if query.execute(write.sql()).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        write.tell_key::<T>(org, holder, Operation::Deleted).await?;
+        write.commit().await?;
+        Ok(true)
+    }
+}
+
+impl Write {
+    async fn tell_key<T: KeyHolder>(
+        &mut self,
+        org: &OrgId,
+        holder: &str,
+        operation: Operation,
+    ) -> Result<(), StoreError> {
+        let resource = T::KEY_RESOURCE;
+        self.record(Change { org, resource, id: holder, operation, public: false }).await
+    }
+}

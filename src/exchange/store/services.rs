@@ -1,0 +1,148 @@
+//! Services, and the policy that may hang on one.
+
+use jiff::Timestamp;
+use sqlx::Row as _;
+
+use super::{Change, Posted, Store, StoreError, Write, time};
+use crate::{
+    exchange::api::{Dated, Operation, Resource, ServicePolicyRequest, ServiceRequest},
+    types::{OrgId, ServiceUrl, Version, VersionRange},
+};
+
+impl Posted for ServiceRequest {
+    const NOUN: &'static str = "service";
+    const TABLE: &'static str = "services";
+    const RESOURCE: Resource = Resource::Service;
+    const MOST: i64 = 1000;
+
+    fn is_public(&self) -> bool {
+        self.public
+    }
+
+    fn searched(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("url", self.url.to_string()),
+            ("version", self.version.clone()),
+            ("arch", self.arch.clone()),
+        ]
+    }
+
+    async fn check_references(&self, _: &OrgId, write: &mut Write) -> Result<(), StoreError> {
+        for it in &self.required_services {
+            let range = it.range();
+            write.needs_service(&it.org, &it.url, &it.arch, range.as_ref()).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The policy of a service, if it has one.
+    pub async fn service_policy(
+        &self,
+        org: &OrgId,
+        id: &str,
+    ) -> Result<Option<Dated<ServicePolicyRequest>>, StoreError> {
+        let sql = "SELECT * FROM service_policies WHERE org = $1 AND service_id = $2";
+        let query = sqlx::query(sql).bind(org.as_str()).bind(id);
+        let Some(row) = query.fetch_optional(self.read()).await? else { return Ok(None) };
+        let value = serde_json::from_str(row.try_get("document")?)?;
+        Ok(Some(Dated { value, last_updated: time(row.try_get("last_updated")?) }))
+    }
+
+    /// Gives a service this policy.
+    pub async fn put_service_policy(
+        &self,
+        org: &OrgId,
+        id: &str,
+        policy: &ServicePolicyRequest,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.write(now).await?;
+        write.put_service_policy(org, id, policy).await?;
+        write.commit().await
+    }
+
+    /// Takes a service's policy away.
+    pub async fn remove_service_policy(
+        &self,
+        org: &OrgId,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.write(now).await?;
+        let sql = "DELETE FROM service_policies WHERE org = $1 AND service_id = $2";
+        let gone = sqlx::query(sql).bind(org.as_str()).bind(id).execute(write.sql()).await?;
+        if gone.rows_affected() == 0 {
+            return Err(StoreError::missing("policy of service", org, id));
+        }
+        write.tell_policy(org, id, Operation::Deleted).await?;
+        write.commit().await
+    }
+}
+
+impl Write {
+    /// Gives a service this policy.
+    pub(crate) async fn put_service_policy(
+        &mut self,
+        org: &OrgId,
+        id: &str,
+        policy: &ServicePolicyRequest,
+    ) -> Result<(), StoreError> {
+        let now = self.now();
+        let sql = "INSERT INTO service_policies (org, service_id, document, last_updated)
+                   VALUES ($1, $2, $3, $4)
+                   ON CONFLICT (org, service_id) DO UPDATE
+                   SET document = excluded.document, last_updated = excluded.last_updated";
+        sqlx::query(sql)
+            .bind(org.as_str())
+            .bind(id)
+            .bind(serde_json::to_string(policy)?)
+            .bind(now)
+            .execute(self.sql())
+            .await
+            .map_err(|error| StoreError::without(error, || format!("service '{org}/{id}'")))?;
+        self.tell_policy(org, id, Operation::CreatedOrModified).await
+    }
+
+    /// Whether there is a service like this; without `range` any version serves.
+    pub(crate) async fn needs_service(
+        &mut self,
+        org: &OrgId,
+        url: &ServiceUrl,
+        arch: &str,
+        range: Option<&VersionRange>,
+    ) -> Result<(), StoreError> {
+        let any_arch = matches!(arch, "" | "*");
+        let sql = "SELECT version FROM services
+                   WHERE org = $1 AND url = $2 AND ($3 = 1 OR arch = $4)";
+        let versions = sqlx::query_scalar::<_, String>(sql)
+            .bind(org.as_str())
+            .bind(url.as_str())
+            .bind(i64::from(any_arch))
+            .bind(arch)
+            .fetch_all(self.sql())
+            .await?;
+        let serves = |version: &String| match (range, version.parse::<Version>()) {
+            (Some(range), Ok(version)) => range.contains(&version),
+            (Some(_), Err(_)) => false,
+            (None, _) => true,
+        };
+        if versions.iter().any(serves) {
+            return Ok(());
+        }
+        let range = range.map_or_else(|| "any version".to_owned(), ToString::to_string);
+        let msg = format!("there is no service '{url}' of org '{org}', {range}, arch '{arch}'");
+        Err(StoreError::Unfit { msg })
+    }
+
+    async fn tell_policy(
+        &mut self,
+        org: &OrgId,
+        id: &str,
+        operation: Operation,
+    ) -> Result<(), StoreError> {
+        let resource = Resource::ServicePolicy;
+        self.record(Change { org, resource, id, operation, public: false }).await
+    }
+}
