@@ -7,6 +7,8 @@ mod admin;
 mod changes;
 pub mod credentials;
 mod error;
+mod node_parts;
+mod nodes;
 mod orgs;
 mod patterns;
 mod policies;
@@ -29,6 +31,15 @@ pub use credentials::{
 };
 pub use error::{Code, Reply};
 use jiff::Timestamp;
+pub use node_parts::{
+    AgreedService, Agreement, AgreementRequest, AgreementService, Agreements, ContainerStatus,
+    NodeErrorsRequest, NodePolicyRequest, NodeStatus, NodeStatusRequest, PolicyTerms,
+    RunningService,
+};
+pub use nodes::{
+    ConfigState, ConfigStateRequest, NoMessages, Node, NodeDescription, NodeRequest, NodeType,
+    Nodes, RegisteredProperty, RegisteredService,
+};
 pub use orgs::{AgbotsNone, HeartbeatIntervals, ORG_TYPE_IBM, Org, OrgLimits, OrgRequest, Orgs};
 pub use patterns::{
     AgreementProtocol, Pattern, PatternRequest, PatternService, PatternServiceVersion, Patterns,

@@ -1,6 +1,7 @@
 //! Serves the exchange API: Horizon's paths, and ours beside them.
 
 mod admin;
+mod agreements;
 mod answer;
 mod api_keys;
 mod bootstrap;
@@ -9,6 +10,8 @@ mod changes;
 mod error;
 mod extract;
 mod keys;
+mod node_parts;
+mod nodes;
 mod orgs;
 mod passwords;
 mod patterns;

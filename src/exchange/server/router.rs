@@ -7,18 +7,21 @@ use axum::{
     extract::DefaultBodyLimit,
     http::{HeaderName, HeaderValue, Response, header},
     response::IntoResponse as _,
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use tower_http::{
     catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer, trace::TraceLayer,
 };
 
 use super::{
-    ApiError, AppState, admin, api_keys, caller::Caller, changes, keys, orgs, posted,
-    service_policies, services, users,
+    ApiError, AppState, admin, agreements, api_keys, caller::Caller, changes, keys, node_parts,
+    nodes, orgs, posted, service_policies, services, users,
 };
 use crate::exchange::{
-    api::{PatternRequest, PolicyRequest, ServiceRequest, VERSION_HEADER},
+    api::{
+        NodeErrorsRequest, NodePolicyRequest, NodeStatusRequest, PatternRequest, PolicyRequest,
+        ServiceRequest, VERSION_HEADER,
+    },
     store::KeyHolder,
 };
 
@@ -70,6 +73,7 @@ fn horizon() -> Router<AppState> {
         .route("/orgs/{org}/users/{user}/apikeys", post(api_keys::create))
         .route("/orgs/{org}/users/{user}/apikeys/{id}", get(api_keys::get).delete(api_keys::delete))
         .merge(services())
+        .merge(nodes())
         .nest("/orgs/{org}/patterns", patterns())
         .nest("/orgs/{org}/deployment/patterns", patterns())
         .nest("/orgs/{org}/business/policies", policies())
@@ -98,6 +102,30 @@ fn services() -> Router<AppState> {
             get(service_policies::get).put(service_policies::put).delete(service_policies::delete),
         )
         .nest("/orgs/{org}/services/{service}/keys", keys_of::<ServiceRequest>())
+}
+
+/// Nodes, and what each says about itself.
+fn nodes() -> Router<AppState> {
+    let node = Router::new()
+        .route("/", get(nodes::get).put(nodes::put).patch(nodes::patch).delete(nodes::delete))
+        .route("/heartbeat", post(nodes::heartbeat))
+        .route("/services_configstate", post(nodes::config_state))
+        .route("/policy", node_part::<NodePolicyRequest>())
+        .route("/status", node_part::<NodeStatusRequest>())
+        .route("/errors", node_part::<NodeErrorsRequest>())
+        .route("/agreements", get(agreements::list).delete(agreements::delete_all))
+        .route(
+            "/agreements/{id}",
+            get(agreements::get).put(agreements::put).delete(agreements::delete),
+        )
+        .route("/msgs", get(nodes::messages));
+    Router::new()
+        .route("/orgs/{org}/nodes", get(nodes::list))
+        .nest("/orgs/{org}/nodes/{node}", node)
+}
+
+fn node_part<T: node_parts::Told>() -> MethodRouter<AppState> {
+    get(node_parts::get::<T>).put(node_parts::put::<T>).delete(node_parts::delete::<T>)
 }
 
 fn patterns() -> Router<AppState> {

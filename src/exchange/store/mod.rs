@@ -4,6 +4,7 @@
 //! records a change row in the same transaction and tells the waiting once it is committed. The
 //! methods of `Write` are the parts from which bigger transactions are made.
 
+mod agreements;
 mod api_keys;
 mod changes;
 mod counts;
@@ -11,6 +12,8 @@ mod error;
 mod heartbeats;
 mod keys;
 mod logins;
+mod node_parts;
+mod nodes;
 mod orgs;
 mod patterns;
 mod policies;
@@ -28,6 +31,8 @@ use heartbeats::Heartbeats;
 use jiff::Timestamp;
 pub use keys::KeyHolder;
 pub use logins::{Logins, NodeLogin};
+pub use node_parts::NodePart;
+pub use nodes::{NodeCount, NodeRecord};
 pub use posted::{Ownership, Posted, Shelf};
 use sqlx::{
     Sqlite, Transaction,

@@ -1,0 +1,115 @@
+//! What a node says about itself: its policy, status and errors, one document each.
+
+use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::Row as _;
+
+use super::{Change, Store, StoreError, Write, time};
+use crate::{
+    exchange::api::{
+        Dated, NodeErrorsRequest, NodePolicyRequest, NodeStatusRequest, Operation, Resource,
+    },
+    types::{NodeId, OrgId},
+};
+
+/// Something that a node says about itself.
+pub trait NodePart: Serialize + DeserializeOwned + Send + Sync {
+    /// Its word in the table and in messages.
+    const PART: &'static str;
+    /// What the change feed calls it.
+    const RESOURCE: Resource;
+    /// Whether saying it is a heartbeat.
+    const BEATS: bool = false;
+}
+
+impl NodePart for NodePolicyRequest {
+    const PART: &'static str = "policy";
+    const RESOURCE: Resource = Resource::NodePolicy;
+    const BEATS: bool = true;
+}
+
+impl NodePart for NodeStatusRequest {
+    const PART: &'static str = "status";
+    const RESOURCE: Resource = Resource::NodeStatus;
+}
+
+impl NodePart for NodeErrorsRequest {
+    const PART: &'static str = "errors";
+    const RESOURCE: Resource = Resource::NodeErrors;
+}
+
+impl Store {
+    /// What the node last said, if it ever did.
+    pub async fn node_part<T: NodePart>(
+        &self,
+        org: &OrgId,
+        node: &NodeId,
+    ) -> Result<Option<Dated<T>>, StoreError> {
+        let sql = "SELECT * FROM node_parts WHERE org = $1 AND node_id = $2 AND part = $3";
+        let query = sqlx::query(sql).bind(org.as_str()).bind(node.as_str()).bind(T::PART);
+        let Some(row) = query.fetch_optional(self.read()).await? else { return Ok(None) };
+        let value = serde_json::from_str(row.try_get("document")?)?;
+        Ok(Some(Dated { value, last_updated: time(row.try_get("last_updated")?) }))
+    }
+
+    /// Keeps what the node says; `beats` if that is a sign of life.
+    pub async fn put_node_part<T: NodePart>(
+        &self,
+        org: &OrgId,
+        node: &NodeId,
+        value: &T,
+        beats: bool,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.write(now).await?;
+        let now = write.now();
+        let sql = "INSERT INTO node_parts (org, node_id, part, document, last_updated)
+                   VALUES ($1, $2, $3, $4, $5)
+                   ON CONFLICT (org, node_id, part) DO UPDATE
+                   SET document = excluded.document, last_updated = excluded.last_updated";
+        sqlx::query(sql)
+            .bind(org.as_str())
+            .bind(node.as_str())
+            .bind(T::PART)
+            .bind(serde_json::to_string(value)?)
+            .bind(now)
+            .execute(write.sql())
+            .await
+            .map_err(|error| StoreError::without(error, || format!("node '{org}/{node}'")))?;
+        if beats {
+            write.heartbeat(org, node).await?;
+        }
+        write.tell_of_node(org, node, T::RESOURCE, Operation::CreatedOrModified).await?;
+        write.commit().await
+    }
+
+    /// Forgets what the node said.
+    pub async fn remove_node_part<T: NodePart>(
+        &self,
+        org: &OrgId,
+        node: &NodeId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.write(now).await?;
+        let sql = "DELETE FROM node_parts WHERE org = $1 AND node_id = $2 AND part = $3";
+        let query = sqlx::query(sql).bind(org.as_str()).bind(node.as_str()).bind(T::PART);
+        if query.execute(write.sql()).await?.rows_affected() == 0 {
+            return Err(StoreError::missing(&format!("{} of node", T::PART), org, node));
+        }
+        write.tell_of_node(org, node, T::RESOURCE, Operation::Deleted).await?;
+        write.commit().await
+    }
+}
+
+impl Write {
+    /// Records a change of something that a node says.
+    pub(super) async fn tell_of_node(
+        &mut self,
+        org: &OrgId,
+        node: &NodeId,
+        resource: Resource,
+        operation: Operation,
+    ) -> Result<(), StoreError> {
+        self.record(Change { org, resource, id: node.as_str(), operation, public: false }).await
+    }
+}

@@ -1,0 +1,232 @@
+//! Nodes.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use sqlx::{QueryBuilder, Row as _, sqlite::SqliteRow};
+
+use super::{Change, Db, Store, StoreError, Write, time};
+use crate::{
+    exchange::api::{Hidden, Node, NodeDescription, Operation, OrgRequest, Resource},
+    types::{NodeId, OrgId},
+};
+
+/// What is kept of a node.
+#[derive(Debug, Clone)]
+pub struct NodeRecord {
+    /// `org/user`, who made it.
+    pub owner: String,
+    /// The hash of its token.
+    pub token_hash: String,
+    /// `org/pattern`, or nothing.
+    pub pattern: String,
+    /// Its public key, or nothing until it is registered.
+    pub public_key: String,
+    /// What is said about it.
+    pub description: NodeDescription,
+    /// When it was last heard of, in milliseconds since 1970.
+    pub last_heartbeat: Option<i64>,
+}
+
+/// How many nodes an organization has, and may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeCount {
+    /// How many there are.
+    pub nodes: i64,
+    /// How many there may be; 0 is no limit.
+    pub most: i64,
+}
+
+impl Store {
+    /// Who made the node, if there is one of this name.
+    pub async fn node_owner(&self, org: &OrgId, id: &NodeId) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT owner FROM nodes WHERE org = $1 AND id = $2";
+        let query = sqlx::query_scalar(sql).bind(org.as_str()).bind(id.as_str());
+        Ok(query.fetch_optional(self.read()).await?)
+    }
+
+    /// The nodes of an organization by `org/id`, as others see them: all, or of one owner, or one.
+    pub async fn nodes(
+        &self,
+        org: &OrgId,
+        owner: Option<&str>,
+        id: Option<&NodeId>,
+    ) -> Result<BTreeMap<String, Node>, StoreError> {
+        let mut query = QueryBuilder::<Db>::new("SELECT * FROM nodes WHERE org = ");
+        query.push_bind(org.as_str());
+        if let Some(owner) = owner {
+            query.push(" AND owner = ").push_bind(owner);
+        }
+        if let Some(id) = id {
+            query.push(" AND id = ").push_bind(id.as_str());
+        }
+        let rows = query.build().fetch_all(self.read()).await?;
+        let named =
+            |row: &SqliteRow| Ok((format!("{org}/{}", row.try_get::<&str, _>("id")?), node(row)?));
+        rows.iter().map(named).collect()
+    }
+
+    /// Makes a node, or replaces what is kept of one, by what `change` makes of what is held.
+    /// `resource` is what the change feed calls it. Tells how many nodes the organization has.
+    pub async fn write_node<E: From<StoreError>>(
+        &self,
+        org: &OrgId,
+        id: &NodeId,
+        resource: Resource,
+        change: impl FnOnce(Option<NodeRecord>) -> Result<NodeRecord, E>,
+        now: Timestamp,
+    ) -> Result<NodeCount, E> {
+        let mut write = self.write(now).await?;
+        let held = write.node(org, id).await?;
+        let is_new = held.is_none();
+        let new = change(held)?;
+        write.check_node(&new).await?;
+        let count = write.count_nodes(org, is_new).await?;
+        write.put_node(org, id, &new).await?;
+        let operation = if is_new { Operation::Created } else { Operation::Modified };
+        let change = Change { org, resource, id: id.as_str(), operation, public: false };
+        write.record(change).await?;
+        write.commit().await?;
+        Ok(count)
+    }
+
+    /// Removes a node and what it said about itself.
+    pub async fn delete_node(
+        &self,
+        org: &OrgId,
+        id: &NodeId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.write(now).await?;
+        let sql = "DELETE FROM nodes WHERE org = $1 AND id = $2";
+        let query = sqlx::query(sql).bind(org.as_str()).bind(id.as_str());
+        if query.execute(write.sql()).await?.rows_affected() == 0 {
+            return Err(StoreError::missing("node", org, id));
+        }
+        let (resource, operation) = (Resource::Node, Operation::Deleted);
+        let change = Change { org, resource, id: id.as_str(), operation, public: false };
+        write.record(change).await?;
+        write.commit().await
+    }
+
+    /// Writes that the node was heard of just now.
+    pub async fn heartbeat(
+        &self,
+        org: &OrgId,
+        id: &NodeId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.write(now).await?;
+        write.heartbeat(org, id).await?;
+        write.commit().await
+    }
+}
+
+impl Write {
+    /// Writes that the node was heard of just now.
+    pub(super) async fn heartbeat(&mut self, org: &OrgId, id: &NodeId) -> Result<(), StoreError> {
+        let now = self.now();
+        let sql = "UPDATE nodes SET last_heartbeat = $3 WHERE org = $1 AND id = $2";
+        let query = sqlx::query(sql).bind(org.as_str()).bind(id.as_str()).bind(now);
+        if query.execute(self.sql()).await?.rows_affected() == 0 {
+            return Err(StoreError::missing("node", org, id));
+        }
+        Ok(())
+    }
+
+    async fn node(&mut self, org: &OrgId, id: &NodeId) -> Result<Option<NodeRecord>, StoreError> {
+        let sql = "SELECT * FROM nodes WHERE org = $1 AND id = $2";
+        let query = sqlx::query(sql).bind(org.as_str()).bind(id.as_str());
+        query.fetch_optional(self.sql()).await?.as_ref().map(record).transpose()
+    }
+
+    /// Whether its pattern is there, and the services whose variables it gives values.
+    async fn check_node(&mut self, node: &NodeRecord) -> Result<(), StoreError> {
+        if !node.pattern.is_empty() {
+            let (org, id) = node.pattern.split_once('/').unwrap_or_default();
+            let sql = "SELECT COUNT(*) FROM patterns WHERE org = $1 AND id = $2";
+            let query = sqlx::query_scalar::<_, i64>(sql).bind(org).bind(id);
+            if query.fetch_one(self.sql()).await? == 0 {
+                let msg = format!("there is no pattern '{}' (org/pattern)", node.pattern);
+                return Err(StoreError::Unfit { msg });
+            }
+        }
+        self.needs_services_of(&node.description.user_input).await
+    }
+
+    /// How many nodes there are, with the new one; an error if that is too many.
+    async fn count_nodes(&mut self, org: &OrgId, is_new: bool) -> Result<NodeCount, StoreError> {
+        let sql = "SELECT document FROM orgs WHERE id = $1";
+        let query = sqlx::query_scalar::<_, String>(sql).bind(org.as_str());
+        let document = query.fetch_optional(self.sql()).await?;
+        let document =
+            document.ok_or_else(|| StoreError::Missing { what: format!("org '{org}'") })?;
+        let most = serde_json::from_str::<OrgRequest>(&document)?.limits.max_nodes;
+        if !is_new || most == 0 {
+            return Ok(NodeCount { nodes: 0, most: 0 });
+        }
+        let sql = "SELECT COUNT(*) FROM nodes WHERE org = $1";
+        let query = sqlx::query_scalar::<_, i64>(sql).bind(org.as_str());
+        let nodes = query.fetch_one(self.sql()).await? + 1;
+        if nodes <= most {
+            return Ok(NodeCount { nodes, most });
+        }
+        let held = nodes - 1;
+        let msg = format!("Your current total number of nodes is {held}, over the limit of {most}");
+        Err(StoreError::Limit { msg })
+    }
+
+    async fn put_node(
+        &mut self,
+        org: &OrgId,
+        id: &NodeId,
+        node: &NodeRecord,
+    ) -> Result<(), StoreError> {
+        let now = self.now();
+        let sql = "INSERT INTO nodes (org, id, owner, token_hash, pattern, public_key, document,
+                                      last_heartbeat, last_updated)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                   ON CONFLICT (org, id) DO UPDATE SET
+                     token_hash = excluded.token_hash, pattern = excluded.pattern,
+                     public_key = excluded.public_key, document = excluded.document,
+                     last_heartbeat = excluded.last_heartbeat, last_updated = excluded.last_updated";
+        sqlx::query(sql)
+            .bind(org.as_str())
+            .bind(id.as_str())
+            .bind(node.owner.as_str())
+            .bind(node.token_hash.as_str())
+            .bind(node.pattern.as_str())
+            .bind(node.public_key.as_str())
+            .bind(serde_json::to_string(&node.description)?)
+            .bind(node.last_heartbeat)
+            .bind(now)
+            .execute(self.sql())
+            .await?;
+        Ok(())
+    }
+}
+
+fn record(row: &SqliteRow) -> Result<NodeRecord, StoreError> {
+    Ok(NodeRecord {
+        owner: row.try_get("owner")?,
+        token_hash: row.try_get("token_hash")?,
+        pattern: row.try_get("pattern")?,
+        public_key: row.try_get("public_key")?,
+        description: serde_json::from_str(row.try_get("document")?)?,
+        last_heartbeat: row.try_get("last_heartbeat")?,
+    })
+}
+
+fn node(row: &SqliteRow) -> Result<Node, StoreError> {
+    let NodeRecord { owner, pattern, public_key, description, last_heartbeat, .. } = record(row)?;
+    Ok(Node {
+        token: Hidden,
+        description,
+        owner,
+        pattern,
+        public_key,
+        last_heartbeat: last_heartbeat.map(time),
+        ha_group: None,
+        last_updated: time(row.try_get("last_updated")?),
+    })
+}
