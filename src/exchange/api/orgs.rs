@@ -32,6 +32,20 @@ pub struct OrgRequest {
     pub heartbeat_intervals: HeartbeatIntervals,
 }
 
+impl OrgRequest {
+    /// An organization without limits and tags.
+    pub fn new(label: impl Into<String>, description: impl Into<String>) -> Self {
+        Self {
+            org_type: String::new(),
+            label: label.into(),
+            description: description.into(),
+            tags: None,
+            limits: OrgLimits::default(),
+            heartbeat_intervals: HeartbeatIntervals::default(),
+        }
+    }
+}
+
 /// What an organization may have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

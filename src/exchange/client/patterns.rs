@@ -1,11 +1,33 @@
 //! Patterns, as Horizon's exchange has them too.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{Call, ExchangeClient, ExchangeError};
-use crate::types::PatternId;
+use crate::{
+    exchange::api::{Pattern, Patterns},
+    types::PatternId,
+};
 
 impl ExchangeClient {
+    /// The patterns of the organization that the caller may see, by `org/id`.
+    pub async fn patterns(&self) -> Result<BTreeMap<String, Pattern>, ExchangeError> {
+        match self.transport.find(Call::get(&self.in_org(&["patterns"]))).await? {
+            Some(answer) => Ok(answer.json::<Patterns>()?.patterns),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// A pattern, if there is one of this name.
+    pub async fn find_pattern(&self, id: &PatternId) -> Result<Option<Pattern>, ExchangeError> {
+        let path = self.in_org(&["patterns", id.as_str()]);
+        match self.transport.find(Call::get(&path)).await? {
+            Some(answer) => Ok(answer.json::<Patterns>()?.patterns.into_values().next()),
+            None => Ok(None),
+        }
+    }
+
     /// Makes a pattern of what `Pattern::to_horizon` gives.
     ///
     /// # Errors

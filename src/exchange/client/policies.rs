@@ -1,11 +1,33 @@
 //! Deployment policies, as Horizon's exchange has them too.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{Call, ExchangeClient, ExchangeError};
-use crate::types::PolicyId;
+use crate::{
+    exchange::api::{Policies, Policy},
+    types::PolicyId,
+};
 
 impl ExchangeClient {
+    /// The deployment policies of the organization that the caller may see, by `org/id`.
+    pub async fn policies(&self) -> Result<BTreeMap<String, Policy>, ExchangeError> {
+        match self.transport.find(Call::get(&self.in_org(&["business", "policies"]))).await? {
+            Some(answer) => Ok(answer.json::<Policies>()?.policies),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// A deployment policy, if there is one of this name.
+    pub async fn find_policy(&self, id: &PolicyId) -> Result<Option<Policy>, ExchangeError> {
+        let path = self.in_org(&["business", "policies", id.as_str()]);
+        match self.transport.find(Call::get(&path)).await? {
+            Some(answer) => Ok(answer.json::<Policies>()?.policies.into_values().next()),
+            None => Ok(None),
+        }
+    }
+
     /// Makes a deployment policy of what `DeploymentPolicy::to_horizon` gives.
     ///
     /// # Errors

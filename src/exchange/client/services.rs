@@ -1,11 +1,32 @@
 //! Services, as Horizon's exchange has them too: what hzn does to publish one, step by step.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{Call, ExchangeClient, ExchangeError};
-use crate::{exchange::api::Credential, types::ServiceId};
+use crate::{
+    exchange::api::{Credential, Service, Services},
+    types::ServiceId,
+};
 
 impl ExchangeClient {
+    /// The services of the organization that the caller may see, by `org/id`.
+    pub async fn services(&self) -> Result<BTreeMap<String, Service>, ExchangeError> {
+        match self.transport.find(Call::get(&self.in_org(&["services"]))).await? {
+            Some(answer) => Ok(answer.json::<Services>()?.services),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// The service that the exchange calls `id`, if there is one.
+    pub async fn find_service(&self, id: &str) -> Result<Option<Service>, ExchangeError> {
+        match self.transport.find(Call::get(&self.in_org(&["services", id]))).await? {
+            Some(answer) => Ok(answer.json::<Services>()?.services.into_values().next()),
+            None => Ok(None),
+        }
+    }
+
     /// Makes a service of what `ServiceDefinition::to_horizon` gives; the exchange names it.
     ///
     /// # Errors
