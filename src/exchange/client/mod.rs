@@ -8,6 +8,7 @@ mod changes;
 mod config;
 mod credentials;
 mod error;
+mod nodes;
 mod orgs;
 mod patterns;
 mod policies;

@@ -1,0 +1,73 @@
+//! Nodes, as Horizon's exchange has them too.
+
+use std::collections::BTreeMap;
+
+use super::{Call, ExchangeClient, ExchangeError};
+use crate::{
+    exchange::api::{Node, NodePolicyRequest, NodeRequest, NodeStatusRequest, Nodes},
+    types::NodeId,
+};
+
+impl ExchangeClient {
+    /// The nodes that the caller may see, by `org/id`.
+    pub async fn nodes(&self) -> Result<BTreeMap<String, Node>, ExchangeError> {
+        match self.transport.find(Call::get(&self.in_org(&["nodes"]))).await? {
+            Some(answer) => Ok(answer.json::<Nodes>()?.nodes),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// A node, if there is one of this name.
+    pub async fn find_node(&self, id: &NodeId) -> Result<Option<Node>, ExchangeError> {
+        let path = self.in_org(&["nodes", id.as_str()]);
+        match self.transport.find(Call::get(&path)).await? {
+            Some(answer) => Ok(answer.json::<Nodes>()?.nodes.into_values().next()),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes a node, or replaces what is said about it. Token, pattern and public key go together:
+    /// all or none.
+    pub async fn put_node(&self, id: &NodeId, node: &NodeRequest) -> Result<(), ExchangeError> {
+        let path = self.in_org(&["nodes", id.as_str()]);
+        self.transport.send(Call::put(&path).json(node)?).await.map(drop)
+    }
+
+    /// Changes the one attribute that `node` gives.
+    pub async fn change_node(&self, id: &NodeId, node: &NodeRequest) -> Result<(), ExchangeError> {
+        let path = self.in_org(&["nodes", id.as_str()]);
+        self.transport.send(Call::patch(&path).json(node)?).await.map(drop)
+    }
+
+    /// Removes a node; `false` if there is none.
+    pub async fn remove_node(&self, id: &NodeId) -> Result<bool, ExchangeError> {
+        let path = self.in_org(&["nodes", id.as_str()]);
+        Ok(self.transport.find(Call::delete(&path)).await?.is_some())
+    }
+
+    /// Stores the node's own policy, by which the exchange tells what it is assigned.
+    pub async fn put_node_policy(
+        &self,
+        id: &NodeId,
+        policy: &NodePolicyRequest,
+    ) -> Result<(), ExchangeError> {
+        let path = self.in_org(&["nodes", id.as_str(), "policy"]);
+        self.transport.send(Call::put(&path).json(policy)?).await.map(drop)
+    }
+
+    /// Removes the node's own policy; `false` if there is none.
+    pub async fn remove_node_policy(&self, id: &NodeId) -> Result<bool, ExchangeError> {
+        let path = self.in_org(&["nodes", id.as_str(), "policy"]);
+        Ok(self.transport.find(Call::delete(&path)).await?.is_some())
+    }
+
+    /// Stores what runs on the node, in Horizon's form.
+    pub async fn put_node_status(
+        &self,
+        id: &NodeId,
+        status: &NodeStatusRequest,
+    ) -> Result<(), ExchangeError> {
+        let path = self.in_org(&["nodes", id.as_str(), "status"]);
+        self.transport.send(Call::put(&path).json(status)?).await.map(drop)
+    }
+}
