@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Call, ExchangeClient, ExchangeError};
 use crate::{
-    exchange::api::{Node, NodePolicyRequest, NodeRequest, NodeStatusRequest, Nodes},
+    exchange::api::{
+        Dated, Node, NodeErrorsRequest, NodePolicyRequest, NodeRequest, NodeStatusRequest, Nodes,
+    },
     types::NodeId,
 };
 
@@ -27,10 +29,11 @@ impl ExchangeClient {
     }
 
     /// Makes a node, or replaces what is said about it. Token, pattern and public key go together:
-    /// all or none.
+    /// all or none. It is no sign of life of the node.
     pub async fn put_node(&self, id: &NodeId, node: &NodeRequest) -> Result<(), ExchangeError> {
         let path = self.in_org(&["nodes", id.as_str()]);
-        self.transport.send(Call::put(&path).json(node)?).await.map(drop)
+        let call = Call::put(&path).query("noheartbeat", &true).json(node)?;
+        self.transport.send(call).await.map(drop)
     }
 
     /// Changes the one attribute that `node` gives.
@@ -52,7 +55,20 @@ impl ExchangeClient {
         policy: &NodePolicyRequest,
     ) -> Result<(), ExchangeError> {
         let path = self.in_org(&["nodes", id.as_str(), "policy"]);
-        self.transport.send(Call::put(&path).json(policy)?).await.map(drop)
+        let call = Call::put(&path).query("noheartbeat", &true).json(policy)?;
+        self.transport.send(call).await.map(drop)
+    }
+
+    /// The node's own policy, if it has one.
+    pub async fn node_policy(
+        &self,
+        id: &NodeId,
+    ) -> Result<Option<Dated<NodePolicyRequest>>, ExchangeError> {
+        let path = self.in_org(&["nodes", id.as_str(), "policy"]);
+        match self.transport.find(Call::get(&path)).await? {
+            Some(answer) => answer.json().map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Removes the node's own policy; `false` if there is none.
@@ -69,5 +85,20 @@ impl ExchangeClient {
     ) -> Result<(), ExchangeError> {
         let path = self.in_org(&["nodes", id.as_str(), "status"]);
         self.transport.send(Call::put(&path).json(status)?).await.map(drop)
+    }
+    /// Stores what goes wrong on the node, in Horizon's form.
+    pub async fn put_node_errors(
+        &self,
+        id: &NodeId,
+        errors: &NodeErrorsRequest,
+    ) -> Result<(), ExchangeError> {
+        let path = self.in_org(&["nodes", id.as_str(), "errors"]);
+        self.transport.send(Call::put(&path).json(errors)?).await.map(drop)
+    }
+
+    /// Tells that the node is alive.
+    pub async fn heartbeat(&self, id: &NodeId) -> Result<(), ExchangeError> {
+        let path = self.in_org(&["nodes", id.as_str(), "heartbeat"]);
+        self.transport.send(Call::post(&path).repeatable()).await.map(drop)
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Call, ExchangeClient, ExchangeError};
 use crate::{
-    exchange::api::{Credential, Service, Services},
+    exchange::api::{Credential, Dated, Service, ServicePolicyRequest, Services},
     types::ServiceId,
 };
 
@@ -16,6 +16,17 @@ impl ExchangeClient {
         match self.transport.find(Call::get(&self.in_org(&["services"]))).await? {
             Some(answer) => Ok(answer.json::<Services>()?.services),
             None => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// A service, if there is one of this name.
+    ///
+    /// # Errors
+    /// As of every request.
+    pub async fn service(&self, id: &ServiceId) -> Result<Option<Service>, ExchangeError> {
+        match self.transport.find(Call::get(&path(id, &[]))).await? {
+            Some(answer) => Ok(answer.json::<Services>()?.services.into_values().next()),
+            None => Ok(None),
         }
     }
 
@@ -124,6 +135,20 @@ impl ExchangeClient {
         self.transport.send(call).await.map(drop)
     }
 
+    /// What a service says of itself and asks of nodes, if anything.
+    ///
+    /// # Errors
+    /// As of every request.
+    pub async fn service_policy(
+        &self,
+        id: &ServiceId,
+    ) -> Result<Option<Dated<ServicePolicyRequest>>, ExchangeError> {
+        match self.transport.find(Call::get(&path(id, &["policy"]))).await? {
+            Some(answer) => answer.json().map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Removes what was said by [`ExchangeClient::put_service_policy`]; whether there was anything.
     ///
     /// # Errors
@@ -134,7 +159,7 @@ impl ExchangeClient {
 }
 
 /// `orgs/{org}/services/{id}/…`, in the organization of the service.
-pub(super) fn path(id: &ServiceId, rest: &[&str]) -> Vec<String> {
+fn path(id: &ServiceId, rest: &[&str]) -> Vec<String> {
     let mut path = vec!["orgs".to_owned(), id.org.to_string(), "services".to_owned()];
     path.push(id.exchange_id());
     path.extend(rest.iter().map(|&segment| segment.to_owned()));
