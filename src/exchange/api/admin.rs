@@ -1,6 +1,28 @@
 //! What the exchange says about itself.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+/// What `GET /orgs/{org}/status` answers: the same numbers, under another name for the version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrgStatus {
+    /// The version of the database's tables.
+    #[serde(rename = "SchemaVersion")]
+    pub schema_version: i64,
+    /// The numbers.
+    #[serde(flatten)]
+    pub status: AdminStatus,
+}
+
+/// What `GET /admin/orgstatus` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodesOfOrgs {
+    /// `Exchange server operating normally`.
+    pub msg: String,
+    /// How many nodes each organization has.
+    pub nodes: BTreeMap<String, i64>,
+}
 
 /// What `GET /admin/status` answers. Numbers are of what the caller may see; -1 is hidden.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

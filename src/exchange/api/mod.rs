@@ -21,7 +21,7 @@ pub mod trust;
 mod users;
 pub mod wait;
 
-pub use admin::AdminStatus;
+pub use admin::{AdminStatus, NodesOfOrgs, OrgStatus};
 pub use changes::{
     ChangedResource, ChangesRequest, ChangesResponse, MOST_CHANGES, MaxChangeId, Operation,
     Resource, ResourceChange,

@@ -1,8 +1,10 @@
 //! Who asks.
 
+use std::net::{IpAddr, SocketAddr};
+
 use axum::{
-    extract::FromRequestParts,
-    http::{HeaderMap, header, request::Parts},
+    extract::{ConnectInfo, FromRequestParts},
+    http::{header, request::Parts},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -80,29 +82,28 @@ impl Caller {
     }
 
     /// Finds out who sends these credentials. The least powerful of a name comes first.
-    async fn known(state: &AppState, sent: Sent) -> Result<Self, ApiError> {
-        let Sent { org, name, secret } = sent;
+    async fn known(state: &AppState, sent: &Sent) -> Result<Self, ApiError> {
+        let Sent { org, name, secret, .. } = sent;
         if name == API_KEY {
             let value = Digest::of(secret.expose().as_bytes());
-            let user = state.store.api_key_owner(&org, &value).await?.ok_or(UNKNOWN)?;
-            let record = state.store.user(&org, &user).await?.ok_or(UNKNOWN)?;
-            return Ok(Self::as_user(org, user, &record));
+            let user = state.store.api_key_owner(org, &value).await?.ok_or(UNKNOWN)?;
+            let record = state.store.user(org, &user).await?.ok_or(UNKNOWN)?;
+            return Ok(Self::as_user(org.clone(), user, &record));
         }
-        let logins = state.store.logins(&org, &name).await?;
-        let full = format!("{org}/{name}");
-        let is_known = logins.node.is_some() || logins.user.is_some();
+        let logins = state.store.logins(org, name).await?;
+        if logins.node.is_none() && logins.user.is_none() {
+            // As slow as a wrong secret, so that names cannot be told from the time it takes.
+            sent.fits(state, "").await?;
+        }
         if let Some(node) = logins.node
-            && state.passwords.is_right(&full, &secret, &node.token_hash).await?
+            && sent.fits(state, &node.token_hash).await?
         {
-            return Ok(Self { org, role: Role::Node(node.id) });
+            return Ok(Self { org: org.clone(), role: Role::Node(node.id) });
         }
         if let Some((id, user)) = logins.user
-            && state.passwords.is_right(&full, &secret, &user.password_hash).await?
+            && sent.fits(state, &user.password_hash).await?
         {
-            return Ok(Self::as_user(org, id, &user));
-        }
-        if !is_known {
-            state.passwords.pretend(&secret).await?;
+            return Ok(Self::as_user(org.clone(), id, &user));
         }
         Err(UNKNOWN)
     }
@@ -115,28 +116,33 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let sent = Sent::read(&parts.headers).ok_or(UNKNOWN)?;
-        Self::known(state, sent).await.map_err(|error| match error {
+        let sent = Sent::read(parts).ok_or(UNKNOWN)?;
+        Self::known(state, &sent).await.map_err(|error| match error {
             // To a Horizon agent 503 is a reason to try again, 500 is not.
             ApiError::Internal(source) => {
                 tracing::error!(error = %source, "credentials cannot be checked");
                 ApiError::Busy
+            }
+            ApiError::InvalidCredentials(_) => {
+                state.guesses.count(sent.from, &sent.full_name());
+                error
             }
             other => other,
         })
     }
 }
 
-/// Credentials as they were sent: `org/name:secret`.
+/// Credentials as they were sent: `org/name:secret`, and from where.
 struct Sent {
+    from: IpAddr,
     org: OrgId,
     name: String,
     secret: Secret,
 }
 
 impl Sent {
-    fn read(headers: &HeaderMap) -> Option<Self> {
-        let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    fn read(parts: &Parts) -> Option<Self> {
+        let value = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let (scheme, encoded) = value.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("basic") || value.len() > LONGEST {
             return None;
@@ -145,6 +151,29 @@ impl Sent {
         let text = std::str::from_utf8(&bytes).ok()?;
         let (org, rest) = text.split_once('/')?;
         let (name, secret) = rest.split_once(':')?;
-        Some(Self { org: org.parse().ok()?, name: name.to_owned(), secret: Secret::new(secret) })
+        let from = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Some(Self {
+            from: from.map_or(IpAddr::from([0, 0, 0, 0]), |it| it.0.ip()),
+            org: org.parse().ok()?,
+            name: name.to_owned(),
+            secret: Secret::new(secret),
+        })
+    }
+
+    fn full_name(&self) -> String {
+        format!("{}/{}", self.org, self.name)
+    }
+
+    /// Whether the secret is what was hashed. One that was right lately is right however often
+    /// others guess.
+    async fn fits(&self, state: &AppState, hash: &str) -> Result<bool, ApiError> {
+        let name = self.full_name();
+        if state.passwords.remembers(&name, &self.secret, hash) {
+            return Ok(true);
+        }
+        if state.guesses.are_too_many(self.from, &name) {
+            return Err(ApiError::TooManyGuesses);
+        }
+        state.passwords.is_right(&name, &self.secret, hash).await
     }
 }

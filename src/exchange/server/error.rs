@@ -54,6 +54,9 @@ pub enum ApiError {
         /// The same for people.
         msg: String,
     },
+    /// Too many wrong guesses; later is better.
+    #[error("too many wrong credentials; try again in a minute")]
+    TooManyGuesses,
     /// Too much to do; later is better.
     #[error("the exchange is busy")]
     Busy,
@@ -96,6 +99,7 @@ impl ApiError {
             Self::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, Code::InvalidInput),
             Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidInput),
             Self::SignatureRefused { .. } => (StatusCode::FORBIDDEN, Code::SignatureRefused),
+            Self::TooManyGuesses => (StatusCode::TOO_MANY_REQUESTS, Code::TooBusy),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, Code::TooBusy),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, Code::InternalError),
         }
@@ -118,8 +122,13 @@ impl IntoResponse for ApiError {
             let challenge = HeaderValue::from_static("Basic realm=\"exchange\", charset=\"UTF-8\"");
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        let pause = match status {
+            StatusCode::SERVICE_UNAVAILABLE => Some("5"),
+            StatusCode::TOO_MANY_REQUESTS => Some("60"),
+            _ => None,
+        };
+        if let Some(seconds) = pause {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
         }
         response
     }

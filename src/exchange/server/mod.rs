@@ -9,6 +9,7 @@ mod caller;
 mod changes;
 mod error;
 mod extract;
+mod guesses;
 mod keys;
 mod node_parts;
 mod nodes;
@@ -29,6 +30,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use caller::Caller;
 pub use error::ApiError;
+use guesses::Guesses;
 use jiff::SignedDuration;
 use passwords::Passwords;
 pub use router::router;
@@ -138,6 +140,8 @@ pub struct AppState {
     pub(crate) clock: Arc<dyn Clock>,
     /// What compares secrets.
     pub(crate) passwords: Arc<Passwords>,
+    /// What counts wrong secrets.
+    pub(crate) guesses: Arc<Guesses>,
     /// What Horizon's clients are told the exchange is.
     pub(crate) version: Arc<str>,
 }
@@ -159,6 +163,7 @@ impl AppState {
             store,
             clock: Arc::clone(&config.clock),
             passwords: Arc::new(Passwords::new().map_err(ExchangeServerError::Prepare)?),
+            guesses: Arc::default(),
             version: config.version.as_str().into(),
         };
         let made = bootstrap::bootstrap(&state, config.root_password.as_ref()).await;

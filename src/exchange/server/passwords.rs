@@ -72,23 +72,18 @@ impl Passwords {
         secret: &Secret,
         hash: &str,
     ) -> Result<bool, ApiError> {
-        let mac = self.mac(name, secret, hash);
-        if self.remembers(name, &mac) {
+        if self.remembers(name, secret, hash) {
             return Ok(true);
         }
+        let remembered = self.mac(name, secret, hash);
         let (hash, known) = if hash.is_empty() { (&*self.nobody, false) } else { (hash, true) };
         let (hash, secret) = (hash.to_owned(), secret.clone());
         let right =
             self.with_slot(move || verify(secret.expose().as_bytes(), &hash)).await? && known;
         if right {
-            self.remember(name, mac);
+            self.remember(name, remembered);
         }
         Ok(right)
-    }
-
-    /// Takes as long as to find a secret wrong, for a name that does not exist.
-    pub(crate) async fn pretend(&self, secret: &Secret) -> Result<(), ApiError> {
-        self.is_right("", secret, "").await.map(|_| ())
     }
 
     async fn with_slot<T: Send + 'static>(
@@ -113,11 +108,13 @@ impl Passwords {
         mac
     }
 
-    fn remembers(&self, name: &str, mac: &[u8; 32]) -> bool {
+    /// Whether this secret was right lately.
+    pub(crate) fn remembers(&self, name: &str, secret: &Secret, hash: &str) -> bool {
+        let mac = self.mac(name, secret, hash);
         let right = self.right();
         right.get(name).is_some_and(|it| {
             it.until > Instant::now()
-                && constant_time::verify_slices_are_equal(&it.mac, mac).is_ok()
+                && constant_time::verify_slices_are_equal(&it.mac, &mac).is_ok()
         })
     }
 

@@ -24,6 +24,12 @@ impl Caller {
         self.needs(self.user().is_some(), "STATUS", "admin")
     }
 
+    /// See how many nodes each organization has.
+    pub(crate) fn may_read_nodes_of_orgs(&self) -> Right {
+        let allowed = self.manages_orgs() || self.administers(&self.org);
+        self.needs(allowed, "ORGSTATUS", "admin")
+    }
+
     /// Make or remove an organization.
     pub(crate) fn may_make_org(&self, org: &OrgId) -> Right {
         let allowed = match self.role {

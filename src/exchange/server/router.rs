@@ -49,6 +49,8 @@ fn horizon() -> Router<AppState> {
     Router::new()
         .route("/admin/version", get(admin::version))
         .route("/admin/status", get(admin::status))
+        .route("/admin/orgstatus", get(admin::nodes_of_orgs))
+        .route("/orgs/{org}/status", get(admin::org_status))
         .route("/orgs", get(orgs::list))
         .route(
             "/orgs/{org}",
@@ -226,10 +228,15 @@ mod tests {
         );
         assert!(status["dbSchemaVersion"].is_null());
         let status = lab.get("root/root", "/admin/status").await.is(200);
-        assert_eq!(
-            (&status["numberOfOrganizations"], &status["dbSchemaVersion"]),
-            (&json!(4), &json!(1))
-        );
+        assert_eq!(status["numberOfOrganizations"], 4);
+        assert!(status["dbSchemaVersion"].as_i64().unwrap() > 0);
+        lab.node("n1").await;
+        let status = lab.get("A/ad", "/orgs/A/status").await.is(200);
+        assert_eq!(status["numberOfUnregisteredNodes"], 1);
+        assert!(status["SchemaVersion"].as_i64().unwrap() > 0);
+        lab.get("root/root", "/orgs/none/status").await.refuses(404, "not-found");
+        lab.get("A/u1", "/admin/orgstatus").await.is(403);
+        assert_eq!(lab.get("A/ad", "/admin/orgstatus").await.is(200)["nodes"], json!({"A": 1}));
     }
 
     #[tokio::test]
@@ -241,5 +248,27 @@ mod tests {
         lab.send(text.header("content-type", "application/json").body("[]")).await.is(400);
         let long = json!({"label": "x".repeat(2_000_000), "description": ""});
         lab.post("root/root", "/orgs/C", long).await.is(413);
+    }
+    #[tokio::test]
+    async fn guessing_is_slow_and_does_not_keep_others_out() {
+        let lab = Lab::start().await;
+        for _ in 0..20 {
+            lab.get("A/u1:wrong", "/orgs/A").await.is(401);
+        }
+        let refused = lab.get("A/u1:wrong", "/orgs/A").await;
+        refused.refuses(429, "too busy");
+        assert_eq!(refused.headers["retry-after"], "60");
+        lab.get("A/u2", "/orgs/A").await.is(200);
+    }
+
+    #[tokio::test]
+    async fn who_was_let_in_lately_stays_in_however_often_others_guess() {
+        let lab = Lab::start().await;
+        lab.get("A/u1", "/orgs/A").await.is(200);
+        for _ in 0..21 {
+            lab.get("A/u1:wrong", "/orgs/A").await;
+        }
+        lab.get("A/u1:wrong", "/orgs/A").await.is(429);
+        lab.get("A/u1", "/orgs/A").await.is(200);
     }
 }

@@ -117,9 +117,9 @@ impl Store {
     /// Forgets the changes before `before`.
     pub async fn prune_changes(&self, before: Timestamp) -> Result<u64, StoreError> {
         let mut write = self.write(before).await?;
-        let before = write.now();
         let sql = "DELETE FROM changes WHERE last_updated < $1";
-        let pruned = sqlx::query(sql).bind(before).execute(write.sql()).await?.rows_affected();
+        let pruned = sqlx::query(sql).bind(before.as_millisecond()).execute(write.sql());
+        let pruned = pruned.await?.rows_affected();
         write.commit().await?;
         Ok(pruned)
     }

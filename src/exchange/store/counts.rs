@@ -1,5 +1,7 @@
 //! How many of everything there are.
 
+use std::collections::BTreeMap;
+
 use sqlx::Row as _;
 
 use super::{Store, StoreError};
@@ -23,6 +25,13 @@ pub struct Counts {
 }
 
 impl Store {
+    /// How many nodes each organization has that has any.
+    pub async fn nodes_of_orgs(&self) -> Result<BTreeMap<String, i64>, StoreError> {
+        let sql = "SELECT org, COUNT(*) FROM nodes GROUP BY org";
+        let rows = sqlx::query_as::<_, (String, i64)>(sql).fetch_all(self.read()).await?;
+        Ok(rows.into_iter().collect())
+    }
+
     /// How many there are of everything; only in `org`, and only nodes of `owner`, if given.
     pub async fn counts(
         &self,

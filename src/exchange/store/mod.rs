@@ -127,17 +127,22 @@ pub struct Write {
 }
 
 impl Write {
-    /// Keeps what was written, and tells those who wait for changes.
+    /// Keeps what was written, and tells those who wait for changes. It goes through even if the
+    /// caller does not wait for it: nobody would be told of what is committed all the same.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        self.tx.commit().await?;
-        if let Some(id) = self.recorded {
-            self.newest.send_if_modified(|newest| {
-                let newer = id > *newest;
-                *newest = id.max(*newest);
-                newer
-            });
-        }
-        Ok(())
+        let Self { tx, newest, recorded, .. } = self;
+        let committed = tokio::spawn(async move {
+            tx.commit().await?;
+            if let Some(id) = recorded {
+                newest.send_if_modified(|newest| {
+                    let newer = id > *newest;
+                    *newest = id.max(*newest);
+                    newer
+                });
+            }
+            Ok(())
+        });
+        committed.await.unwrap_or(Err(StoreError::Database(sqlx::Error::WorkerCrashed)))
     }
 
     /// The moment at which all of it happens, as the database keeps times.
@@ -166,3 +171,6 @@ pub(crate) fn time(milliseconds: i64) -> Timestamp {
 pub(crate) fn bad(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::Database(sqlx::Error::Decode(Box::new(error)))
 }
+
+#[cfg(test)]
+mod tests;
