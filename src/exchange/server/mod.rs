@@ -28,6 +28,7 @@ mod users;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use axum::{Router, routing::any_service};
 use caller::Caller;
 pub use error::ApiError;
 use guesses::Guesses;
@@ -198,10 +199,33 @@ pub struct ExchangeServer {
 impl ExchangeServer {
     /// Opens the exchange and serves it.
     pub async fn bind(config: ExchangeConfig) -> Result<Self, ExchangeServerError> {
+        Self::bind_with(config, |exchange| exchange).await
+    }
+
+    /// Opens the exchange and serves it on one address with something else: whatever is asked for
+    /// outside of `/v1` goes to `beside`.
+    pub async fn bind_beside(
+        config: ExchangeConfig,
+        beside: Router,
+    ) -> Result<Self, ExchangeServerError> {
+        let both = |exchange: Router| {
+            Router::new()
+                .route("/v1", any_service(exchange.clone()))
+                .route("/v1/{*rest}", any_service(exchange))
+                .fallback_service(beside)
+        };
+        Self::bind_with(config, both).await
+    }
+
+    async fn bind_with(
+        config: ExchangeConfig,
+        serving: impl FnOnce(Router) -> Router,
+    ) -> Result<Self, ExchangeServerError> {
         let (state, made_password) = AppState::open(&config).await?;
         let store = state.store.clone();
         let chores = tokio::spawn(chores(state.clone()));
-        let listener = Listener::bind(config.listen, config.tls.as_ref(), router(state))?;
+        let router = serving(router(state));
+        let listener = Listener::bind(config.listen, config.tls.as_ref(), router)?;
         Ok(Self { listener, store, clock: config.clock, chores, made_password })
     }
 

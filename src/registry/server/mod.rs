@@ -123,7 +123,8 @@ struct Registry {
     gate: Arc<Gate>,
 }
 
-async fn keep_house(folder: Folder) {
+/// Gives up uploads that nobody came back for, now and then. It never ends by itself.
+pub async fn keep_house(folder: Folder) {
     let mut turn = tokio::time::interval(PURGE_EVERY);
     loop {
         turn.tick().await;
