@@ -6,7 +6,7 @@ use super::{
     ApiError, AppState,
     answer::{listed, written},
     caller::Caller,
-    extract::{Body, Path, Query},
+    extract::{Body, Path, Query, check_name},
     nodes::Quiet,
 };
 use crate::{
@@ -42,6 +42,7 @@ pub(super) async fn put(
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
     let owner = state.store.node_owner(&org, &node).await?;
     caller.may_change_node(&org, &node, owner.as_deref())?;
+    check_name(&id)?;
     if request.services.is_none() && request.agreement_service.is_none() {
         let msg = "an agreement needs services or agreementService";
         return Err(ApiError::InvalidInput(msg.to_owned()));

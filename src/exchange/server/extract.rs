@@ -8,6 +8,7 @@ use axum::{
 use serde::de::DeserializeOwned;
 
 use super::ApiError;
+use crate::types::PatternId;
 
 /// The names in the path.
 #[derive(Debug, FromRequestParts)]
@@ -34,6 +35,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         let read = serde_json::from_slice(&bytes);
         read.map(Self).map_err(|error| ApiError::InvalidInput(format!("the body: {error}")))
     }
+}
+
+/// Refuses what cannot name anything: agents make file names and paths of names.
+pub(super) fn check_name(text: &str) -> Result<(), ApiError> {
+    let parsed = text.parse::<PatternId>();
+    parsed.map(drop).map_err(|_| ApiError::InvalidInput(format!("'{text}' is no name")))
 }
 
 /// Whether the body is called JSON, or nothing at all.

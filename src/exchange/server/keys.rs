@@ -12,7 +12,7 @@ use super::{
     ApiError, AppState,
     answer::{listed, written},
     caller::Caller,
-    extract::Path,
+    extract::{Path, check_name},
 };
 use crate::{
     exchange::{api::Reply, store::KeyHolder},
@@ -54,6 +54,7 @@ pub(super) async fn put<T: KeyHolder>(
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
     let held = state.store.ownership::<T>(&org, &holder).await?;
     caller.may_change::<T>(&org, &holder, held.as_ref())?;
+    check_name(&id)?;
     let body = body?;
     let content = std::str::from_utf8(&body);
     let content = content.map_err(|_| ApiError::InvalidInput("a key is a text".to_owned()))?;
@@ -116,6 +117,7 @@ mod tests {
         let key = lab.get("A/n1:tok", &one).await;
         assert_eq!((key.status, key.text.as_str()), (200, "-----BEGIN\n"));
         assert!(key.headers["content-type"].to_str().unwrap().starts_with("text/plain"));
+        lab.send(put(&format!("{keys}/..%2Fpasswd"))).await.is(400);
         lab.delete("A/u2", &one).await.is(403);
         lab.delete("A/u1", &one).await.is(204);
         lab.delete("A/u1", &one).await.is(404);

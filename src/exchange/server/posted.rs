@@ -14,7 +14,7 @@ use super::{
     ApiError, AppState,
     answer::{Patch, attribute, listed, patched, written},
     caller::{Caller, Role},
-    extract::{Body, Path, Query},
+    extract::{Body, Path, Query, check_name},
     orgs::Only,
 };
 use crate::{
@@ -124,6 +124,7 @@ pub(super) async fn created<T: Noun>(
     request: T,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
     caller.may_post::<T>(org, id)?;
+    check_name(id)?;
     let value = sound(request, id)?;
     state.store.create(org, id, &caller.name(), &value, state.clock.now()).await?;
     Ok(written(format!("{} '{org}/{id}' created", T::NOUN)))

@@ -95,9 +95,11 @@ impl Caller {
         id: &UserId,
         held: Option<&UserRecord>,
     ) -> Right {
+        let is_root = org.as_str() == ROOT && id.as_str() == ROOT;
         let allowed = self.is_user(org, id)
             || match self.role {
                 Role::Root(_) => true,
+                _ if is_root => false,
                 Role::HubAdmin(_) => held.is_none_or(|it| it.admin || it.hub_admin),
                 Role::Admin(_) => self.org == *org && held.is_none_or(|it| !it.hub_admin),
                 _ => false,

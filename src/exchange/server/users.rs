@@ -5,7 +5,7 @@ use axum::{Json, extract::State, http::StatusCode, response::Response};
 use super::{
     ApiError, AppState,
     answer::{listed, no_attribute, written},
-    caller::{Caller, ROOT},
+    caller::{Caller, ROOT, Role},
     extract::{Body, Path},
 };
 use crate::{
@@ -74,10 +74,17 @@ pub(super) async fn replace(
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
     check_name(&id)?;
     match state.store.user(&org, &id).await? {
-        Some(held) => caller.may_change_user(&org, &id, Some(&held))?,
+        Some(held) => {
+            caller.may_change_user(&org, &id, Some(&held))?;
+            may_raise(
+                &caller,
+                &org,
+                request.admin && !held.admin,
+                request.hub_admin && !held.hub_admin,
+            )?;
+        }
         None => caller.may_make_user(&org, &id, &request)?,
     }
-    may_raise(&caller, &org, Some(request.admin), Some(request.hub_admin))?;
     let user = record(&state, &org, request).await?;
     let by = caller.name();
     let done = match state.store.put_user(&org, &id, &user, &by, state.clock.now()).await? {
@@ -96,7 +103,7 @@ pub(super) async fn patch(
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
     let held = state.store.user(&org, &id).await?;
     caller.may_change_user(&org, &id, held.as_ref())?;
-    may_raise(&caller, &org, patch.admin, patch.hub_admin)?;
+    may_raise(&caller, &org, patch.admin == Some(true), patch.hub_admin == Some(true))?;
     let change = change(&state, patch).await?;
     state.store.change_user(&org, &id, &caller.name(), change, state.clock.now()).await?;
     Ok(written(format!("user '{org}/{id}' updated")))
@@ -191,19 +198,19 @@ async fn change(
     })
 }
 
-/// Nobody raises itself: only those above give these flags.
+/// Nobody raises itself: only those above give these flags to whoever is there.
 fn may_raise(
     caller: &Caller,
     org: &OrgId,
-    admin: Option<bool>,
-    hub_admin: Option<bool>,
+    to_admin: bool,
+    to_hub_admin: bool,
 ) -> Result<(), ApiError> {
     let refuse = |msg: &str| Err(ApiError::InvalidInput(msg.to_owned()));
-    if admin == Some(true) && !caller.manages_orgs() && !caller.administers(org) {
-        return refuse("only an administrator can make an administrator");
+    if to_admin && !caller.administers(org) {
+        return refuse("only an administrator of the organization makes a user one");
     }
-    if hub_admin == Some(true) && (org.as_str() != ROOT || !caller.manages_orgs()) {
-        return refuse("only a hub administrator can make one, and only in org 'root'");
+    if to_hub_admin && !(org.as_str() == ROOT && matches!(caller.role, Role::Root(_))) {
+        return refuse("only root makes a user a hub administrator, and only in org 'root'");
     }
     Ok(())
 }
@@ -216,90 +223,4 @@ fn check_name(id: &UserId) -> Result<(), ApiError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use crate::exchange::server::testing::Lab;
-
-    fn user() -> serde_json::Value {
-        json!({"password": "pw", "admin": false, "email": "x@example.org"})
-    }
-
-    #[tokio::test]
-    async fn administrators_make_users_once() {
-        let lab = Lab::start().await;
-        lab.post("A/ad", "/orgs/A/users/x", user()).await.is(201);
-        lab.post("A/ad", "/orgs/A/users/x", user()).await.refuses(400, "invalid-input");
-        lab.post("A/ad", "/orgs/A/users/apikey", user()).await.refuses(400, "invalid-input");
-        lab.post("A/u1", "/orgs/A/users/y", user()).await.refuses(403, "access-denied");
-        lab.post("root/root", "/orgs/none/users/y", user()).await.refuses(404, "not-found");
-        let blank = json!({"password": " ", "admin": false, "email": ""});
-        lab.post("A/ad", "/orgs/A/users/y", blank).await.is(400);
-        let hub = json!({"password": "pw", "admin": false, "hubAdmin": true, "email": ""});
-        lab.post("root/root", "/orgs/A/users/y", hub).await.is(400);
-        lab.post("root/root", "/orgs/root/users/y", user()).await.is(400);
-        lab.put("A/ad", "/orgs/A/users/z", user()).await.is(201);
-        lab.put("A/ad", "/orgs/A/users/z", user()).await.is(201);
-    }
-
-    #[tokio::test]
-    async fn users_change_one_thing_about_themselves_at_a_time() {
-        let lab = Lab::start().await;
-        let both = json!({"email": "a", "password": "b"});
-        lab.patch("A/u1", "/orgs/A/users/u1", both).await.is(400);
-        lab.patch("A/u1", "/orgs/A/users/u1", json!({})).await.is(400);
-        lab.patch("A/u1", "/orgs/A/users/u1", json!({"admin": true})).await.is(400);
-        lab.patch("A/u2", "/orgs/A/users/u1", json!({"email": "a"})).await.is(403);
-        lab.patch("B/bu", "/orgs/A/users/u1", json!({"email": "a"})).await.is(403);
-        lab.patch("A/u1", "/orgs/A/users/u1", json!({"password": "new"})).await.is(201);
-        lab.get("A/u1", "/orgs/A").await.is(401);
-        lab.get("A/u1:new", "/orgs/A").await.is(200);
-        let body = json!({"newPassword": "newer"});
-        lab.post("A/u1:new", "/orgs/A/users/u1/changepw", body).await.is(201);
-        lab.post("A/u1:newer", "/orgs/A/users/u1/confirm", json!({})).await.is(201);
-        lab.patch("A/ad", "/orgs/A/users/u1", json!({"password": ""})).await.is(201);
-        lab.get("A/u1:", "/orgs/A").await.is(401);
-    }
-
-    #[tokio::test]
-    async fn a_user_is_shown_with_stars_for_a_password() {
-        let lab = Lab::start().await;
-        let shown = lab.get("A/u1", "/orgs/A/users/u1").await.is(200);
-        assert_eq!(shown["users"]["A/u1"]["password"], "***************");
-        assert_eq!(shown, lab.get("A/u1", "/orgs/A/users/iamapikey").await.is(200));
-        lab.get("A/u1", "/orgs/A/users").await.is(403);
-        let all = lab.get("A/ad", "/orgs/A/users").await.is(200);
-        assert_eq!(all["users"].as_object().unwrap().len(), 3);
-        let none = lab.get("A/ad", "/orgs/A/users/none").await.is(404);
-        assert_eq!(none, json!({"users": {}, "lastIndex": 0}));
-    }
-
-    #[tokio::test]
-    async fn an_api_key_stands_for_its_user() {
-        let lab = Lab::start().await;
-        let keys = "/orgs/A/users/u1/apikeys";
-        let key = lab.post("A/u1", keys, json!({"label": "ci"})).await.is(201);
-        let value = key["value"].as_str().unwrap();
-        assert_eq!((value.len(), &key["owner"]), (64, &json!("A/u1")));
-        let who = format!("A/apikey:{value}");
-        let own = lab.get(&who, "/orgs/A/users/apikey").await.is(200);
-        assert_eq!(own["users"]["A/u1"]["apikeys"][0]["label"], "ci");
-        assert!(own["users"]["A/u1"]["apikeys"][0]["value"].is_null());
-        lab.get(&format!("B/apikey:{value}"), "/orgs/B").await.is(401);
-        let path = format!("{keys}/{}", key["id"].as_str().unwrap());
-        assert_eq!(lab.get("A/u1", &path).await.is(200)["label"], "ci");
-        lab.get("A/u1", &format!("{keys}/nonsense")).await.is(400);
-        lab.delete("A/u2", &path).await.is(403);
-        lab.delete("A/u1", &path).await.is(204);
-        lab.get(&who, "/orgs/A").await.is(401);
-    }
-
-    #[tokio::test]
-    async fn root_cannot_be_removed_others_can() {
-        let lab = Lab::start().await;
-        lab.delete("root/root", "/orgs/root/users/root").await.is(400);
-        lab.delete("A/ad", "/orgs/A/users/u2").await.is(204);
-        lab.delete("A/ad", "/orgs/A/users/u2").await.is(404);
-        lab.get("A/u2", "/orgs/A").await.is(401);
-    }
-}
+mod tests;

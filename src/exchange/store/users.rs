@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-use super::{Store, StoreError, Write, time};
+use super::{Change, Store, StoreError, Write, bad, time};
 use crate::{
-    exchange::api::{ApiKey, Hidden, User},
+    exchange::api::{ApiKey, Hidden, Operation, Resource, User},
     types::{OrgId, UserId},
 };
 
@@ -115,6 +115,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut write = self.write(now).await?;
+        write.tell_of_owned(org, id).await?;
         let sql = "DELETE FROM users WHERE org = $1 AND id = $2";
         let query = sqlx::query(sql).bind(org.as_str()).bind(id.as_str());
         if query.execute(write.sql()).await?.rows_affected() == 0 {
@@ -134,6 +135,23 @@ pub enum Put {
 }
 
 impl Write {
+    /// Records that everything goes that the user owns.
+    async fn tell_of_owned(&mut self, org: &OrgId, id: &UserId) -> Result<(), StoreError> {
+        let sql = "SELECT 'service' AS resource, org, id, public FROM services WHERE owner = $1
+                   UNION ALL SELECT 'pattern', org, id, public FROM patterns WHERE owner = $1
+                   UNION ALL SELECT 'policy', org, id, public FROM policies WHERE owner = $1
+                   UNION ALL SELECT 'node', org, id, 0 FROM nodes WHERE owner = $1";
+        let query = sqlx::query_as::<_, (String, String, String, i64)>(sql);
+        let owned = query.bind(format!("{org}/{id}")).fetch_all(self.sql()).await?;
+        for (resource, org, id, public) in owned {
+            let org = org.parse().map_err(bad)?;
+            let (resource, operation) = (Resource::from(resource), Operation::Deleted);
+            let public = public == 1;
+            self.record(Change { org: &org, resource, id: &id, operation, public }).await?;
+        }
+        Ok(())
+    }
+
     /// Makes a user, or replaces what is known of one.
     pub(crate) async fn put_user(
         &mut self,
