@@ -1,1 +1,255 @@
 //! The developer's verb: publish a service.
+//!
+//! The order makes a crash harmless: images first, then everything else in one commit.
+
+mod commit;
+mod error;
+mod find;
+mod horizon;
+mod login;
+mod order;
+mod plan;
+mod report;
+mod ship;
+
+use std::sync::Arc;
+
+pub use error::PublishError;
+pub use login::{ParseLoginError, PullLogin};
+pub use order::{Existing, Order, ParseSourceError, Place, Source};
+pub use plan::{DocumentPlan, ImagePlan, PublishPlan};
+pub use report::{BlobCounts, Published, ShippedReport, TrustGrade};
+
+use commit::Draft;
+use find::{FoundImage, find_images};
+
+use crate::{
+    document::{DeploymentPolicy, NativeDeployment, Pattern, ServiceBody, ShippedImage},
+    exchange::{api::Credential, client::ExchangeClient},
+    registry::{
+        client::{Progress, RegistryClient},
+        protocol::Reference,
+    },
+    sign::{SigningKey, compat::horizon::HorizonKey},
+    trust::Subject,
+    types::{Clock, DocumentKey, OrgId, PatternId, PinnedImage, PolicyId, ServiceId},
+};
+
+/// The same registries with two sets of credentials: what may push, and what nodes will have.
+#[derive(Debug, Clone)]
+pub struct Registries {
+    /// With the publisher's own logins.
+    pub push: RegistryClient,
+    /// With the credentials that go with the service.
+    pub pull: RegistryClient,
+}
+
+/// Publishes documents of one organization to one exchange.
+#[derive(Debug)]
+pub struct Publisher {
+    org: OrgId,
+    exchange: ExchangeClient,
+    keys: Vec<SigningKey>,
+    horizon_key: Option<HorizonKey>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Publisher {
+    /// Publishes to `exchange`, signed by those of `keys` that the trust rules ask for.
+    pub fn new(
+        org: OrgId,
+        exchange: ExchangeClient,
+        keys: Vec<SigningKey>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { org, exchange, keys, horizon_key: None, clock }
+    }
+
+    /// Signs deployments in Horizon's way too, for anax nodes.
+    #[must_use]
+    pub fn horizon_key(mut self, key: Option<HorizonKey>) -> Self {
+        self.horizon_key = key;
+        self
+    }
+
+    /// What publishing would do. Nothing is sent but questions, nothing is written.
+    pub async fn plan(
+        &self,
+        order: &Order,
+        registries: &Registries,
+    ) -> Result<PublishPlan, PublishError> {
+        let (id, found) = self.find(order, registries).await?;
+        let draft = Draft::new(Subject::from(&id), &self.body(order, &found)?)?;
+        let key = draft.key();
+        let document = if self.speaks_edgepost().await? {
+            self.plan_document(&draft).await?
+        } else {
+            self.plan_horizon(&id).await?
+        };
+        let mut images = Vec::new();
+        for image in &found {
+            let reference = Reference::Digest(image.root.digest);
+            let head = registries.push.head_manifest(&image.image.repository, &reference).await;
+            let head = head.map_err(|source| PublishError::of_registry(&image.image, source))?;
+            images.push(ImagePlan::new(image, head.is_some()));
+        }
+        Ok(PublishPlan { key, document, images })
+    }
+
+    /// Publishes a service.
+    pub async fn publish(
+        &self,
+        order: &Order,
+        registries: &Registries,
+        progress: &dyn Progress,
+    ) -> Result<Published, PublishError> {
+        let (id, found) = self.find(order, registries).await?;
+        let body = self.body(order, &found)?;
+        let draft = Draft::new(Subject::from(&id), &body)?;
+        let edgepost = self.speaks_edgepost().await?;
+        // Before the first byte is pushed, so that a refusal leaves nothing behind.
+        if edgepost {
+            let standing = self.plan_document(&draft).await?;
+            if standing == DocumentPlan::Different && order.existing == Existing::Refuse {
+                return Err(PublishError::Different(draft.key()));
+            }
+        } else if self.horizon_key.is_none() {
+            return Err(PublishError::NeedsHorizonKey);
+        }
+        let mut shipped = Vec::new();
+        for image in &found {
+            shipped.push(ship::ship(image, &self.keys, registries, progress).await?);
+        }
+        let mut published = if edgepost {
+            let logins = credentials(&order.logins)?;
+            let published = self.commit(draft, logins, order.existing).await?;
+            self.store_horizon_key(&id).await?;
+            published
+        } else {
+            self.commit_horizon(&id, &body, order).await?
+        };
+        published.images = shipped;
+        Ok(published)
+    }
+
+    /// Publishes a pattern.
+    pub async fn publish_pattern(
+        &self,
+        id: &PatternId,
+        pattern: &Pattern,
+        existing: Existing,
+    ) -> Result<Published, PublishError> {
+        if !self.speaks_edgepost().await? {
+            return self.put_horizon_pattern(id, pattern).await;
+        }
+        let draft = Draft::new(Subject::Pattern(id.clone()), pattern)?;
+        self.commit(draft, Vec::new(), existing).await
+    }
+
+    /// What publishing a pattern would do.
+    pub async fn plan_pattern(
+        &self,
+        id: &PatternId,
+        pattern: &Pattern,
+    ) -> Result<DocumentPlan, PublishError> {
+        self.plan_document(&Draft::new(Subject::Pattern(id.clone()), pattern)?).await
+    }
+
+    /// Publishes a deployment policy.
+    pub async fn publish_policy(
+        &self,
+        id: &PolicyId,
+        policy: &DeploymentPolicy,
+        existing: Existing,
+    ) -> Result<Published, PublishError> {
+        if !self.speaks_edgepost().await? {
+            return self.put_horizon_policy(id, policy).await;
+        }
+        let draft = Draft::new(Subject::Policy(id.clone()), policy)?;
+        self.commit(draft, Vec::new(), existing).await
+    }
+
+    /// What publishing a deployment policy would do.
+    pub async fn plan_policy(
+        &self,
+        id: &PolicyId,
+        policy: &DeploymentPolicy,
+    ) -> Result<DocumentPlan, PublishError> {
+        self.plan_document(&Draft::new(Subject::Policy(id.clone()), policy)?).await
+    }
+
+    /// Withdraws what stands under `key`: a signed word that it is gone, which no node can miss or
+    /// mistake for an exchange that hides it. `false` where nothing stands there.
+    pub async fn withdraw(&self, key: &DocumentKey) -> Result<bool, PublishError> {
+        self.commit_withdrawal(key).await
+    }
+
+    async fn find(
+        &self,
+        order: &Order,
+        registries: &Registries,
+    ) -> Result<(ServiceId, Vec<FoundImage>), PublishError> {
+        let id = order.definition.service_id(&self.org);
+        let found = find_images(&order.definition, &id.arch, &order.sources, registries).await?;
+        Ok((id, found))
+    }
+
+    /// The statement's body: the definition with its deployment pinned, as one text.
+    fn body(&self, order: &Order, found: &[FoundImage]) -> Result<ServiceBody, PublishError> {
+        let definition = match &order.definition.deployment {
+            NativeDeployment::Described(deployment) => {
+                let pins = found.iter().map(|it| (it.image.clone(), it.pinned())).collect();
+                let pinned = deployment.pin(&pins).map_err(PublishError::Pin)?;
+                let signature = self.sign_for_horizon(&pinned.to_canonical())?;
+                order.definition.with_deployment(&pinned, signature)
+            }
+            NativeDeployment::Text(_) | NativeDeployment::Absent => order.definition.clone(),
+        };
+        let mut body = ServiceBody {
+            definition,
+            images: Vec::new(),
+            policy: order.policy.clone(),
+            registry_ca: order.registry_ca.clone(),
+        };
+        if body.definition.deployment != NativeDeployment::Absent {
+            let deployment = body.deployment().map_err(PublishError::Body)?;
+            body.images = deployment
+                .services
+                .into_iter()
+                .filter_map(|(name, container)| shipped(name, &container.image, found))
+                .collect();
+        }
+        Ok(body)
+    }
+
+    /// Horizon's signature over the text; empty where no RSA key was given.
+    fn sign_for_horizon(&self, deployment: &str) -> Result<String, PublishError> {
+        match &self.horizon_key {
+            Some(key) => key.sign(deployment).map_err(PublishError::HorizonKey),
+            None => Ok(String::new()),
+        }
+    }
+
+    /// Whether the exchange has a place for envelopes, or is Horizon's own.
+    async fn speaks_edgepost(&self) -> Result<bool, PublishError> {
+        self.exchange.is_edgepost().await.map_err(PublishError::Exchange)
+    }
+}
+
+/// What a container's image is, as it was found.
+fn shipped(name: String, image: &PinnedImage, found: &[FoundImage]) -> Option<ShippedImage> {
+    let found = found.iter().find(|it| it.pinned() == *image)?;
+    let image = image.clone();
+    Some(ShippedImage { name, image, size: found.size, platform: found.platform.clone() })
+}
+
+/// The logins for nodes, as the exchange takes them.
+fn credentials(logins: &[PullLogin]) -> Result<Vec<Credential>, PublishError> {
+    logins
+        .iter()
+        .map(|it| {
+            let (registry, username) = (it.registry.clone(), Some(it.username.clone()));
+            Credential::new(registry, username, it.token.clone()).map_err(PublishError::Login)
+        })
+        .collect()
+}

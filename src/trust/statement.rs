@@ -48,6 +48,15 @@ impl Subject {
             Self::Policy(_) => DocumentKind::Policy,
         }
     }
+
+    /// The name under which its document is asked for and tracked.
+    pub fn key(&self) -> DocumentKey {
+        match self {
+            Self::Service { url, version, arch } => DocumentKey::service(url, version, arch),
+            Self::Pattern(id) => DocumentKey::pattern(id),
+            Self::Policy(id) => DocumentKey::policy(id),
+        }
+    }
 }
 
 impl From<&ServiceId> for Subject {
@@ -78,11 +87,7 @@ pub struct Header {
 impl Header {
     /// The name under which this document is asked for and tracked.
     pub fn key(&self) -> DocumentKey {
-        match &self.subject {
-            Subject::Service { url, version, arch } => DocumentKey::service(url, version, arch),
-            Subject::Pattern(id) => DocumentKey::pattern(id),
-            Subject::Policy(id) => DocumentKey::policy(id),
-        }
+        self.subject.key()
     }
 }
 

@@ -1,0 +1,171 @@
+//! Seals a document and commits it: one request, before which nothing is visible.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    exchange::{
+        api::{Credential, Publication},
+        client::ExchangeClient,
+    },
+    publish::{
+        Publisher,
+        error::PublishError,
+        order::Existing,
+        plan::DocumentPlan,
+        report::{Published, TrustGrade},
+    },
+    sign::{Envelope, SigningKey},
+    trust::{Header, State, Statement, Subject, Trust, TrustPin},
+    types::{DocumentKey, OrgId},
+};
+
+/// What stands under a name already.
+struct Standing {
+    header: Header,
+    body: Value,
+}
+
+/// A document about to be signed.
+pub(super) struct Draft {
+    subject: Subject,
+    body: Value,
+    state: State,
+}
+
+impl Draft {
+    /// A document that says `body` about `subject`.
+    pub(super) fn new(subject: Subject, body: &impl Serialize) -> Result<Self, PublishError> {
+        let body = serde_json::to_value(body).map_err(PublishError::Encode)?;
+        Ok(Self { subject, body, state: State::Active })
+    }
+
+    /// The name under which it is tracked.
+    pub(super) fn key(&self) -> DocumentKey {
+        self.subject.key()
+    }
+}
+
+impl Publisher {
+    /// What would become of a draft.
+    pub(super) async fn plan_document(&self, draft: &Draft) -> Result<DocumentPlan, PublishError> {
+        Ok(match standing(&self.exchange, &draft.key()).await? {
+            None => DocumentPlan::New,
+            Some((standing, _)) if standing.says(draft) => DocumentPlan::Unchanged,
+            Some((standing, _)) if standing.header.state == State::Withdrawn => DocumentPlan::New,
+            Some(_) => DocumentPlan::Different,
+        })
+    }
+
+    /// Seals a draft and commits it, with the credentials that go with it.
+    pub(super) async fn commit(
+        &self,
+        draft: Draft,
+        credentials: Vec<Credential>,
+        existing: Existing,
+    ) -> Result<Published, PublishError> {
+        let key = draft.key();
+        let envelope = match standing(&self.exchange, &key).await? {
+            // The very bytes that stand there: the exchange answers "unchanged", and takes the credentials.
+            Some((standing, envelope)) if standing.says(&draft) => envelope,
+            Some((standing, _))
+                if standing.header.state == State::Active && existing == Existing::Refuse =>
+            {
+                return Err(PublishError::Different(key));
+            }
+            standing => {
+                let seq = standing.map_or(1, |(standing, _)| standing.header.seq + 1);
+                self.seal(draft, seq).await?
+            }
+        };
+        let publication = Publication { envelope, credentials };
+        let published =
+            self.exchange.publish(&publication).await.map_err(PublishError::Exchange)?;
+        Ok(Published {
+            key,
+            seq: published.seq,
+            unchanged: published.unchanged,
+            trust: TrustGrade::Full,
+            images: Vec::new(),
+        })
+    }
+
+    /// Signs that what stands under `key` is withdrawn; `false` where nothing stands there.
+    pub(super) async fn commit_withdrawal(&self, key: &DocumentKey) -> Result<bool, PublishError> {
+        let Some((standing, _)) = standing(&self.exchange, key).await? else { return Ok(false) };
+        if standing.header.state == State::Withdrawn {
+            return Ok(false);
+        }
+        let Standing { header, body } = standing;
+        let draft = Draft { subject: header.subject, body, state: State::Withdrawn };
+        self.commit(draft, Vec::new(), Existing::Overwrite).await.map(|_| true)
+    }
+
+    async fn seal(&self, draft: Draft, seq: u64) -> Result<Envelope, PublishError> {
+        let trust = read_trust(&self.exchange, &self.org).await?;
+        let key = draft.key();
+        let rule = trust.document().authority(&key);
+        let rule = rule.ok_or_else(|| PublishError::NoKey(key.clone()))?;
+        let keys: Vec<&SigningKey> =
+            self.keys.iter().filter(|key| rule.keyids.contains(&key.key_id())).collect();
+        if keys.is_empty() {
+            return Err(PublishError::NoKey(key));
+        }
+        let header = Header {
+            org: self.org.clone(),
+            subject: draft.subject,
+            epoch: rule.epoch,
+            seq,
+            issued: self.clock.now(),
+            state: draft.state,
+        };
+        Statement { header, body: draft.body }.seal(&keys).map_err(PublishError::Seal)
+    }
+}
+
+impl Standing {
+    /// Whether it says the same. Horizon's signature is made anew each time, with other bytes, so that
+    /// the one that stands there counts for any over the same deployment.
+    fn says(&self, draft: &Draft) -> bool {
+        let signed =
+            |body: &Value| body["definition"]["deploymentSignature"].as_str().map(str::is_empty);
+        let mut said = draft.body.clone();
+        if signed(&said) == Some(false) && signed(&self.body) == Some(false) {
+            let standing = &self.body["definition"]["deploymentSignature"];
+            said["definition"]["deploymentSignature"].clone_from(standing);
+        }
+        self.header.state == draft.state && self.body == said
+    }
+}
+
+/// What stands under `key`, and the envelope it stands in.
+async fn standing(
+    exchange: &ExchangeClient,
+    key: &DocumentKey,
+) -> Result<Option<(Standing, Envelope)>, PublishError> {
+    let Some(envelope) = exchange.newest_document(key).await.map_err(PublishError::Exchange)?
+    else {
+        return Ok(None);
+    };
+    let statement: Statement<Value> = serde_json::from_slice(envelope.payload())
+        .map_err(|source| PublishError::Published { key: key.clone(), source })?;
+    Ok(Some((Standing { header: statement.header, body: statement.body }, envelope)))
+}
+
+/// The organization's newest trust, walked from its first version. A publisher pins nothing: it
+/// learns from the rules what to write into a header, and nodes judge the result by their own pin.
+async fn read_trust(exchange: &ExchangeClient, org: &OrgId) -> Result<Trust, PublishError> {
+    let missing = || PublishError::NoTrust(org.clone());
+    let newest =
+        exchange.newest_trust().await.map_err(PublishError::Exchange)?.ok_or_else(missing)?;
+    let fetch = async |version| {
+        exchange.trust(version).await.map_err(PublishError::Exchange)?.ok_or_else(missing)
+    };
+    let first = fetch(1).await?;
+    let mut trust =
+        Trust::pinned(&first, &TrustPin(first.digest())).map_err(PublishError::Trust)?;
+    for version in 2..=newest {
+        trust = trust.advance(&fetch(version).await?).map_err(PublishError::Trust)?;
+    }
+    Ok(trust)
+}

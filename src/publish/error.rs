@@ -1,0 +1,143 @@
+//! Why something was not published.
+
+use crate::{
+    document::{
+        deployment::{ParseDeploymentError, PinError},
+        service_body::ServiceBodyError,
+    },
+    exchange::{api::BadCredential, client::ExchangeError},
+    image::{ImageError, ManifestError},
+    registry::client::RegistryError,
+    sign::compat::horizon::HorizonKeyError,
+    trust::{Refusal, SealError},
+    types::{DocumentKey, ImageRef, PinnedImage, Platform},
+};
+
+/// Why something was not published. Whatever it is, nothing became visible.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The image is in none of the places searched.
+    #[error("image {image} is in none of the sources")]
+    NotFound {
+        /// What the definition calls it.
+        image: Box<ImageRef>,
+        /// What each place said.
+        searched: Vec<String>,
+    },
+    /// A source has the image, and it cannot be read.
+    #[error("image {image} cannot be read from its source")]
+    Source {
+        /// What the definition calls it.
+        image: Box<ImageRef>,
+        /// What is wrong with it.
+        source: ImageError,
+    },
+    /// The manifest is not one that can be understood.
+    #[error("the manifest of {image} cannot be understood")]
+    Manifest {
+        /// What the definition calls it.
+        image: Box<ImageRef>,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
+    /// The image does not run on the service's architecture.
+    #[error("image {image} does not run on {wanted}")]
+    WrongPlatform {
+        /// What the definition calls it.
+        image: Box<ImageRef>,
+        /// What the service says.
+        wanted: Box<Platform>,
+        /// What the image says; `None`: an index without it.
+        has: Option<Box<Platform>>,
+    },
+    /// An index over indexes, which no engine runs.
+    #[error("image {image} is an index of indexes")]
+    NestedIndex {
+        /// What the definition calls it.
+        image: Box<ImageRef>,
+    },
+    /// The registry failed.
+    #[error("image {image} did not get through its registry")]
+    Registry {
+        /// What the definition calls it.
+        image: Box<ImageRef>,
+        /// What the registry did.
+        source: Box<RegistryError>,
+    },
+    /// The image is there, but not for those who have to pull it.
+    #[error("image {image} was pushed, and cannot be pulled with the credentials that nodes get")]
+    NotPullable {
+        /// The image by its digest.
+        image: Box<PinnedImage>,
+        /// What the registry said; `None`: it says that there is no such image.
+        source: Option<Box<RegistryError>>,
+    },
+    /// The deployment came signed, and cannot be published as it is: its images must have digests.
+    #[error("the signed deployment of the definition cannot be published")]
+    Presigned(#[source] ParseDeploymentError),
+    /// The deployment could not be pinned.
+    #[error("the deployment could not be pinned")]
+    Pin(#[source] PinError),
+    /// The pinned deployment is not one that a node could read.
+    #[error("the pinned deployment cannot be read back")]
+    Body(#[source] ServiceBodyError),
+    /// The organization's trust refuses its own exchange's answer, or the document.
+    #[error("the organization's trust refuses it")]
+    Trust(#[source] Refusal),
+    /// The organization has no trust document yet.
+    #[error("organization {0} has no trust document yet")]
+    NoTrust(crate::types::OrgId),
+    /// The key may not sign this.
+    #[error("no key that was given may sign {0}")]
+    NoKey(DocumentKey),
+    /// Other content stands under this name and version.
+    #[error("{0} is published with other content")]
+    Different(DocumentKey),
+    /// A document of the exchange cannot be read.
+    #[error("the published {key} cannot be read")]
+    Published {
+        /// The document.
+        key: DocumentKey,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The Horizon signature could not be made.
+    #[error("the Horizon signature could not be made")]
+    HorizonKey(#[source] HorizonKeyError),
+    /// A Horizon exchange takes only documents with its own signature.
+    #[error("this exchange is Horizon's own, and takes only an RSA signature")]
+    NeedsHorizonKey,
+    /// The document could not be sealed.
+    #[error("the document could not be sealed")]
+    Seal(#[source] SealError),
+    /// A login for nodes cannot be kept.
+    #[error("a login for nodes cannot be kept")]
+    Login(#[source] BadCredential),
+    /// The document could not be written as JSON.
+    #[error("the document could not be encoded")]
+    Encode(#[source] serde_json::Error),
+    /// The exchange failed or refused.
+    #[error("the exchange did not take it")]
+    Exchange(#[source] ExchangeError),
+}
+
+impl PublishError {
+    /// A registry's failure.
+    pub(super) fn of_registry(image: &ImageRef, source: RegistryError) -> Self {
+        Self::Registry { image: Box::new(image.clone()), source: Box::new(source) }
+    }
+
+    /// A source's failure; one of a registry is told as such.
+    pub(super) fn of(image: &ImageRef, source: ImageError) -> Self {
+        let image = Box::new(image.clone());
+        match source {
+            ImageError::Source { origin, source } => match source.downcast() {
+                Ok(error) => Self::Registry { image, source: error },
+                Err(source) => {
+                    Self::Source { image, source: ImageError::Source { origin, source } }
+                }
+            },
+            source => Self::Source { image, source },
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Which source has an image, and what the image is.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    document::{Deployment, NativeDeployment, ServiceDefinition},
+    image::{
+        Descriptor, ImageConfig, ImageError, ImageManifest, ImageSource, Manifest, RawManifest,
+        VerifiedReader, archive, engine, layout::OciLayout, select,
+    },
+    publish::{
+        Registries,
+        error::PublishError,
+        order::{Place, Source},
+    },
+    registry::client::RegistryImage,
+    types::{Arch, ImageRef, PinnedImage, Platform},
+};
+
+/// A config file is some kilobytes; the bound keeps a hostile one out of memory.
+const LARGEST_CONFIG: u64 = 4 * 1024 * 1024;
+
+/// An image of the service, found.
+#[derive(Debug)]
+pub(super) struct FoundImage {
+    /// What the definition calls it.
+    pub(super) image: ImageRef,
+    /// Where it is.
+    pub(super) source: Box<dyn ImageSource>,
+    /// Whether it has to be pushed, or lies in its registry already.
+    pub(super) outside: bool,
+    /// Its manifest, or the index over several.
+    pub(super) root: RawManifest,
+    /// What it runs on, for the service's architecture.
+    pub(super) platform: Platform,
+    /// The bytes of its config and layers, for the service's architecture.
+    pub(super) size: u64,
+}
+
+impl FoundImage {
+    /// The image by its digest, which is what gets signed.
+    pub(super) fn pinned(&self) -> PinnedImage {
+        PinnedImage { repository: self.image.repository.clone(), digest: self.root.digest }
+    }
+}
+
+/// Finds every image of the definition, each once.
+pub(super) async fn find_images(
+    definition: &ServiceDefinition,
+    arch: &Arch,
+    sources: &[Source],
+    registries: &Registries,
+) -> Result<Vec<FoundImage>, PublishError> {
+    let mut found = Vec::new();
+    for image in images(definition)? {
+        found.push(find_image(&image, arch, sources, registries).await?);
+    }
+    Ok(found)
+}
+
+/// The images of the definition, each once.
+fn images(definition: &ServiceDefinition) -> Result<Vec<ImageRef>, PublishError> {
+    let pinned = |image: &PinnedImage| ImageRef {
+        repository: image.repository.clone(),
+        tag: None,
+        digest: Some(image.digest),
+    };
+    Ok(match &definition.deployment {
+        NativeDeployment::Absent => Vec::new(),
+        NativeDeployment::Described(deployment) => {
+            deployment.images().into_iter().cloned().collect()
+        }
+        NativeDeployment::Text(text) => {
+            let deployment =
+                Deployment::<PinnedImage>::from_text(text).map_err(PublishError::Presigned)?;
+            let images: BTreeSet<_> =
+                deployment.services.values().map(|it| pinned(&it.image)).collect();
+            images.into_iter().collect()
+        }
+    })
+}
+
+async fn find_image(
+    image: &ImageRef,
+    arch: &Arch,
+    sources: &[Source],
+    registries: &Registries,
+) -> Result<FoundImage, PublishError> {
+    let mut searched = Vec::new();
+    // A digest says that the image is in the registry: pushing could only change it.
+    let given = sources.iter().filter(|source| source.is_for(image) && image.digest.is_none());
+    let in_registry = Source { image: None, place: Place::Registry };
+    for place in given.chain([&in_registry]).map(|source| &source.place) {
+        match look(image, place, registries).await {
+            Ok((source, root)) => {
+                let (platform, size) = inspect(image, source.as_ref(), &root, arch).await?;
+                let outside = *place != Place::Registry;
+                let image = image.clone();
+                return Ok(FoundImage { image, source, outside, root, platform, size });
+            }
+            Err(error) if is_absence(&error) => searched.push(error.to_string()),
+            Err(source) => return Err(PublishError::of(image, source)),
+        }
+    }
+    Err(PublishError::NotFound { image: Box::new(image.clone()), searched })
+}
+
+/// Whether a place can be read, and does not have the image. The search then goes on.
+fn is_absence(error: &ImageError) -> bool {
+    match error {
+        ImageError::NoSuchImage { .. } => true,
+        ImageError::Source { source, .. } => matches!(
+            source.downcast_ref(),
+            Some(crate::registry::client::RegistryError::NotFound { .. })
+        ),
+        _ => false,
+    }
+}
+
+async fn look(
+    image: &ImageRef,
+    place: &Place,
+    registries: &Registries,
+) -> Result<(Box<dyn ImageSource>, RawManifest), ImageError> {
+    let source: Box<dyn ImageSource> = match place {
+        Place::Registry => Box::new(RegistryImage::new(registries.push.clone(), image)),
+        Place::Engine(endpoint) => Box::new(engine::export(endpoint, image).await?),
+        Place::Archive(file) => Box::new(archive::open(file, image).await?),
+        Place::Layout(folder, name) => Box::new(OciLayout::open(folder, name.as_deref()).await?),
+    };
+    let root = source.root().await?;
+    Ok((source, root))
+}
+
+/// The platform and the size of what a node of `arch` pulls.
+async fn inspect(
+    image: &ImageRef,
+    source: &dyn ImageSource,
+    root: &RawManifest,
+    arch: &Arch,
+) -> Result<(Platform, u64), PublishError> {
+    let wanted = Platform::linux(arch.clone());
+    let manifest = manifest_for(image, source, root, &wanted).await?;
+    let size = manifest.blobs().map(|blob| blob.size).sum();
+    let platform = platform_of(source, &manifest.config)
+        .await
+        .map_err(|error| PublishError::of(image, error))?;
+    if platform.os == wanted.os && platform.arch == wanted.arch {
+        return Ok((platform, size));
+    }
+    Err(wrong_platform(image, &wanted, Some(platform)))
+}
+
+fn wrong_platform(image: &ImageRef, wanted: &Platform, has: Option<Platform>) -> PublishError {
+    PublishError::WrongPlatform {
+        image: Box::new(image.clone()),
+        wanted: Box::new(wanted.clone()),
+        has: has.map(Box::new),
+    }
+}
+
+/// The one image manifest for a platform: the root itself, or a child of the index.
+async fn manifest_for(
+    image: &ImageRef,
+    source: &dyn ImageSource,
+    root: &RawManifest,
+    wanted: &Platform,
+) -> Result<ImageManifest, PublishError> {
+    let parse = |raw: &RawManifest| {
+        raw.parse()
+            .map_err(|source| PublishError::Manifest { image: Box::new(image.clone()), source })
+    };
+    let index = match parse(root)? {
+        Manifest::Image(manifest) => return Ok(manifest),
+        Manifest::Index(index) => index,
+    };
+    let child =
+        select::for_platform(&index, wanted).ok_or_else(|| wrong_platform(image, wanted, None))?;
+    let child = source.manifest(child).await.map_err(|error| PublishError::of(image, error))?;
+    match parse(&child)? {
+        Manifest::Image(manifest) => Ok(manifest),
+        Manifest::Index(_) => Err(PublishError::NestedIndex { image: Box::new(image.clone()) }),
+    }
+}
+
+async fn platform_of(
+    source: &dyn ImageSource,
+    config: &Descriptor,
+) -> Result<Platform, ImageError> {
+    let unreadable = |why: String| ImageError::Malformed { origin: source.describe(), why };
+    let bytes = VerifiedReader::new(source.blob(config).await?, config)
+        .into_bytes(LARGEST_CONFIG)
+        .await
+        .map_err(|error| unreadable(error.to_string()))?;
+    let config = ImageConfig::from_json(&bytes).map_err(|error| unreadable(error.to_string()))?;
+    Ok(config.platform())
+}
