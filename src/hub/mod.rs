@@ -1,1 +1,95 @@
-//! Exchange and registry in one process.
+//! Exchange and registry in one process, on one address: `/v1` is the exchange, `/v2` the registry.
+
+mod accounts;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use tokio::task::JoinHandle;
+
+pub use accounts::{AccountsError, RegistryAccounts};
+
+use crate::{
+    exchange::server::{ExchangeConfig, ExchangeServer, ExchangeServerError},
+    listener::Tls,
+    registry::server::{
+        self,
+        storage::{Folder, StorageError},
+    },
+    types::Secret,
+};
+
+/// Where a hub keeps its data and where it listens.
+#[derive(Debug, Clone)]
+pub struct HubConfig {
+    /// The folder of all its data.
+    pub data: PathBuf,
+    /// The address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Certificate and key; `None`: plain HTTP.
+    pub tls: Option<Tls>,
+    /// The root user's password; `None`: the first start makes one.
+    pub root_password: Option<Secret>,
+}
+
+/// A running hub.
+#[derive(Debug)]
+pub struct Hub {
+    server: ExchangeServer,
+    housekeeping: JoinHandle<()>,
+    accounts: Option<RegistryAccounts>,
+}
+
+/// Why a hub could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The exchange could not start, or the address could not be listened on.
+    #[error("the exchange could not start")]
+    Exchange(#[from] ExchangeServerError),
+    /// The registry's folder could not be opened.
+    #[error("the registry's folder could not be opened")]
+    Registry(#[from] StorageError),
+    /// The registry's accounts could not be read or made.
+    #[error("the registry's accounts could not be opened")]
+    Accounts(#[from] AccountsError),
+}
+
+impl Hub {
+    /// Starts exchange and registry.
+    pub async fn bind(config: HubConfig) -> Result<Self, HubError> {
+        let mut exchange = ExchangeConfig::new(config.data.clone(), config.listen);
+        exchange.tls = config.tls;
+        exchange.root_password = config.root_password;
+        let (access, accounts) = RegistryAccounts::open(&config.data)?;
+        let folder = Folder::open(config.data.join("registry"))?;
+        let registry = server::router(folder.clone(), access);
+        let server = ExchangeServer::bind_beside(exchange, registry).await?;
+        let housekeeping = tokio::spawn(server::keep_house(folder));
+        Ok(Self { server, housekeeping, accounts })
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// The exchange's URL, down to `/v1`.
+    pub fn exchange_url(&self) -> String {
+        self.server.url()
+    }
+
+    /// The root user's password, if this start made it.
+    pub fn made_root_password(&self) -> Option<&Secret> {
+        self.server.made_root_password()
+    }
+
+    /// The registry's accounts, if this start made them.
+    pub fn made_accounts(&self) -> Option<&RegistryAccounts> {
+        self.accounts.as_ref()
+    }
+
+    /// Lets requests under way finish, and ends.
+    pub async fn shutdown(self) {
+        self.housekeeping.abort();
+        self.server.shutdown().await;
+    }
+}

@@ -13,6 +13,13 @@ impl Secret {
         Self(SecretString::from(text.into()))
     }
 
+    /// A new secret of 128 random bits, as 32 hexadecimal digits.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self::new(hex::encode(bytes)))
+    }
+
     /// The text itself: for a wire format, a hash or a file of mode 0600, never for people.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()

@@ -1,0 +1,118 @@
+//! The registry's own accounts: one that pushes, one that pulls. The first start makes them.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    registry::server::{Access, Account, ParsePasswordError, Password},
+    types::Secret,
+};
+
+/// The accounts file in the data folder; it holds hashes, no passwords.
+const FILE: &str = "registry-accounts.json";
+
+/// The passwords that a first start made. They are kept nowhere.
+#[derive(Debug)]
+pub struct RegistryAccounts {
+    /// The password of the account `push`, which may push and pull.
+    pub push: Secret,
+    /// The password of the account `pull`, which may only pull.
+    pub pull: Secret,
+}
+
+/// Why the accounts could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountsError {
+    /// The file cannot be read or written.
+    #[error("cannot read or write `{}`", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not what this program wrote.
+    #[error("`{}` is not an accounts file", file.display())]
+    Content {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The machine gave no random bytes.
+    #[error("no password could be made")]
+    Random(#[from] getrandom::Error),
+    /// A password could not be hashed.
+    #[error("a password could not be hashed")]
+    Hash(#[from] argon2::password_hash::Error),
+    /// A hash of the file is damaged.
+    #[error("a password hash of the accounts file is damaged")]
+    Damaged(#[from] ParsePasswordError),
+}
+
+/// An account as the file has it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredAccount {
+    user: String,
+    /// In the PHC string format.
+    password: String,
+    push: bool,
+}
+
+impl RegistryAccounts {
+    /// Opens the accounts in `data`. The second value is there only when this call made them.
+    pub fn open(data: &Path) -> Result<(Access, Option<Self>), AccountsError> {
+        let file = data.join(FILE);
+        match fs::read(&file) {
+            Ok(bytes) => {
+                let stored: Vec<StoredAccount> = serde_json::from_slice(&bytes)
+                    .map_err(|source| AccountsError::Content { file, source })?;
+                Ok((access(stored)?, None))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let made = Self { push: Secret::random()?, pull: Secret::random()? };
+                let stored =
+                    vec![account("push", &made.push, true)?, account("pull", &made.pull, false)?];
+                write(&file, &stored)?;
+                Ok((access(stored)?, Some(made)))
+            }
+            Err(source) => Err(AccountsError::File { file, source }),
+        }
+    }
+}
+
+fn account(user: &str, password: &Secret, push: bool) -> Result<StoredAccount, AccountsError> {
+    Ok(StoredAccount { user: user.to_owned(), password: Password::hash_of(password)?, push })
+}
+
+fn access(stored: Vec<StoredAccount>) -> Result<Access, AccountsError> {
+    let account = |it: StoredAccount| {
+        Ok(Account { user: it.user, password: Password::hash(&it.password)?, push: it.push })
+    };
+    stored.into_iter().map(account).collect::<Result<_, _>>().map(Access::Basic)
+}
+
+fn write(file: &Path, stored: &[StoredAccount]) -> Result<(), AccountsError> {
+    let fail = |source| AccountsError::File { file: file.to_owned(), source };
+    let json = serde_json::to_vec_pretty(stored)
+        .map_err(|source| AccountsError::Content { file: file.to_owned(), source })?;
+    let folder = file.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(fail)?;
+    let part = file.with_extension("part");
+    let _ = fs::remove_file(&part);
+    let mut out = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&part)
+        .map_err(fail)?;
+    out.write_all(&json).and_then(|()| out.sync_all()).map_err(fail)?;
+    fs::rename(&part, file).map_err(fail)
+}
