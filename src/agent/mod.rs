@@ -1,4 +1,181 @@
 //! The node: verifies, pulls and runs what it should.
+//!
+//! ```text
+//!  wait ─► fetch ─► verify ─► commit marks ─► select ─► plan ─► pull ─► start ─► judge ─► report
+//! ```
+//!
+//! Deciding is apart from doing: `select` and `plan` are plain functions, `settle` carries out what
+//! they say. What could not be fetched or is not believed changes nothing; what runs goes on.
 
+mod config;
+mod containers;
+mod credentials;
+mod download;
+mod facts;
+mod fetch;
+mod folder;
+mod hand_off;
+mod identity;
+mod library;
+mod marks;
+mod outcome;
 pub mod plan;
+mod provide;
+mod pull;
+mod reconcile;
+mod register;
+mod report;
 pub mod runtime;
+mod select;
+mod settle;
+mod status;
+#[cfg(test)]
+mod testing;
+mod verify;
+mod watch;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+
+pub use config::AgentConfig;
+pub use containers::ContainersError;
+pub use credentials::{LoginsError, Registries};
+pub use facts::Machine;
+pub use fetch::FetchError;
+pub use folder::{FolderError, NodeFolder};
+pub use identity::{Identity, IdentityError};
+pub use marks::MarksError;
+pub use outcome::{AgentError, End, Outcome};
+pub use pull::PullError;
+pub use register::{RegisterError, Registered, Registration, TrustRoot, register};
+pub use runtime::{EngineChoice, Sockets};
+pub use select::Unfit;
+pub use status::{Status, status};
+pub use verify::Refused;
+
+use crate::{
+    agent::{
+        credentials::Credentials,
+        marks::MarksFile,
+        plan::Instance,
+        pull::Images,
+        runtime::{Afterwards, Runtime, RuntimeError},
+        verify::Accepted,
+    },
+    document::{NodePolicy, UserInputValue, matching::NodeFacts},
+    exchange::{api::NodeReport, client::ExchangeClient},
+    registry::server::storage::Folder,
+    types::ServiceId,
+};
+
+/// A registered node at work.
+#[derive(Debug)]
+pub struct Agent {
+    config: AgentConfig,
+    folder: NodeFolder,
+    identity: Identity,
+    exchange: ExchangeClient,
+    marks: MarksFile,
+    accepted: Accepted,
+    images: Images,
+    credentials: Credentials,
+    runtime: Arc<dyn Runtime>,
+    machine: Machine,
+    facts: NodeFacts,
+    policy: NodePolicy,
+    /// Services that did not start or stay up, until they do.
+    attempts: BTreeMap<Instance, Attempt>,
+    /// The account that was last written.
+    last: Option<Status>,
+    /// The report that the exchange has.
+    reported: Option<NodeReport>,
+}
+
+/// A service that did not start or stay up.
+#[derive(Debug, Clone)]
+struct Attempt {
+    service: ServiceId,
+    deployment_hash: String,
+    failures: u32,
+    not_before: Timestamp,
+    detail: String,
+    rolled_back: bool,
+}
+
+impl Agent {
+    /// Opens the node in the folder of `config`, with the engine that was chosen.
+    pub async fn open(config: AgentConfig) -> Result<Self, AgentError> {
+        let folder = NodeFolder::open(&config.data)?;
+        let identity = Identity::load(&folder)?;
+        let runtime = match &config.runtime {
+            Some(runtime) => Arc::clone(runtime),
+            None => runtime::choose(config.engine, &config.sockets, &folder.nothing()).await?,
+        };
+        let exchange = ExchangeClient::new(&identity.exchange_config())?;
+        let mut marks = MarksFile::open(&folder.marks()).await?;
+        let kept = marks.load().await?;
+        let accepted = Accepted::restore(kept, &identity.trust)?.ok_or(AgentError::NoTrust)?;
+        let images =
+            Images::new(Folder::open(folder.store())?, folder.partial(), config.first_wait);
+        let machine = Machine::measured(Path::new("/"));
+        let policy = read_json::<NodePolicy>(&folder.policy())?.unwrap_or_default();
+        let user_input: Vec<UserInputValue> = read_json(&folder.user_input())?.unwrap_or_default();
+        let facts = NodeFacts {
+            cpus: machine.cpus,
+            memory_mb: machine.memory,
+            hardware_id: machine.hardware_id.clone(),
+            operating_system: machine.operating_system.clone(),
+            containerized: machine.containerized,
+            user_input,
+            ..NodeFacts::device(identity.arch.clone())
+        };
+        let last = status(folder.path()).unwrap_or_default();
+        Ok(Self {
+            config,
+            folder,
+            identity,
+            exchange,
+            marks,
+            accepted,
+            images,
+            credentials: Credentials::default(),
+            runtime,
+            machine,
+            facts,
+            policy,
+            attempts: BTreeMap::new(),
+            last,
+            reported: None,
+        })
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Stops and removes every container of this node, with its networks.
+    pub async fn clear(&mut self) -> Result<(), RuntimeError> {
+        for container in self.runtime.list(&self.identity.node).await? {
+            self.runtime.stop(&container, Afterwards::Remove).await?;
+        }
+        Ok(())
+    }
+
+    /// One pass: whatever should be done now is done, and its outcome told.
+    pub async fn run_once(&mut self) -> Outcome {
+        self.pass().await
+    }
+}
+
+/// A JSON file of the node's folder, if there is one.
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FolderError> {
+    let Some(bytes) = folder::read(path)? else {
+        return Ok(None);
+    };
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|source| FolderError::Read { path: path.to_owned(), source: source.into() })
+}

@@ -16,8 +16,8 @@ pub struct WantedService {
     pub instance: Instance,
     /// The digest of the signed document that asks for it.
     pub document: Digest,
-    /// The images as the signed document pins them, by the name of their container.
-    pub images: BTreeMap<String, PinnedImage>,
+    /// The images as the signed document pins them.
+    pub images: Vec<PinnedImage>,
     /// Its containers. Each bears [`labels::DEPLOYMENT_HASH`], the same for all of them.
     pub containers: Vec<ContainerPlan>,
 }
@@ -172,13 +172,11 @@ mod tests {
 
     fn service(name: &str, version: u8, containers: u8) -> WantedService {
         let hash = format!("{name}-{version}");
-        let plan = |n: u8| ContainerPlan {
-            name: format!("{name}-c{n}"),
-            labels: BTreeMap::from([
-                (labels::INSTANCE.to_owned(), name.to_owned()),
-                (labels::DEPLOYMENT_HASH.to_owned(), hash.clone()),
-            ]),
-            ..ContainerPlan::default()
+        let plan = |n: u8| {
+            let mut plan = ContainerPlan::new(format!("{name}-c{n}"), Digest::of(b"image"));
+            plan.labels.insert(labels::INSTANCE.to_owned(), name.to_owned());
+            plan.labels.insert(labels::DEPLOYMENT_HASH.to_owned(), hash.clone());
+            plan
         };
         WantedService {
             id: ServiceId {
@@ -189,7 +187,7 @@ mod tests {
             },
             instance: Instance(name.to_owned()),
             document: Digest::of(hash.as_bytes()),
-            images: BTreeMap::new(),
+            images: Vec::new(),
             containers: (0..containers).map(plan).collect(),
         }
     }
@@ -201,6 +199,7 @@ mod tests {
             labels: plan.labels.clone(),
             state,
             kept,
+            restarts: 0,
             created: 0,
             image: String::new(),
         }

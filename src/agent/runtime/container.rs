@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::types::{Digest, NodeRef};
+use crate::types::{Digest, NodeRef, ServiceId};
 
 /// The labels by which a container of ours is known, also after the agent has restarted.
 pub mod labels {
@@ -12,8 +12,12 @@ pub mod labels {
     pub const NODE: &str = "edgepost.node";
     /// `org/service_version_arch`.
     pub const SERVICE: &str = "edgepost.service";
+    /// The same as JSON, with its name as its author wrote it.
+    pub const SERVICE_ID: &str = "edgepost.service-id";
     /// The instance of the service, which outlives its versions.
     pub const INSTANCE: &str = "edgepost.instance";
+    /// The name it was made under. While it is kept for going back, the engine has another.
+    pub const NAME: &str = "edgepost.name";
     /// The container's name within the service.
     pub const CONTAINER: &str = "edgepost.container";
     /// The SHA-256 of everything the container was made from.
@@ -25,12 +29,12 @@ pub mod labels {
 }
 
 /// A container as it should be.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ContainerPlan {
     /// Its name in the engine.
     pub name: String,
     /// The manifest digest of its image; the engine must hold it.
-    pub image: Option<Digest>,
+    pub image: Digest,
     /// Replaces the image's entrypoint, if given.
     pub entrypoint: Option<Vec<String>>,
     /// Replaces the image's command, if given.
@@ -67,6 +71,34 @@ pub struct ContainerPlan {
     pub limits: Limits,
     /// Everything in [`labels`].
     pub labels: BTreeMap<String, String>,
+}
+
+impl ContainerPlan {
+    /// A container of `image` on the host's network, and nothing else said about it.
+    pub fn new(name: impl Into<String>, image: Digest) -> Self {
+        Self {
+            name: name.into(),
+            image,
+            entrypoint: None,
+            command: None,
+            environment: Vec::new(),
+            ports: Vec::new(),
+            binds: Vec::new(),
+            tmpfs: BTreeMap::new(),
+            networks: Vec::new(),
+            privileged: false,
+            cap_add: Vec::new(),
+            security_opt: Vec::new(),
+            devices: Vec::new(),
+            user: None,
+            pid: None,
+            ipc: None,
+            sysctls: BTreeMap::new(),
+            log_driver: None,
+            limits: Limits::default(),
+            labels: BTreeMap::new(),
+        }
+    }
 }
 
 /// A port of the host, and where it leads.
@@ -110,15 +142,15 @@ pub struct Limits {
 }
 
 /// What the engine calls a container.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ContainerId(pub String);
 
 /// A container of ours as the engine has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     /// Its id in the engine.
     pub id: ContainerId,
-    /// Its name in the engine, without the mark of a kept one.
+    /// The name it was made under.
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
@@ -126,6 +158,9 @@ pub struct Container {
     pub state: ContainerState,
     /// Whether it was stopped for a successor and is kept for going back.
     pub kept: bool,
+    /// How often the engine has started it again after it had ended.
+    #[serde(default)]
+    pub restarts: i64,
     /// When it was made, in seconds since 1970.
     pub created: i64,
     /// The image as the engine names it.
@@ -133,7 +168,7 @@ pub struct Container {
 }
 
 /// What a container is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ContainerState {
     /// It runs.
@@ -144,8 +179,7 @@ pub enum ContainerState {
     Stopped,
 }
 
-/// Stands between a container's name and the word that it is kept: no service's name ends so,
-/// because instance names have no dot at their end.
+/// What is put behind the name of a container that is kept.
 const KEPT: &str = ".previous";
 
 impl Container {
@@ -160,14 +194,11 @@ impl Container {
         if labels.get(labels::NODE) != Some(&node.to_string()) {
             return None;
         }
-        let name = engine_name.trim_start_matches('/');
-        let (name, kept) = match name.strip_suffix(KEPT) {
-            Some(name) => (name, true),
-            None => (name, false),
-        };
+        let engine_name = engine_name.trim_start_matches('/');
+        let name = labels.get(labels::NAME).cloned().unwrap_or_else(|| engine_name.to_owned());
+        let kept = engine_name != name;
         let id = ContainerId(id);
-        let name = name.to_owned();
-        Some(Self { id, name, labels, state, kept, created: 0, image: String::new() })
+        Some(Self { id, name, labels, state, kept, restarts: 0, created: 0, image: String::new() })
     }
 
     /// The name it has, or would have, while it is kept.
@@ -178,6 +209,16 @@ impl Container {
     /// The instance of a service that it belongs to.
     pub fn instance(&self) -> &str {
         self.labels.get(labels::INSTANCE).map_or("", String::as_str)
+    }
+
+    /// The node that it belongs to.
+    pub(super) fn node(&self) -> Option<NodeRef> {
+        self.labels.get(labels::NODE)?.parse().ok()
+    }
+
+    /// The service that it was made for; none if its labels do not say.
+    pub fn service(&self) -> Option<ServiceId> {
+        serde_json::from_str(self.labels.get(labels::SERVICE_ID)?).ok()
     }
 
     /// The hash of what it was made from.

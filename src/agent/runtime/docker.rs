@@ -97,6 +97,31 @@ impl Docker {
         Ok(())
     }
 
+    /// Creates and starts a container from the image with the engine's id `image`.
+    pub(super) async fn start_from(
+        &self,
+        image: String,
+        plan: &ContainerPlan,
+    ) -> Result<ContainerId, RuntimeError> {
+        for network in &plan.networks {
+            self.ensure_network(&network.name, plan).await?;
+        }
+        let options = CreateContainerOptionsBuilder::new().name(&plan.name).build();
+        let created = self
+            .api
+            .create_container(Some(options), create_body(plan, image))
+            .await
+            .map_err(self.failed(format!("create container {}", plan.name)))?;
+        if let Err(error) = self.join_and_start(&created.id, plan).await {
+            // It never ran: left in place, it would only block its own name.
+            if let Err(second) = self.remove(&created.id, &plan.name).await {
+                tracing::warn!(error = %second, "a container that did not start could not be removed");
+            }
+            return Err(error);
+        }
+        Ok(ContainerId(created.id))
+    }
+
     async fn join_and_start(&self, id: &str, plan: &ContainerPlan) -> Result<(), RuntimeError> {
         for network in plan.networks.iter().skip(1) {
             let aliases = Some(network.aliases.clone());
@@ -133,15 +158,17 @@ impl Docker {
             .map_err(self.failed(format!("rename a container to {name}")))
     }
 
-    /// Removes the network of a container that has gone, unless others of the node need it.
-    async fn remove_network_of(&self, container: &Container) -> Result<(), RuntimeError> {
-        let (Some(network), Some(node)) =
-            (container.labels.get(labels::NETWORK), container.labels.get(labels::NODE))
-        else {
+    /// Removes the network of a container that has gone, unless one of `left` belongs in it: also one
+    /// that is merely kept could not start again without.
+    pub(super) async fn remove_network_of(
+        &self,
+        container: &Container,
+        left: &[Container],
+    ) -> Result<(), RuntimeError> {
+        let Some(network) = container.labels.get(labels::NETWORK) else {
             return Ok(());
         };
-        let same = [format!("{}={network}", labels::NETWORK), format!("{}={node}", labels::NODE)];
-        if !self.summaries(&same).await?.is_empty() {
+        if left.iter().any(|it| it.labels.get(labels::NETWORK) == Some(network)) {
             return Ok(());
         }
         match self.api.remove_network(network).await {
@@ -152,10 +179,27 @@ impl Docker {
         }
     }
 
-    async fn summaries(&self, wanted: &[String]) -> Result<Vec<ContainerSummary>, RuntimeError> {
-        let filters = HashMap::from([("label".to_owned(), wanted.to_vec())]);
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        self.api.list_containers(Some(options)).await.map_err(self.failed("list containers"))
+    /// Stops a container, and removes or renames it; its network stays.
+    pub(super) async fn end(
+        &self,
+        container: &Container,
+        then: Afterwards,
+    ) -> Result<(), RuntimeError> {
+        let id = &container.id.0;
+        let options = StopContainerOptionsBuilder::new().t(GRACE).build();
+        match self.api.stop_container(id, Some(options)).await {
+            // 304: it has stopped already.
+            Err(ApiError::DockerResponseServerError { status_code: 304, .. }) | Ok(()) => {}
+            Err(error) if is_missing(&error) => return Ok(()),
+            Err(error) => {
+                return Err(self.failed(format!("stop container {}", container.name))(error));
+            }
+        }
+        match then {
+            Afterwards::Remove => self.remove(id, &container.name).await,
+            Afterwards::Keep if container.kept => Ok(()),
+            Afterwards::Keep => self.rename(id, &container.kept_name()).await,
+        }
     }
 }
 
@@ -182,56 +226,42 @@ impl Runtime for Docker {
     }
 
     async fn list(&self, node: &NodeRef) -> Result<Vec<Container>, RuntimeError> {
-        let summaries = self.summaries(&[format!("{}={node}", labels::NODE)]).await?;
-        Ok(summaries.into_iter().filter_map(|it| container_of(node, it)).collect())
+        let wanted = vec![format!("{}={node}", labels::NODE)];
+        let filters = HashMap::from([("label".to_owned(), wanted)]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let summaries = self
+            .api
+            .list_containers(Some(options))
+            .await
+            .map_err(self.failed("list containers"))?;
+        let mut containers = Vec::new();
+        for mut container in summaries.into_iter().filter_map(|it| container_of(node, it)) {
+            match self.api.inspect_container(&container.id.0, None).await {
+                Ok(details) => container.restarts = details.restart_count.unwrap_or_default(),
+                // It has gone in between.
+                Err(error) if is_missing(&error) => continue,
+                Err(error) => {
+                    return Err(self.failed(format!("look at {}", container.name))(error));
+                }
+            }
+            containers.push(container);
+        }
+        Ok(containers)
     }
 
     async fn start(&self, plan: &ContainerPlan) -> Result<ContainerId, RuntimeError> {
-        let Some(manifest) = plan.image else {
-            return Err(RuntimeError::Strange {
-                engine: self.engine,
-                what: format!("container {} names no image", plan.name),
-            });
-        };
-        let image = self.image_id(&manifest).await?.ok_or(RuntimeError::NoImage(manifest))?;
-        for network in &plan.networks {
-            self.ensure_network(&network.name, plan).await?;
-        }
-        let options = CreateContainerOptionsBuilder::new().name(&plan.name).build();
-        let created = self
-            .api
-            .create_container(Some(options), create_body(plan, image))
-            .await
-            .map_err(self.failed(format!("create container {}", plan.name)))?;
-        if let Err(error) = self.join_and_start(&created.id, plan).await {
-            // It never ran: left in place, it would only block its own name.
-            if let Err(second) = self.remove(&created.id, &plan.name).await {
-                tracing::warn!(error = %second, "a container that did not start could not be removed");
-            }
-            return Err(error);
-        }
-        Ok(ContainerId(created.id))
+        let missing = RuntimeError::NoImage(plan.image);
+        let image = self.image_id(&plan.image).await?.ok_or(missing)?;
+        self.start_from(image, plan).await
     }
 
     async fn stop(&self, container: &Container, then: Afterwards) -> Result<(), RuntimeError> {
-        let id = &container.id.0;
-        let options = StopContainerOptionsBuilder::new().t(GRACE).build();
-        match self.api.stop_container(id, Some(options)).await {
-            // 304: it has stopped already.
-            Err(ApiError::DockerResponseServerError { status_code: 304, .. }) | Ok(()) => {}
-            Err(error) if is_missing(&error) => return Ok(()),
-            Err(error) => {
-                return Err(self.failed(format!("stop container {}", container.name))(error));
-            }
-        }
-        match then {
-            Afterwards::Remove => {
-                self.remove(id, &container.name).await?;
-                self.remove_network_of(container).await
-            }
-            Afterwards::Keep if container.kept => Ok(()),
-            Afterwards::Keep => self.rename(id, &container.kept_name()).await,
-        }
+        self.end(container, then).await?;
+        let Some(node) = container.node().filter(|_| then == Afterwards::Remove) else {
+            return Ok(());
+        };
+        let left = self.list(&node).await?;
+        self.remove_network_of(container, &left).await
     }
 
     async fn revive(&self, container: &Container) -> Result<(), RuntimeError> {

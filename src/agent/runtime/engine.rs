@@ -1,6 +1,6 @@
 //! Which engine there is on this machine.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,25 +42,32 @@ impl Default for Sockets {
     }
 }
 
-/// Connects to the engine that was chosen.
+/// Connects to the engine that was chosen. Where there is none, `nothing` is the file in which is
+/// remembered what would run.
 pub async fn choose(
     choice: EngineChoice,
     sockets: &Sockets,
+    nothing: &Path,
 ) -> Result<Arc<dyn Runtime>, RuntimeError> {
     match choice {
         EngineChoice::Docker => docker(sockets).await,
         EngineChoice::Podman => podman(sockets).await,
-        EngineChoice::None => Ok(Arc::new(Nothing::default())),
+        EngineChoice::None => Ok(Arc::new(Nothing::remembering_in(nothing))),
         EngineChoice::Auto => {
-            if let Ok(engine) = docker(sockets).await {
-                return Ok(engine);
-            }
-            if let Ok(engine) = podman(sockets).await {
+            if let Some(engine) = find(sockets).await {
                 return Ok(engine);
             }
             tracing::warn!("no container engine answers: images are verified and kept, none runs");
-            Ok(Arc::new(Nothing::default()))
+            Ok(Arc::new(Nothing::remembering_in(nothing)))
         }
+    }
+}
+
+/// The first engine that answers.
+pub async fn find(sockets: &Sockets) -> Option<Arc<dyn Runtime>> {
+    match docker(sockets).await {
+        Ok(engine) => Some(engine),
+        Err(_) => podman(sockets).await.ok(),
     }
 }
 

@@ -19,7 +19,7 @@ pub use container::{
     labels,
 };
 pub use docker::Docker;
-pub use engine::{EngineChoice, Sockets, choose};
+pub use engine::{EngineChoice, Sockets, choose, find};
 pub use none::Nothing;
 pub use podman::Podman;
 
@@ -86,12 +86,4 @@ pub enum RuntimeError {
     /// A container is to be made from an image that the engine does not hold.
     #[error("the engine holds no image {0}")]
     NoImage(Digest),
-    /// The engine answered with something that makes no sense.
-    #[error("{engine} answered strangely: {what}")]
-    Strange {
-        /// Which engine.
-        engine: &'static str,
-        /// What was missing or wrong.
-        what: String,
-    },
 }

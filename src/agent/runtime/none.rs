@@ -2,6 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
+    io::{self, Write as _},
+    path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -15,13 +18,49 @@ use crate::types::{Digest, NodeRef, PinnedImage};
 /// Remembers what would run, for nodes without an engine, for tests and for demonstrations.
 #[derive(Debug, Default)]
 pub struct Nothing {
+    file: Option<PathBuf>,
     containers: Mutex<BTreeMap<ContainerId, Container>>,
 }
 
 impl Nothing {
+    /// Remembers in a file too, so that a restart of the agent changes nothing, as with an engine.
+    pub fn remembering_in(file: impl Into<PathBuf>) -> Self {
+        let file = file.into();
+        // What cannot be read is as if it had never run: the images are still in the store.
+        let known = fs::read(&file).ok().and_then(|it| serde_json::from_slice(&it).ok());
+        let known: Vec<Container> = known.unwrap_or_default();
+        let containers = known.into_iter().map(|it| (it.id.clone(), it)).collect();
+        Self { file: Some(file), containers: Mutex::new(containers) }
+    }
+
     fn containers(&self) -> MutexGuard<'_, BTreeMap<ContainerId, Container>> {
         self.containers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Changes what would run, and writes it down.
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut BTreeMap<ContainerId, Container>) -> T,
+    ) -> Result<T, RuntimeError> {
+        let mut containers = self.containers();
+        let answer = change(&mut containers);
+        if let Some(file) = &self.file {
+            let all: Vec<_> = containers.values().collect();
+            write(file, &serde_json::to_vec(&all).unwrap_or_default()).map_err(|source| {
+                let task = format!("write {}", file.display());
+                RuntimeError::Failed { engine: "none", task, source: Box::new(source) }
+            })?;
+        }
+        Ok(answer)
+    }
+}
+
+fn write(path: &std::path::Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(std::path::Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
 }
 
 #[async_trait]
@@ -46,7 +85,7 @@ impl Runtime for Nothing {
     }
 
     async fn start(&self, plan: &ContainerPlan) -> Result<ContainerId, RuntimeError> {
-        let image = plan.image.map(|image| image.to_string()).unwrap_or_default();
+        let image = plan.image.to_string();
         let id = ContainerId(format!("{}@{image}", plan.name));
         let container = Container {
             id: id.clone(),
@@ -54,16 +93,18 @@ impl Runtime for Nothing {
             labels: plan.labels.clone(),
             state: ContainerState::Running,
             kept: false,
+            restarts: 0,
             created: 0,
             image,
         };
-        self.containers().insert(id.clone(), container);
-        Ok(id)
+        self.change(|containers| {
+            containers.insert(id.clone(), container);
+            id
+        })
     }
 
     async fn stop(&self, container: &Container, then: Afterwards) -> Result<(), RuntimeError> {
-        let mut containers = self.containers();
-        match then {
+        self.change(|containers| match then {
             Afterwards::Remove => {
                 containers.remove(&container.id);
             }
@@ -73,15 +114,15 @@ impl Runtime for Nothing {
                     container.kept = true;
                 }
             }
-        }
-        Ok(())
+        })
     }
 
     async fn revive(&self, container: &Container) -> Result<(), RuntimeError> {
-        if let Some(container) = self.containers().get_mut(&container.id) {
-            container.state = ContainerState::Running;
-            container.kept = false;
-        }
-        Ok(())
+        self.change(|containers| {
+            if let Some(container) = containers.get_mut(&container.id) {
+                container.state = ContainerState::Running;
+                container.kept = false;
+            }
+        })
     }
 }

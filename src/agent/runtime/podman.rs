@@ -3,18 +3,25 @@
 //! Podman 4 refuses plain HTTP on Docker's `/images/create`, whatever the host; its own
 //! `/libpod/images/pull` takes `tlsVerify=false`, which we give for loopback alone.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 
-use super::{Afterwards, Container, ContainerId, ContainerPlan, Docker, Runtime, RuntimeError};
+use super::{
+    Afterwards, Container, ContainerId, ContainerPlan, ContainerState, Docker, Runtime,
+    RuntimeError, labels,
+};
 use crate::types::{Digest, NodeRef, PinnedImage};
 
-/// The longest report of a pull that is read: a line for each layer.
-const LONGEST_REPORT: usize = 1 << 20;
+/// Podman's own interface, of version 4 and later.
+const LIBPOD: &str = "http://podman/v4.0.0/libpod";
+
+/// The longest answer that is read: a line for each layer, an entry for each image.
+const LONGEST_ANSWER: usize = 4 << 20;
 
 /// How long Podman may be silent during a pull: it reports layer by layer, and big ones take long.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -52,6 +59,97 @@ impl Podman {
     }
 }
 
+/// An image as `/libpod/images/json` lists it.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    id: String,
+    #[serde(default)]
+    repo_digests: Option<Vec<String>>,
+}
+
+/// A container as `/libpod/containers/json` lists it. Docker's call for the same names states that
+/// Docker does not know.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedContainer {
+    id: String,
+    names: Vec<String>,
+    labels: Option<BTreeMap<String, String>>,
+    state: String,
+    #[serde(rename = "ImageID")]
+    image_id: String,
+}
+
+/// What `/libpod/containers/{id}/json` adds to it.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Details {
+    #[serde(default)]
+    restart_count: i64,
+}
+
+impl Podman {
+    /// Calls Podman's own interface and reads its answer whole.
+    async fn call(
+        &self,
+        task: &str,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Vec<u8>, RuntimeError> {
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| RuntimeError::Failed {
+            engine: "podman",
+            task: task.to_owned(),
+            source,
+        };
+        let response = request.send().await.map_err(|source| failed(source.into()))?;
+        let status = response.status();
+        let mut answer = Vec::new();
+        let mut body = response.bytes_stream();
+        while let Some(chunk) = body.next().await {
+            let chunk: Bytes = chunk.map_err(|source| failed(source.into()))?;
+            if answer.len() + chunk.len() > LONGEST_ANSWER {
+                return Err(failed("its answer is too long".into()));
+            }
+            answer.extend_from_slice(&chunk);
+        }
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let text = String::from_utf8_lossy(&answer).trim().to_owned();
+        Err(failed(format!("status {status}: {text}").into()))
+    }
+
+    /// The same, for an answer in JSON.
+    async fn read<T: DeserializeOwned>(
+        &self,
+        task: &str,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, RuntimeError> {
+        let answer = self.call(task, request).await?;
+        serde_json::from_slice(&answer).map_err(|source| RuntimeError::Failed {
+            engine: "podman",
+            task: task.to_owned(),
+            source: Box::new(source),
+        })
+    }
+
+    /// The engine's id of the image with this manifest digest. Podman 4 answers Docker's call for
+    /// a list of images with nothing at all while there are none.
+    async fn image_id(&self, manifest: &Digest) -> Result<Option<String>, RuntimeError> {
+        const TASK: &str = "list its images";
+        let answer = self.call(TASK, self.http.get(format!("{LIBPOD}/images/json"))).await?;
+        let images: Option<Vec<Listed>> =
+            serde_json::from_slice(&answer).map_err(|source| RuntimeError::Failed {
+                engine: "podman",
+                task: TASK.to_owned(),
+                source: Box::new(source),
+            })?;
+        let suffix = format!("@{manifest}");
+        let has = |it: &Listed| it.repo_digests.iter().flatten().any(|it| it.ends_with(&suffix));
+        Ok(images.into_iter().flatten().find(has).map(|it| it.id))
+    }
+}
+
 #[async_trait]
 impl Runtime for Podman {
     fn name(&self) -> &'static str {
@@ -59,62 +157,69 @@ impl Runtime for Podman {
     }
 
     async fn has_image(&self, manifest: &Digest) -> Result<bool, RuntimeError> {
-        self.docker.has_image(manifest).await
+        Ok(self.image_id(manifest).await?.is_some())
     }
 
     async fn pull(&self, image: &PinnedImage) -> Result<(), RuntimeError> {
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| RuntimeError::Failed {
-            engine: "podman",
-            task: format!("take over image {image}"),
-            source,
-        };
+        let task = format!("take over image {image}");
         let plain = image.repository.registry().is_loopback();
-        let response = self
-            .http
-            .post("http://podman/v4.0.0/libpod/images/pull")
-            .query(&[
-                ("reference", image.to_string().as_str()),
-                ("tlsVerify", if plain { "false" } else { "true" }),
-                ("quiet", "true"),
-            ])
-            .send()
-            .await
-            .map_err(|source| failed(source.into()))?;
-        let status = response.status();
-        let mut report = Vec::new();
-        let mut body = response.bytes_stream();
-        while let Some(chunk) = body.next().await {
-            let chunk: Bytes = chunk.map_err(|source| failed(source.into()))?;
-            if report.len() + chunk.len() > LONGEST_REPORT {
-                return Err(failed("its report is too long".into()));
-            }
-            report.extend_from_slice(&chunk);
-        }
+        let request = self.http.post(format!("{LIBPOD}/images/pull")).query(&[
+            ("reference", image.to_string().as_str()),
+            ("tlsVerify", if plain { "false" } else { "true" }),
+            ("quiet", "true"),
+        ]);
+        let report = self.call(&task, request).await?;
         // An error after the first byte comes with status 200, in the last line.
         let complaint = report
             .split(|byte| *byte == b'\n')
             .filter_map(|line| serde_json::from_slice::<Line>(line).ok())
             .find(|line| !line.error.is_empty());
         match complaint {
-            Some(line) => Err(failed(line.error.into())),
-            None if !status.is_success() => {
-                let text = String::from_utf8_lossy(&report).trim().to_owned();
-                Err(failed(format!("status {status}: {text}").into()))
+            Some(line) => {
+                Err(RuntimeError::Failed { engine: "podman", task, source: line.error.into() })
             }
             None => Ok(()),
         }
     }
 
     async fn list(&self, node: &NodeRef) -> Result<Vec<Container>, RuntimeError> {
-        self.docker.list(node).await
+        let filters =
+            format!(r#"{{"label":[{}]}}"#, Value::from(format!("{}={node}", labels::NODE)));
+        let request = self.http.get(format!("{LIBPOD}/containers/json"));
+        let request = request.query(&[("all", "true"), ("filters", &filters)]);
+        let listed: Option<Vec<ListedContainer>> = self.read("list containers", request).await?;
+        let mut containers = Vec::new();
+        for it in listed.into_iter().flatten() {
+            let details = self.http.get(format!("{LIBPOD}/containers/{}/json", it.id));
+            let details: Details = self.read("look at a container", details).await?;
+            let labels = it.labels.unwrap_or_default();
+            let name = it.names.into_iter().next().unwrap_or_default();
+            // Podman has no word for a container that waits to be started again.
+            let state = match it.state.as_str() {
+                "running" => ContainerState::Running,
+                _ => ContainerState::Stopped,
+            };
+            if let Some(container) = Container::of(node, it.id, &name, labels, state) {
+                let (restarts, image) = (details.restart_count, it.image_id);
+                containers.push(Container { restarts, image, ..container });
+            }
+        }
+        Ok(containers)
     }
 
     async fn start(&self, plan: &ContainerPlan) -> Result<ContainerId, RuntimeError> {
-        self.docker.start(plan).await
+        let missing = RuntimeError::NoImage(plan.image);
+        let image = self.image_id(&plan.image).await?.ok_or(missing)?;
+        self.docker.start_from(image, plan).await
     }
 
     async fn stop(&self, container: &Container, then: Afterwards) -> Result<(), RuntimeError> {
-        self.docker.stop(container, then).await
+        self.docker.end(container, then).await?;
+        let Some(node) = container.node().filter(|_| then == Afterwards::Remove) else {
+            return Ok(());
+        };
+        let left = self.list(&node).await?;
+        self.docker.remove_network_of(container, &left).await
     }
 
     async fn revive(&self, container: &Container) -> Result<(), RuntimeError> {

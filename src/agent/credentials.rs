@@ -1,0 +1,116 @@
+//! The logins that a service's images are pulled with: fetched sealed, opened, and kept in memory
+//! alone.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::PathBuf,
+};
+
+use crate::{
+    agent::identity::Identity,
+    exchange::{
+        api::{Credential, CredentialError},
+        client::{ExchangeClient, ExchangeError},
+    },
+    registry::client::{ClientConfig, Login, Logins, RegistryClient, RetryPolicy},
+    types::{Registry, ServiceId},
+};
+
+/// What the operator of the node says about registries.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Registries {
+    /// Login files of Docker or Podman, used where the exchange gives no login.
+    pub login_files: Vec<PathBuf>,
+    /// Folders like `/etc/docker/certs.d`.
+    pub certs_dirs: Vec<PathBuf>,
+    /// Registries that are spoken to without TLS.
+    pub plain_http: BTreeSet<Registry>,
+}
+
+/// Why there are no logins for a service.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoginsError {
+    /// The exchange did not give them.
+    #[error("failed to fetch the credentials of {service}")]
+    Exchange {
+        /// The service.
+        service: ServiceId,
+        /// What the exchange said.
+        source: ExchangeError,
+    },
+    /// What it gave does not open with this node's key.
+    #[error("failed to open the credentials of {service}")]
+    Sealed {
+        /// The service.
+        service: ServiceId,
+        /// Why.
+        source: CredentialError,
+    },
+}
+
+/// The logins of services, as long as the agent runs.
+#[derive(Debug, Default)]
+pub(super) struct Credentials {
+    known: HashMap<ServiceId, Vec<Credential>>,
+}
+
+impl Credentials {
+    /// Forgets what a registry did not accept, so that the next call asks anew.
+    pub(super) fn forget(&mut self, service: &ServiceId) {
+        self.known.remove(service);
+    }
+
+    /// A client for the registries of a service: with its logins, each for its registry alone, and
+    /// with the authorities that came signed with it, each for its registry alone.
+    pub(super) async fn client_for(
+        &mut self,
+        service: &ServiceId,
+        authorities: BTreeMap<Registry, String>,
+        node: &Identity,
+        exchange: &ExchangeClient,
+        operator: &Registries,
+    ) -> Result<RegistryClient, LoginsError> {
+        if !self.known.contains_key(service) {
+            let fetched = fetch(service, node, exchange).await?;
+            self.known.insert(service.clone(), fetched);
+        }
+        let mut logins = Logins::none();
+        for it in self.known.get(service).into_iter().flatten() {
+            let login = Login::new(it.username.clone(), it.token.clone());
+            logins = logins.with(it.registry.clone(), login);
+        }
+        for path in &operator.login_files {
+            logins = logins.and_file(path);
+        }
+        let ca = authorities.into_iter().map(|(registry, pem)| (registry, vec![pem])).collect();
+        Ok(RegistryClient::new(ClientConfig {
+            logins,
+            ca,
+            certs_dirs: operator.certs_dirs.clone(),
+            plain_http: operator.plain_http.clone(),
+            // Downloads are repeated here, where progress is seen.
+            retry: RetryPolicy::once(),
+            ..ClientConfig::default()
+        }))
+    }
+}
+
+async fn fetch(
+    service: &ServiceId,
+    node: &Identity,
+    exchange: &ExchangeClient,
+) -> Result<Vec<Credential>, LoginsError> {
+    let sealed = match exchange.sealed_credentials(service).await {
+        Ok(sealed) => sealed,
+        // None are kept for it, or not for us: the registry may be open, or in the login file.
+        Err(ExchangeError::NotFound { .. }) => Vec::new(),
+        Err(source) => return Err(LoginsError::Exchange { service: service.clone(), source }),
+    };
+    sealed
+        .iter()
+        .map(|it| it.open(service, &node.node, &node.key))
+        .collect::<Result<_, _>>()
+        .map_err(|source| LoginsError::Sealed { service: service.clone(), source })
+}

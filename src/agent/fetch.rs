@@ -1,0 +1,140 @@
+//! What the exchange has that is newer: fetched with caps, verified whole, and only then returned.
+//!
+//! Nothing here changes what the node has accepted. Either everything of a newer state holds, or
+//! the node stays with the state that it has.
+
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
+
+use crate::{
+    agent::{
+        select::Selection,
+        verify::{Accepted, Refused},
+    },
+    exchange::client::{ExchangeClient, ExchangeError},
+    sign::Envelope,
+    trust::{Refusal, Trust, VerifiedStamp},
+    types::DocumentKey,
+};
+
+/// How many documents are fetched at once.
+const AT_ONCE: usize = 4;
+
+/// How often the documents that are at hand may ask for others: the depth of requirements, plus
+/// pattern or policy.
+const ROUNDS: usize = 70;
+
+/// Why nothing newer was accepted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The exchange did not answer, or would not.
+    #[error("failed to ask the exchange")]
+    Exchange(#[from] ExchangeError),
+    /// What it gave does not hold.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Documents ask for ever more documents.
+    #[error("the documents still ask for others after {rounds} rounds")]
+    Endless {
+        /// How often the exchange was asked.
+        rounds: usize,
+    },
+}
+
+/// Fetches and verifies what is newer than `accepted`, without committing it; nothing if nothing is. `select` decides which
+/// documents are needed.
+pub(super) async fn newer(
+    exchange: &ExchangeClient,
+    accepted: &Accepted,
+    wall: Timestamp,
+    select: impl Fn(&Accepted) -> Selection,
+) -> Result<Option<Accepted>, FetchError> {
+    let (trust, chain, stamp) = trust_and_stamp(exchange, accepted, wall).await?;
+    let marks = &accepted.kept.marks;
+    let unchanged =
+        marks.stamp_sha256 == Some(stamp.digest()) && trust.version() == accepted.trust.version();
+    if unchanged && select(accepted).missing.is_empty() {
+        return Ok(None);
+    }
+    let known = accepted.kept.catalog.clone();
+    let bytes = match known.filter(|_| marks.catalog_sha256 == Some(stamp.catalog.sha256)) {
+        Some(bytes) => bytes,
+        None => exchange.catalog(stamp.catalog.version).await?.to_vec(),
+    };
+    let mut new = accepted.succeeded_by(trust, chain, &stamp, bytes, wall)?;
+    for _ in 0..ROUNDS {
+        let selection = select(&new);
+        if selection.missing.is_empty() {
+            new.forget_unused(&selection.used);
+            return Ok(Some(new));
+        }
+        for (key, envelope) in documents(exchange, &new, &selection.missing).await? {
+            new.add(&key, envelope)?;
+        }
+    }
+    let endless = FetchError::Endless { rounds: ROUNDS };
+    Err(endless)
+}
+
+/// The newest trust, the chain that led to it, and the stamp that goes with it.
+async fn trust_and_stamp(
+    exchange: &ExchangeClient,
+    accepted: &Accepted,
+    wall: Timestamp,
+) -> Result<(Trust, Vec<Envelope>, VerifiedStamp), FetchError> {
+    let mut trust = accepted.trust.clone();
+    let mut chain = accepted.kept.trust.clone();
+    let mut newest = newest_trust(exchange, &trust).await?;
+    loop {
+        for version in trust.version() + 1..=newest {
+            let envelope = exchange.trust(version).await?.ok_or_else(|| {
+                let what = format!("trust version {version}");
+                Refused::of("trust")(Refusal::Vanished { what })
+            })?;
+            trust = trust.advance(&envelope).map_err(Refused::of("trust"))?;
+            chain.push(envelope);
+        }
+        let stamp = exchange.stamp().await?;
+        let opened = trust.open_stamp(&stamp, accepted.kept.marks.now(wall));
+        let fits = opened.as_ref().is_ok_and(|it| it.trust.version == trust.version());
+        // A trust that was published in between makes the newest stamp one of the future.
+        newest = if fits { newest } else { newest_trust(exchange, &trust).await? };
+        if newest == trust.version() {
+            return Ok((trust, chain, opened.map_err(Refused::of("stamp"))?));
+        }
+    }
+}
+
+/// The version of the newest trust, which may not be older than what is held.
+async fn newest_trust(exchange: &ExchangeClient, held: &Trust) -> Result<u64, FetchError> {
+    let newest = exchange.newest_trust().await?.unwrap_or_default();
+    if newest < held.version() {
+        return Err(Refused::of("trust")(Refusal::Rollback {
+            what: "trust".to_owned(),
+            held: format!("version {}", held.version()),
+            received: format!("version {newest}"),
+        })
+        .into());
+    }
+    Ok(newest)
+}
+
+/// The documents `wanted`, by the digests that the catalog lists; not verified.
+async fn documents(
+    exchange: &ExchangeClient,
+    accepted: &Accepted,
+    wanted: &BTreeSet<DocumentKey>,
+) -> Result<Vec<(DocumentKey, Envelope)>, ExchangeError> {
+    let listed: Vec<_> = wanted
+        .iter()
+        .filter_map(|key| Some((key.clone(), accepted.catalog.entries.get(key)?.sha256)))
+        .collect();
+    stream::iter(listed)
+        .map(|(key, sha256)| async move { Ok((key, exchange.document(&sha256).await?)) })
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await
+}

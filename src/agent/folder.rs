@@ -1,0 +1,223 @@
+//! The node's folder: where its files are, and how they are written and read.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use zeroize::Zeroizing;
+
+/// The longest of the node's own files: identity, policy, user input, status.
+const LONGEST: u64 = 4 << 20;
+
+/// The folder in which a node keeps everything: one folder, one node.
+#[derive(Debug, Clone)]
+pub struct NodeFolder(PathBuf);
+
+/// Why a file of the node's folder could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// It could not be read.
+    #[error("failed to read {}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It could not be written.
+    #[error("failed to write {}", path.display())]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others than its owner may read or change a file that holds secrets, or it is no plain file.
+    #[error("{} must be a plain file that only its owner can read (mode 600), but {why}", path.display())]
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It is longer than any such file.
+    #[error("{} is longer than {LONGEST} bytes", path.display())]
+    TooLong {
+        /// Which file.
+        path: PathBuf,
+    },
+}
+
+impl NodeFolder {
+    /// The folder at `path`, made with mode 0700 if it is missing.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, FolderError> {
+        let folder = Self::at(path);
+        for path in [folder.0.clone(), folder.store(), folder.partial()] {
+            make(&path).map_err(|source| FolderError::Write { path, source })?;
+        }
+        Ok(folder)
+    }
+
+    /// The folder at `path`, as it is.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Who the node is.
+    pub fn identity(&self) -> PathBuf {
+        self.0.join("node.json")
+    }
+
+    /// The node's own policy.
+    pub fn policy(&self) -> PathBuf {
+        self.0.join("policy.json")
+    }
+
+    /// The node's own user input.
+    pub fn user_input(&self) -> PathBuf {
+        self.0.join("input.json")
+    }
+
+    /// The database of marks and accepted documents.
+    pub fn marks(&self) -> PathBuf {
+        self.0.join("marks.db")
+    }
+
+    /// The agent's account of itself.
+    pub fn status(&self) -> PathBuf {
+        self.0.join("status.json")
+    }
+
+    /// What would run if there were an engine.
+    pub fn nothing(&self) -> PathBuf {
+        self.0.join("would-run.json")
+    }
+
+    /// The content store.
+    pub fn store(&self) -> PathBuf {
+        self.0.join("store")
+    }
+
+    /// Downloads that have not ended.
+    pub fn partial(&self) -> PathBuf {
+        self.0.join("partial")
+    }
+}
+
+/// A folder of mode 0700, with those above it; nothing if it is there.
+fn make(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Writes a whole file of mode 0600: after a crash there is the old one or the new one.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+    let write = || {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o600))
+            .tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(|source| FolderError::Write { path: path.to_owned(), source })
+}
+
+/// Removes a file, if there is one.
+pub(super) fn remove(path: &Path) -> Result<(), FolderError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(FolderError::Write { path: path.to_owned(), source: error })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads a file of ours; nothing if there is none.
+pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, FolderError> {
+    match File::open(path) {
+        Ok(file) => read_open(path, file).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(FolderError::Read { path: path.to_owned(), source }),
+    }
+}
+
+/// Reads a file with secrets, unless others could have read or changed it; nothing if there is none.
+pub(super) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, FolderError> {
+    let failed = |source| FolderError::Read { path: path.to_owned(), source };
+    let exposed = |why: String| FolderError::Exposed { path: path.to_owned(), why };
+    let link = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(failed(source)),
+    };
+    if !link.is_file() {
+        return Err(exposed("it is a link or something else".to_owned()));
+    }
+    let file = fs::OpenOptions::new().read(true).open(path).map_err(failed)?;
+    let opened = file.metadata().map_err(failed)?;
+    if (opened.dev(), opened.ino()) != (link.dev(), link.ino()) {
+        return Err(exposed("it was exchanged while it was opened".to_owned()));
+    }
+    if opened.mode() & 0o077 != 0 {
+        return Err(exposed(format!("its mode is {:03o}", opened.mode() & 0o777)));
+    }
+    read_open(path, file).map(Some)
+}
+
+fn read_open(path: &Path, file: File) -> Result<Zeroizing<Vec<u8>>, FolderError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(LONGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|source| FolderError::Read { path: path.to_owned(), source })?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(FolderError::TooLong { path: path.to_owned() });
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_for_its_owner_alone_and_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        write_whole(&path, b"one").unwrap();
+        write_whole(&path, b"two").unwrap();
+
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(**read_private(&path).unwrap().unwrap(), *b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_secret_that_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        write_whole(&path, b"one").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(read_private(&path), Err(FolderError::Exposed { .. })));
+
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(matches!(read_private(&link), Err(FolderError::Exposed { .. })));
+    }
+
+    #[test]
+    fn a_missing_file_is_none() {
+        assert!(read_private(Path::new("/nowhere/x")).unwrap().is_none());
+        assert!(read(Path::new("/nowhere/x")).unwrap().is_none());
+    }
+}

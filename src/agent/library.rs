@@ -1,0 +1,84 @@
+//! The verified documents that a node has at hand, and the catalog that says what else there is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::de::DeserializeOwned;
+
+use crate::{
+    document::{DeploymentPolicy, Pattern, ServiceBody},
+    sign::Envelope,
+    trust::{Catalog, Refusal, Trust, Verified},
+    types::{Arch, Digest, DocumentKey, DocumentKind, ServiceUrl, Version},
+};
+
+/// Verified documents by their keys. Only what `trust` has opened gets in.
+#[derive(Debug, Default)]
+pub(super) struct Library {
+    pub(super) patterns: BTreeMap<DocumentKey, Verified<Pattern>>,
+    pub(super) policies: BTreeMap<DocumentKey, Verified<DeploymentPolicy>>,
+    pub(super) services: BTreeMap<DocumentKey, Verified<ServiceBody>>,
+    /// What had been accepted, until the trust of today took it back.
+    pub(super) distrusted: BTreeSet<DocumentKey>,
+    /// What had been accepted, and is vouched for by retired keys alone: it may go on.
+    pub(super) retired: BTreeSet<DocumentKey>,
+}
+
+impl Library {
+    /// Verifies a document that should be `key` in the state that the catalog lists, and takes it in.
+    pub(super) fn add(
+        &mut self,
+        trust: &Trust,
+        catalog: &Catalog,
+        key: &DocumentKey,
+        envelope: &Envelope,
+    ) -> Result<(), Refusal> {
+        match key.kind() {
+            DocumentKind::Service => open_into(&mut self.services, trust, catalog, key, envelope),
+            DocumentKind::Pattern => open_into(&mut self.patterns, trust, catalog, key, envelope),
+            DocumentKind::Policy => open_into(&mut self.policies, trust, catalog, key, envelope),
+        }
+    }
+
+    /// Keeps what is in `used`.
+    pub(super) fn retain(&mut self, used: &BTreeSet<DocumentKey>) {
+        self.patterns.retain(|key, _| used.contains(key));
+        self.policies.retain(|key, _| used.contains(key));
+        self.services.retain(|key, _| used.contains(key));
+    }
+
+    /// The digest of the document `key`, if it is here.
+    pub(super) fn digest(&self, key: &DocumentKey) -> Option<Digest> {
+        match key.kind() {
+            DocumentKind::Service => self.services.get(key).map(Verified::digest),
+            DocumentKind::Pattern => self.patterns.get(key).map(Verified::digest),
+            DocumentKind::Policy => self.policies.get(key).map(Verified::digest),
+        }
+    }
+}
+
+fn open_into<T: DeserializeOwned>(
+    shelf: &mut BTreeMap<DocumentKey, Verified<T>>,
+    trust: &Trust,
+    catalog: &Catalog,
+    key: &DocumentKey,
+    envelope: &Envelope,
+) -> Result<(), Refusal> {
+    let document = trust.open(envelope, key)?;
+    catalog.confirm(&document)?;
+    shelf.insert(key.clone(), document);
+    Ok(())
+}
+
+/// The versions of a service that the catalog has for `arch`, withdrawn ones too, in no order.
+pub(super) fn versions<'a>(
+    catalog: &'a Catalog,
+    url: &ServiceUrl,
+    arch: &Arch,
+) -> impl Iterator<Item = (Version, &'a DocumentKey)> {
+    let (prefix, suffix) = (format!("{}_", url.mangled()), format!("_{arch}"));
+    let services = |key: &&DocumentKey| key.kind() == DocumentKind::Service;
+    catalog.entries.keys().filter(services).filter_map(move |key| {
+        let version = key.id().strip_prefix(&prefix)?.strip_suffix(&suffix)?;
+        Some((version.parse().ok()?, key))
+    })
+}

@@ -1,0 +1,216 @@
+//! How a pass ended, so that its caller can tell success from each kind of failure.
+
+use jiff::Timestamp;
+
+use crate::{
+    agent::{
+        containers::ContainersError, credentials::LoginsError, fetch::FetchError,
+        folder::FolderError, identity::IdentityError, marks::MarksError, pull::PullError,
+        runtime::RuntimeError, settle::told, status::Status, verify::Refused,
+    },
+    exchange::{
+        api::{RefusalReport, ServiceReport, ServiceState},
+        client::ExchangeError,
+    },
+    registry::server::{StartRegistryError, storage::StorageError},
+    types::{PinnedImage, ServiceId},
+};
+
+/// What a pass led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The worst that happened in it.
+    pub end: End,
+    /// The node after it.
+    pub status: Status,
+}
+
+/// How a pass ended; the later in this list, the graver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum End {
+    /// Everything that should run runs.
+    Settled,
+    /// There is nothing that fits this node.
+    NothingFits,
+    /// Something could not be started, or did not stay up.
+    Failed,
+    /// The exchange or a registry could not be reached; what ran goes on.
+    Away,
+    /// The exchange or a registry did not accept the node's credentials.
+    Unauthorized,
+    /// Something was not what was signed, or not signed by whom it should be; what ran goes on.
+    Refused,
+}
+
+/// Why an agent could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// The node has no usable identity.
+    #[error("the node cannot be opened")]
+    Identity(#[from] IdentityError),
+    /// A file of its folder cannot be used.
+    #[error("the node's folder cannot be used")]
+    Folder(#[from] FolderError),
+    /// Its marks cannot be used.
+    #[error("the node's marks cannot be used")]
+    Marks(#[from] MarksError),
+    /// What it had accepted does not hold any more.
+    #[error("what the node had accepted does not hold")]
+    Refused(#[from] Refused),
+    /// It was registered, but its trust is missing: it must be registered again.
+    #[error("the node has no trust; register it again")]
+    NoTrust,
+    /// Its content store cannot be used.
+    #[error("the node's content store cannot be used")]
+    Store(#[from] StorageError),
+    /// The engine that its operator chose does not answer.
+    #[error("the engine cannot be used")]
+    Runtime(#[from] RuntimeError),
+    /// The exchange cannot be spoken to as configured.
+    #[error("the exchange cannot be used")]
+    Exchange(#[from] ExchangeError),
+}
+
+/// Why a service could not be provided with its images.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(super) enum ProvideError {
+    #[error(transparent)]
+    Pull(#[from] PullError),
+    #[error(transparent)]
+    Logins(#[from] LoginsError),
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    #[error("failed to open the hand-off")]
+    HandOff(#[from] StartRegistryError),
+    #[error("{0} cannot be named on loopback")]
+    Unnameable(PinnedImage),
+}
+
+/// What is noticed during a pass.
+#[derive(Debug, Clone)]
+pub(super) struct Notes {
+    pub(super) now: Timestamp,
+    pub(super) end: End,
+    pub(super) stale: bool,
+    pub(super) services: Vec<ServiceReport>,
+    pub(super) refusals: Vec<RefusalReport>,
+    pub(super) problems: Vec<String>,
+}
+
+impl Notes {
+    pub(super) fn at(now: Timestamp) -> Self {
+        Self {
+            now,
+            end: End::Settled,
+            stale: false,
+            services: Vec::new(),
+            refusals: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    fn ended(&mut self, end: End) {
+        self.end = self.end.max(end);
+    }
+
+    /// Something went wrong that is about no service.
+    pub(super) fn problem(&mut self, end: End, error: &dyn std::error::Error) {
+        tracing::warn!(error = %told(error), "a pass did not go well");
+        self.ended(end);
+        self.problems.push(told(error));
+    }
+
+    /// Something went wrong that there is no error for any more.
+    pub(super) fn problem_text(&mut self, end: End, text: String) {
+        self.ended(end);
+        self.problems.push(text);
+    }
+
+    fn refusal(&mut self, document: String, attack: &str, detail: String) {
+        tracing::warn!(document, attack, detail, "refused");
+        let attack = attack.to_owned();
+        self.refusals.push(RefusalReport { document, attack, detail, at: self.now });
+        self.ended(End::Refused);
+    }
+
+    /// Nothing newer was accepted.
+    pub(super) fn not_newer(&mut self, error: &FetchError) {
+        self.stale = true;
+        match error {
+            FetchError::Exchange(source) => self.problem(end_of(source), error),
+            FetchError::Refused(refused) => {
+                let (document, attack) = (refused.document.clone(), refused.refusal.attack());
+                self.refusal(document, attack, told(&refused.refusal));
+            }
+            FetchError::Endless { .. } => self.problem(End::Failed, error),
+        }
+    }
+
+    /// A service is in this state.
+    pub(super) fn service(
+        &mut self,
+        service: &ServiceId,
+        images: &[PinnedImage],
+        state: ServiceState,
+        detail: Option<String>,
+    ) {
+        if matches!(
+            state,
+            ServiceState::Failed | ServiceState::RolledBack | ServiceState::Unhealthy
+        ) {
+            self.ended(End::Failed);
+        }
+        self.services.retain(|it| it.service != *service);
+        self.services.push(ServiceReport {
+            service: service.clone(),
+            state,
+            images: images.to_vec(),
+            since: self.now,
+            detail,
+        });
+    }
+
+    /// A service's document cannot be made into containers.
+    pub(super) fn not_made(&mut self, service: &ServiceId, error: &ContainersError) {
+        self.service(service, &[], ServiceState::Failed, Some(told(error)));
+    }
+
+    /// A service's images are not here.
+    pub(super) fn not_provided(
+        &mut self,
+        service: &ServiceId,
+        images: &[PinnedImage],
+        error: &ProvideError,
+    ) {
+        let detail = told(error);
+        let end = match error {
+            ProvideError::Pull(pull) => match pull.attack() {
+                Some(attack) => {
+                    self.refusal(
+                        format!("service/{}", service.exchange_id()),
+                        attack,
+                        detail.clone(),
+                    );
+                    End::Refused
+                }
+                None if pull.is_unauthorized() => End::Unauthorized,
+                None if pull.is_network() => End::Away,
+                None => End::Failed,
+            },
+            ProvideError::Logins(LoginsError::Exchange { source, .. }) => end_of(source),
+            _ => End::Failed,
+        };
+        self.service(service, images, ServiceState::Failed, Some(detail));
+        self.ended(end);
+    }
+}
+
+fn end_of(error: &ExchangeError) -> End {
+    match error {
+        ExchangeError::Unauthorized { .. } | ExchangeError::Denied { .. } => End::Unauthorized,
+        error if error.is_passing() => End::Away,
+        _ => End::Failed,
+    }
+}

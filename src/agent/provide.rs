@@ -1,0 +1,100 @@
+//! The images of a service into the engine: what it holds is not fetched, what it lacks comes
+//! through the content store.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    agent::{Agent, hand_off::HandOff, outcome::ProvideError, plan::WantedService, pull::Stored},
+    registry::client::RegistryClient,
+    types::{Digest, DocumentKey, PinnedImage, Platform},
+};
+
+impl Agent {
+    /// Makes sure that the engine holds the images of `service`, and lets its containers name them
+    /// as the engine does: by the manifest for this platform.
+    pub(super) async fn provide(
+        &mut self,
+        service: &mut WantedService,
+        hand_off: &mut Option<HandOff>,
+    ) -> Result<(), ProvideError> {
+        let mut manifests = BTreeMap::new();
+        for image in service.images.clone() {
+            let manifest = self.provide_image(service, &image, hand_off).await?;
+            manifests.insert(image.digest, manifest);
+        }
+        for container in &mut service.containers {
+            if let Some(manifest) = manifests.get(&container.image) {
+                container.image = *manifest;
+            }
+        }
+        Ok(())
+    }
+
+    async fn provide_image(
+        &mut self,
+        service: &WantedService,
+        image: &PinnedImage,
+        hand_off: &mut Option<HandOff>,
+    ) -> Result<Digest, ProvideError> {
+        if self.runtime.has_image(&image.digest).await? {
+            return Ok(image.digest);
+        }
+        let platform = Platform::linux(self.identity.arch.clone());
+        if let Some(manifest) = self.images.known(image, &platform).await?
+            && self.runtime.has_image(&manifest).await?
+        {
+            return Ok(manifest);
+        }
+        let stored = self.store(service, image, &platform).await?;
+        let hand_off = match hand_off {
+            Some(open) => open,
+            None => hand_off.insert(HandOff::open(self.images.store())?),
+        };
+        let reference =
+            hand_off.reference(&stored).ok_or_else(|| ProvideError::Unnameable(image.clone()))?;
+        self.runtime.pull(&reference).await?;
+        Ok(stored.manifest)
+    }
+
+    /// Brings an image into the store. A login that is not accepted is fetched anew, once: it may
+    /// have been replaced.
+    async fn store(
+        &mut self,
+        service: &WantedService,
+        image: &PinnedImage,
+        platform: &Platform,
+    ) -> Result<Stored, ProvideError> {
+        if let Some(stored) = self.images.whole(image, platform).await? {
+            return Ok(stored);
+        }
+        let registry = self.registry_for(service).await?;
+        match self.images.ensure(image, platform, &registry).await {
+            Err(error) if error.is_unauthorized() => {
+                self.credentials.forget(&service.id);
+                let registry = self.registry_for(service).await?;
+                Ok(self.images.ensure(image, platform, &registry).await?)
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    async fn registry_for(
+        &mut self,
+        service: &WantedService,
+    ) -> Result<RegistryClient, ProvideError> {
+        let key = DocumentKey::from(&service.id);
+        let authorities = self
+            .accepted
+            .library
+            .services
+            .get(&key)
+            .map(|document| document.body().registry_ca.clone())
+            .unwrap_or_default();
+        let (node, operator) = (&self.identity, &self.config.registries);
+        let client = self
+            .credentials
+            .client_for(&service.id, authorities, node, &self.exchange, operator)
+            .await?;
+        Ok(client)
+    }
+}

@@ -1,0 +1,351 @@
+//! Images onto this node: each manifest and blob by its digest into the content store, from which
+//! the engine is handed what it lacks.
+
+use std::{collections::BTreeSet, fmt::Display, path::PathBuf, time::Duration};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::{
+    agent::download::{DownloadError, download, inside},
+    image::{Descriptor, ImageManifest, Manifest, ManifestError, RawManifest, select},
+    registry::{
+        client::{RegistryClient, RegistryError},
+        protocol::{Reference, RepositoryName},
+        server::storage::{Folder, StorageError},
+    },
+    types::{Digest, PinnedImage, Platform, Repository},
+};
+
+/// How many blobs are fetched at once: enough to fill a link, few enough for a small node.
+const AT_ONCE: usize = 3;
+
+/// What is never used of the disk: the engine and the system need some to stay alive.
+const FLOOR: u64 = 64 << 20;
+
+/// The content store, and where downloads lie until they are whole.
+#[derive(Debug, Clone)]
+pub(super) struct Images {
+    store: Folder,
+    partial: PathBuf,
+    first_wait: Duration,
+}
+
+/// Why an image is not here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PullError {
+    /// The registry did not give it.
+    #[error("failed to pull {image}")]
+    Registry {
+        /// The image.
+        image: PinnedImage,
+        /// What the registry said.
+        source: Box<RegistryError>,
+    },
+    /// A blob of it did not arrive.
+    #[error("failed to pull {image}")]
+    Download {
+        /// The image.
+        image: PinnedImage,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The registry delivered content that differs from the signed digest.
+    #[error("{image}: the registry delivered something else: {what}")]
+    Swapped {
+        /// The image.
+        image: PinnedImage,
+        /// What is signed, directly or through a manifest, and what came.
+        what: String,
+    },
+    /// A manifest of it cannot be read.
+    #[error("{image} has a manifest that cannot be used")]
+    Manifest {
+        /// The image.
+        image: PinnedImage,
+        /// What is wrong with it.
+        source: Box<ManifestError>,
+    },
+    /// It is an index without an image for this node, or an index of indexes.
+    #[error("{image} has no image for {platform}")]
+    NoPlatform {
+        /// The image.
+        image: PinnedImage,
+        /// The node's platform.
+        platform: Platform,
+    },
+    /// It would not leave the disk enough room.
+    #[error("{image} needs {needed} bytes, and the disk has {free} free; {FLOOR} are never used")]
+    DiskFull {
+        /// The image.
+        image: PinnedImage,
+        /// What is still to be downloaded, in bytes.
+        needed: u64,
+        /// What is free, in bytes.
+        free: u64,
+    },
+    /// The content store failed.
+    #[error("failed to keep {image}")]
+    Store {
+        /// The image.
+        image: PinnedImage,
+        /// Why.
+        source: StorageError,
+    },
+}
+
+impl PullError {
+    /// The name of the attack that this looks like, if it does.
+    pub fn attack(&self) -> Option<&'static str> {
+        matches!(self, Self::Swapped { .. }).then_some("swapped-layer")
+    }
+
+    /// Whether the registry did not accept the login.
+    pub fn is_unauthorized(&self) -> bool {
+        let Self::Registry { source, .. } = self else {
+            return false;
+        };
+        matches!(**source, RegistryError::Unauthorized { .. } | RegistryError::Denied { .. })
+    }
+
+    /// Whether the registry could not be reached, so that later may be better.
+    pub fn is_network(&self) -> bool {
+        match self {
+            Self::Registry { source, .. } => source.may_pass(),
+            Self::Download { .. } => true,
+            _ => false,
+        }
+    }
+
+    fn swapped(image: PinnedImage, expected: Digest, received: impl Display) -> Self {
+        Self::Swapped { image, what: format!("expected {expected}, received {received}") }
+    }
+
+    fn registry(image: &PinnedImage, source: RegistryError) -> Self {
+        let image = image.clone();
+        match source {
+            RegistryError::WrongContent { expected, received, .. } => {
+                Self::swapped(image, expected, received)
+            }
+            RegistryError::WrongSize { digest, received, .. } => {
+                Self::swapped(image, digest, format!("{received} bytes"))
+            }
+            source => Self::Registry { image, source: Box::new(source) },
+        }
+    }
+
+    fn download(image: &PinnedImage, error: DownloadError) -> Self {
+        match error {
+            DownloadError::Origin { source, .. } => Self::registry(image, source),
+            DownloadError::WrongContent { expected, received } => {
+                Self::swapped(image.clone(), expected, received)
+            }
+            DownloadError::BrokenOff { digest, size, source, .. }
+                if matches!(
+                    inside(&source),
+                    Some(RegistryError::WrongSize { received, .. }) if *received > size
+                ) =>
+            {
+                Self::swapped(image.clone(), digest, format!("more than {size} bytes"))
+            }
+            other => Self::Download { image: image.clone(), source: Box::new(other) },
+        }
+    }
+}
+
+/// An image that is whole in the content store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stored {
+    /// Its repository in the store.
+    pub(super) repository: RepositoryName,
+    /// The manifest for this node's platform, which the engine gets.
+    pub(super) manifest: Digest,
+}
+
+impl Images {
+    pub(super) fn new(store: Folder, partial: PathBuf, first_wait: Duration) -> Self {
+        Self { store, partial, first_wait }
+    }
+
+    pub(super) fn store(&self) -> &Folder {
+        &self.store
+    }
+
+    /// The digest of the manifest of `image` for `platform`, as far as the store alone can tell.
+    pub(super) async fn known(
+        &self,
+        image: &PinnedImage,
+        platform: &Platform,
+    ) -> Result<Option<Digest>, PullError> {
+        let Some(root) = self.kept_manifest(image, image.digest).await? else {
+            return Ok(None);
+        };
+        Ok(choose(image, &root, platform)?.map_or(Some(root.digest), |chosen| Some(chosen.digest)))
+    }
+
+    /// The image, if the store has all of it.
+    pub(super) async fn whole(
+        &self,
+        image: &PinnedImage,
+        platform: &Platform,
+    ) -> Result<Option<Stored>, PullError> {
+        let Some(digest) = self.known(image, platform).await? else {
+            return Ok(None);
+        };
+        let Some(raw) = self.kept_manifest(image, digest).await? else {
+            return Ok(None);
+        };
+        let Ok(Manifest::Image(manifest)) = raw.parse() else {
+            return Ok(None);
+        };
+        let name = RepositoryName::from(&image.repository);
+        let here = |blob: &Descriptor| self.store.blob_in(&name, &blob.digest) == Some(blob.size);
+        let stored = Stored { repository: name.clone(), manifest: digest };
+        Ok(manifest.blobs().all(here).then_some(stored))
+    }
+
+    /// The manifest of `image` for `platform`, and what it is made of: from the store as far as it
+    /// is there, else from its registry. Nothing of it but manifests is fetched.
+    async fn resolve(
+        &self,
+        image: &PinnedImage,
+        platform: &Platform,
+        registry: &RegistryClient,
+    ) -> Result<(RawManifest, ImageManifest), PullError> {
+        let unusable =
+            |source| PullError::Manifest { image: image.clone(), source: Box::new(source) };
+        let mut raw = self.manifest(image, image.digest, registry).await?;
+        if let Some(chosen) = choose(image, &raw, platform)? {
+            raw = self.manifest(image, chosen.digest, registry).await?;
+        }
+        match raw.parse().map_err(unusable)? {
+            Manifest::Image(manifest) => Ok((raw, manifest)),
+            Manifest::Index(_) => Err(no_platform(image, platform)),
+        }
+    }
+
+    /// Brings an image into the store, whole.
+    pub(super) async fn ensure(
+        &self,
+        image: &PinnedImage,
+        platform: &Platform,
+        registry: &RegistryClient,
+    ) -> Result<Stored, PullError> {
+        let stored = |source| PullError::Store { image: image.clone(), source };
+        let (raw, manifest) = self.resolve(image, platform, registry).await?;
+        let mut seen = BTreeSet::new();
+        let missing: Vec<_> = manifest
+            .blobs()
+            .filter(|blob| self.store.has_blob(&blob.digest) != Some(blob.size))
+            .filter(|blob| seen.insert(blob.digest))
+            .collect();
+        self.check_disk(image, &missing)?;
+        stream::iter(missing)
+            .map(|blob| self.fetch(image, blob, registry))
+            .buffer_unordered(AT_ONCE)
+            .try_collect::<()>()
+            .await?;
+        let repository = RepositoryName::from(&image.repository);
+        let blobs = manifest.blobs().map(|blob| blob.digest).collect();
+        self.store.link_blobs(&repository, blobs).await.map_err(stored)?;
+        self.store.put_manifest(&repository, &raw, None).await.map_err(stored)?;
+        Ok(Stored { repository, manifest: raw.digest })
+    }
+
+    async fn kept_manifest(
+        &self,
+        image: &PinnedImage,
+        digest: Digest,
+    ) -> Result<Option<RawManifest>, PullError> {
+        let name = RepositoryName::from(&image.repository);
+        let kept = self.store.manifest(&name, &Reference::Digest(digest)).await;
+        kept.map_err(|source| PullError::Store { image: image.clone(), source })
+    }
+
+    async fn manifest(
+        &self,
+        image: &PinnedImage,
+        digest: Digest,
+        registry: &RegistryClient,
+    ) -> Result<RawManifest, PullError> {
+        if let Some(raw) = self.kept_manifest(image, digest).await? {
+            return Ok(raw);
+        }
+        let raw = registry
+            .manifest(&image.repository, &Reference::Digest(digest))
+            .await
+            .map_err(|source| PullError::registry(image, source))?;
+        if raw.digest != digest {
+            return Err(PullError::swapped(image.clone(), digest, raw.digest));
+        }
+        // Kept at once, so that a node that is cut off can still tell which image an index means.
+        let name = RepositoryName::from(&image.repository);
+        self.store
+            .put_manifest(&name, &raw, None)
+            .await
+            .map_err(|source| PullError::Store { image: image.clone(), source })?;
+        Ok(raw)
+    }
+
+    async fn fetch(
+        &self,
+        image: &PinnedImage,
+        blob: &Descriptor,
+        registry: &RegistryClient,
+    ) -> Result<(), PullError> {
+        let partial = self.partial.join(blob.digest.hex());
+        let open = |from| open(registry, &image.repository, blob, from);
+        download(&partial, blob, open, self.first_wait)
+            .await
+            .map_err(|error| PullError::download(image, error))?;
+        self.store
+            .adopt(&blob.digest, partial)
+            .await
+            .map_err(|source| PullError::Store { image: image.clone(), source })
+    }
+
+    /// Refuses what does not fit before its first byte is asked for; shared layers count once.
+    fn check_disk(&self, image: &PinnedImage, missing: &[&Descriptor]) -> Result<(), PullError> {
+        let here = |blob: &Descriptor| {
+            std::fs::metadata(self.partial.join(blob.digest.hex())).map_or(0, |it| it.len())
+        };
+        let needed: u64 = missing.iter().map(|blob| blob.size.saturating_sub(here(blob))).sum();
+        let Ok(disk) = rustix::fs::statvfs(&self.partial) else {
+            return Ok(());
+        };
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if needed > 0 && needed.saturating_add(FLOOR) > free {
+            return Err(PullError::DiskFull { image: image.clone(), needed, free });
+        }
+        Ok(())
+    }
+}
+
+/// What `raw` has for `platform`, if it is an index.
+fn choose(
+    image: &PinnedImage,
+    raw: &RawManifest,
+    platform: &Platform,
+) -> Result<Option<Descriptor>, PullError> {
+    let unusable = |source| PullError::Manifest { image: image.clone(), source: Box::new(source) };
+    match raw.parse().map_err(unusable)? {
+        Manifest::Image(_) => Ok(None),
+        Manifest::Index(index) => match select::for_platform(&index, platform) {
+            Some(chosen) => Ok(Some(chosen.clone())),
+            None => Err(no_platform(image, platform)),
+        },
+    }
+}
+
+fn no_platform(image: &PinnedImage, platform: &Platform) -> PullError {
+    PullError::NoPlatform { image: image.clone(), platform: platform.clone() }
+}
+
+async fn open(
+    registry: &RegistryClient,
+    repository: &Repository,
+    blob: &Descriptor,
+    from: u64,
+) -> Result<crate::registry::client::BlobStream, RegistryError> {
+    registry.open_blob(repository, blob, from).await
+}

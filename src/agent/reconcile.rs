@@ -1,0 +1,309 @@
+//! One pass: from what the exchange says to what runs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    agent::{
+        Agent, Attempt, End, EngineChoice, Outcome, containers,
+        fetch::{self, FetchError},
+        outcome::Notes,
+        plan::{Instance, Step, WantedService, plan},
+        runtime::{self, Container, ContainerState, RuntimeError, labels},
+        select::{self, Selection, select},
+        settle::{self, Became},
+        verify::Accepted,
+    },
+    exchange::api::ServiceState,
+    types::{DocumentKind, ServiceId},
+};
+
+/// The first wait before a service that failed is tried again; doubled each time.
+const FIRST_RETRY: SignedDuration = SignedDuration::from_secs(30);
+/// The longest such wait.
+const LONGEST_RETRY: SignedDuration = SignedDuration::from_hours(1);
+
+impl Agent {
+    pub(super) async fn pass(&mut self) -> Outcome {
+        let mut notes = Notes::at(self.config.clock.now());
+        self.find_engine().await;
+        self.catch_up(&mut notes).await;
+        let selection = self.select(&self.accepted);
+        if let Err(error) = self.settle(&selection, &mut notes).await {
+            notes.problem(End::Failed, &error);
+        }
+        if selection.wanted.is_empty() && !selection.unfit.is_empty() && notes.end == End::Settled {
+            notes.end = End::NothingFits;
+        }
+        let end = notes.end;
+        let status = self.status(notes, selection.unfit);
+        self.tell(&status).await;
+        Outcome { end, status }
+    }
+
+    /// An engine may come up after the agent: until one has, it is looked for in every pass.
+    async fn find_engine(&mut self) {
+        let is_settled = self.config.runtime.is_some()
+            || self.config.engine != EngineChoice::Auto
+            || self.runtime.name() != "none";
+        if is_settled {
+            return;
+        }
+        if let Some(found) = runtime::find(&self.config.sockets).await {
+            self.runtime = found;
+        }
+    }
+
+    /// Accepts what is newer: verified as a whole, then committed, then acted on.
+    async fn catch_up(&mut self, notes: &mut Notes) {
+        let newer = {
+            let select = |accepted: &Accepted| self.select(accepted);
+            fetch::newer(&self.exchange, &self.accepted, notes.now, select).await
+        };
+        match newer {
+            Ok(None) => {}
+            Ok(Some(accepted)) => {
+                match self.marks.commit(&self.accepted.kept, &accepted.kept).await {
+                    Ok(()) => self.accepted = accepted,
+                    Err(error) => notes.problem(End::Failed, &error),
+                }
+            }
+            Err(error) => {
+                if let FetchError::Exchange(_) = error {
+                    tracing::info!("the exchange is away; what runs goes on");
+                }
+                notes.not_newer(&error);
+            }
+        }
+    }
+
+    fn select(&self, accepted: &Accepted) -> Selection {
+        let failures = |service: &ServiceId| {
+            let failed = self.attempts.values().find(|it| it.service == *service);
+            failed.map_or(0, |it| u64::from(it.failures))
+        };
+        let node = select::Node {
+            name: &self.identity.node,
+            pattern: self.identity.pattern.as_ref(),
+            policy: &self.policy,
+            facts: &self.facts,
+            failures: &failures,
+        };
+        select(&node, &accepted.catalog, &accepted.library)
+    }
+
+    /// Leads what runs to what was selected.
+    async fn settle(
+        &mut self,
+        selection: &Selection,
+        notes: &mut Notes,
+    ) -> Result<(), RuntimeError> {
+        let mut leave = BTreeSet::new();
+        let mut wanted = self.wanted(selection, &mut leave, notes);
+        let existing = self.runtime.list(&self.identity.node).await?;
+        self.keep_what_may_go_on(selection, &existing, &mut leave);
+        for service in &wanted {
+            let state = state_of(service, &existing);
+            notes.service(&service.id, &service.images, state.0, state.1);
+        }
+        note_what_still_runs(&existing, notes);
+        self.provide_all(&mut wanted, &existing, &mut leave, notes).await;
+
+        let steps = plan(&wanted, &existing, &leave);
+        if steps.is_empty() {
+            return Ok(());
+        }
+        let runtime = Arc::clone(&self.runtime);
+        let node = self.identity.node.clone();
+        let begun = settle::begin(&*runtime, &node, steps).await;
+        for service in wanted.iter().filter(|it| begun.young().any(|young| *young == it.instance)) {
+            notes.service(&service.id, &service.images, ServiceState::Starting, None);
+        }
+        let interim = self.status(notes.clone(), selection.unfit.clone());
+        self.tell(&interim).await;
+        let became = settle::judge(&*runtime, &node, begun, self.config.watch).await;
+        for service in &wanted {
+            if let Some(became) = became.get(&service.instance) {
+                self.note(service, became, notes);
+            }
+        }
+        for (instance, became) in &became {
+            if let Became::Failed(detail) = became
+                && !wanted.iter().any(|it| it.instance == *instance)
+            {
+                notes.problem_text(End::Failed, format!("{}: {detail}", instance.0));
+            }
+        }
+        Ok(())
+    }
+
+    /// The selected services as containers. One that cannot be made into any is left as it is.
+    fn wanted(
+        &self,
+        selection: &Selection,
+        leave: &mut BTreeSet<Instance>,
+        notes: &mut Notes,
+    ) -> Vec<WantedService> {
+        let mut wanted = Vec::new();
+        for chosen in &selection.wanted {
+            let Some(document) = self.accepted.library.services.get(&chosen.key) else {
+                continue;
+            };
+            match containers::wanted(chosen, document, &self.identity, &self.machine) {
+                Ok(service) => wanted.push(service),
+                Err(error) => {
+                    let (org, url) = (&chosen.id.org, &chosen.id.url);
+                    leave.insert(Instance::of(&self.identity.node, org, url));
+                    notes.not_made(&chosen.id, &error);
+                }
+            }
+        }
+        wanted
+    }
+
+    /// What runs although it was not selected, and may: while it is not known what should run, and
+    /// what is vouched for by keys that have merely been retired.
+    fn keep_what_may_go_on(
+        &self,
+        selection: &Selection,
+        existing: &[Container],
+        leave: &mut BTreeSet<Instance>,
+    ) {
+        let selected: BTreeSet<_> = selection
+            .wanted
+            .iter()
+            .map(|it| Instance::of(&self.identity.node, &it.id.org, &it.id.url))
+            .collect();
+        let retired = &self.accepted.library.retired;
+        let unknown = !selection.missing.is_empty()
+            || self.accepted.kept.catalog.is_none()
+            || retired.iter().any(|key| key.kind() != DocumentKind::Service);
+        let org = &self.identity.node.org;
+        let services: BTreeSet<_> =
+            retired.iter().map(|key| format!("{org}/{}", key.id())).collect();
+        for container in existing {
+            let instance = Instance(container.instance().to_owned());
+            let may_go_on = unknown
+                || container.labels.get(labels::SERVICE).is_some_and(|it| services.contains(it));
+            if may_go_on && !selected.contains(&instance) {
+                leave.insert(instance);
+            }
+        }
+    }
+
+    /// Gets the images of everything that is to be started. What cannot be had, or failed a moment
+    /// ago, is left as it is.
+    async fn provide_all(
+        &mut self,
+        wanted: &mut [WantedService],
+        existing: &[Container],
+        leave: &mut BTreeSet<Instance>,
+        notes: &mut Notes,
+    ) {
+        let to_start: BTreeSet<_> = plan(wanted, existing, leave)
+            .into_iter()
+            .filter(|step| matches!(step, Step::Start { .. } | Step::Replace { .. }))
+            .map(|step| step.instance().clone())
+            .collect();
+        let mut hand_off = None;
+        for service in wanted.iter_mut().filter(|it| to_start.contains(&it.instance)) {
+            if let Some(attempt) = self.held_back(service, notes.now) {
+                let state = if attempt.rolled_back {
+                    ServiceState::RolledBack
+                } else {
+                    ServiceState::Failed
+                };
+                let detail = Some(attempt.detail.clone());
+                leave.insert(service.instance.clone());
+                notes.service(&service.id, &service.images, state, detail);
+                continue;
+            }
+            tracing::info!(service = %service.id, "getting the images");
+            if let Err(error) = self.provide(service, &mut hand_off).await {
+                leave.insert(service.instance.clone());
+                notes.not_provided(&service.id, &service.images, &error);
+            }
+        }
+        if let Some(open) = hand_off {
+            open.close().await;
+        }
+    }
+
+    /// The failure for which a service is not tried again just now.
+    fn held_back(&self, service: &WantedService, now: Timestamp) -> Option<&Attempt> {
+        let attempt = self.attempts.get(&service.instance)?;
+        let same = attempt.deployment_hash == service.deployment_hash();
+        (same && now < attempt.not_before).then_some(attempt)
+    }
+
+    /// Notes what became of a service, and remembers a failure.
+    fn note(&mut self, service: &WantedService, became: &Became, notes: &mut Notes) {
+        let (state, detail) = match became {
+            Became::Running => (ServiceState::Running, None),
+            Became::Stopped => (ServiceState::Stopped, None),
+            Became::Failed(detail) => (ServiceState::Failed, Some(detail.clone())),
+            Became::RolledBack(detail) => (ServiceState::RolledBack, Some(detail.clone())),
+        };
+        match &detail {
+            None => {
+                tracing::info!(service = %service.id, "running");
+                self.attempts.remove(&service.instance);
+            }
+            Some(detail) => {
+                let failures = self.attempts.get(&service.instance);
+                let failures = failures.filter(|it| it.service == service.id);
+                let failures = failures.map_or(0, |it| it.failures).saturating_add(1);
+                let wait = FIRST_RETRY.saturating_mul(1 << (failures - 1).min(10));
+                let wait = wait.min(LONGEST_RETRY);
+                let attempt = Attempt {
+                    service: service.id.clone(),
+                    deployment_hash: service.deployment_hash().to_owned(),
+                    failures,
+                    not_before: notes.now.saturating_add(wait).unwrap_or(Timestamp::MAX),
+                    detail: detail.clone(),
+                    rolled_back: matches!(became, Became::RolledBack(_)),
+                };
+                self.attempts.insert(service.instance.clone(), attempt);
+            }
+        }
+        notes.service(&service.id, &service.images, state, detail);
+    }
+}
+
+/// Notes the services that run and are not what is wanted: older versions, and what is about to
+/// stop.
+fn note_what_still_runs(existing: &[Container], notes: &mut Notes) {
+    for container in existing.iter().filter(|it| !it.kept) {
+        let runs = container.state == ContainerState::Running;
+        if let Some(service) = container.service().filter(|_| runs)
+            && !notes.services.iter().any(|it| it.service == service)
+        {
+            notes.service(&service, &[], ServiceState::Running, None);
+        }
+    }
+}
+
+/// How a service does before anything is done about it.
+fn state_of(service: &WantedService, existing: &[Container]) -> (ServiceState, Option<String>) {
+    let ours: BTreeMap<_, _> = existing
+        .iter()
+        .filter(|it| it.instance() == service.instance.0 && !it.kept)
+        .filter(|it| it.deployment_hash() == service.deployment_hash())
+        .map(|it| (it.name.as_str(), it.state))
+        .collect();
+    let restarting = ours.iter().find(|(_, state)| **state == ContainerState::Restarting);
+    if let Some((name, _)) = restarting {
+        let detail = format!("container {name} keeps ending");
+        return (ServiceState::Unhealthy, Some(detail));
+    }
+    let runs = |name: &str| ours.get(name) == Some(&ContainerState::Running);
+    if service.containers.iter().all(|plan| runs(&plan.name)) {
+        (ServiceState::Running, None)
+    } else {
+        (ServiceState::Waiting, None)
+    }
+}

@@ -1,0 +1,263 @@
+//! How a machine becomes a node: it is made in the exchange, and the organization's trust is pinned.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    agent::{
+        AgentConfig,
+        folder::{self, FolderError, NodeFolder},
+        identity::{Identity, IdentityError},
+        marks::{MarksError, MarksFile},
+        verify::{self, Refused},
+    },
+    document::{NodePolicy, UserInputValue},
+    exchange::{
+        api::{NodeRequest, NodeType, WireSecret},
+        client::{ExchangeClient, ExchangeConfig, ExchangeError},
+    },
+    sign::{Envelope, sealed::NodeKey},
+    trust::{Refusal, TrustPin},
+    types::{Arch, NodeRef, PatternRef, Secret},
+};
+
+/// How the node comes to its organization's trust.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrustRoot {
+    /// The first trust document has this hash, as somebody trustworthy said.
+    Pinned(TrustPin),
+    /// Whatever the exchange gives is taken, this once: a hostile exchange could give its own.
+    FirstSeen,
+}
+
+/// A node to be.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Registration {
+    /// The exchange, and who registers the node: a user, or the node itself.
+    pub exchange: ExchangeConfig,
+    /// The node's name.
+    pub node: NodeRef,
+    /// What it will say to the exchange to be known.
+    pub token: Secret,
+    /// How it comes to its trust.
+    pub trust: TrustRoot,
+    /// The pattern it takes; without one, policies decide.
+    pub pattern: Option<PatternRef>,
+    /// Its own policy.
+    pub policy: Option<NodePolicy>,
+    /// Its own values for the variables of services.
+    pub user_input: Vec<UserInputValue>,
+    /// The architecture of the services it runs.
+    pub arch: Arch,
+}
+
+impl Registration {
+    /// A node of this machine's architecture that takes no pattern and has no policy.
+    pub fn new(exchange: ExchangeConfig, node: NodeRef, token: Secret, trust: TrustRoot) -> Self {
+        Self {
+            exchange,
+            node,
+            token,
+            trust,
+            pattern: None,
+            policy: None,
+            user_input: Vec::new(),
+            arch: Arch::of_this_machine(),
+        }
+    }
+
+    /// Takes a pattern.
+    #[must_use]
+    pub fn pattern(mut self, pattern: PatternRef) -> Self {
+        self.pattern = Some(pattern);
+        self
+    }
+
+    /// Has a policy of its own.
+    #[must_use]
+    pub fn policy(mut self, policy: NodePolicy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// Has values of its own for the variables of services.
+    #[must_use]
+    pub fn user_input(mut self, values: Vec<UserInputValue>) -> Self {
+        self.user_input = values;
+        self
+    }
+}
+
+/// What a registration led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// The node.
+    pub node: NodeRef,
+    /// The trust that is pinned from now on.
+    pub trust: TrustPin,
+    /// The version that the chain from there has come to.
+    pub trust_version: u64,
+}
+
+/// Why a node was not registered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// The exchange did not take the node, or could not be asked.
+    #[error("failed to register the node in the exchange")]
+    Exchange(#[from] ExchangeError),
+    /// The organization has no trust document yet, so that nothing could be believed.
+    #[error("the organization {0} has no trust yet; make one with `edgepost trust init`")]
+    NoTrust(crate::types::OrgId),
+    /// The organization's trust is not the one that was pinned, or its chain does not hold.
+    #[error("the trust of the organization is refused")]
+    Refused(#[from] Refused),
+    /// The folder holds another node.
+    #[error("the folder holds the node {0} already")]
+    OtherNode(NodeRef),
+    /// Another machine is that node.
+    #[error("another machine is the node {0} already; remove that node first")]
+    Taken(NodeRef),
+    /// The exchange has no form for its policy.
+    #[error("the node's policy cannot be sent")]
+    Policy(#[source] serde_json::Error),
+    /// Its identity could not be kept.
+    #[error("the node's identity cannot be used")]
+    Identity(#[from] IdentityError),
+    /// A file of its folder could not be written.
+    #[error("the node's folder cannot be used")]
+    Folder(#[from] FolderError),
+    /// Its marks could not be made.
+    #[error("the node's marks cannot be used")]
+    Marks(#[from] MarksError),
+}
+
+/// Registers a node in the folder of `config`. Doing it again is harmless: key and marks stay, so
+/// that nobody can lead the node back by having it registered anew.
+pub async fn register(
+    config: &AgentConfig,
+    registration: Registration,
+) -> Result<Registered, RegisterError> {
+    let folder = NodeFolder::open(&config.data)?;
+    let before = Identity::find(&folder)?;
+    if let Some(other) = before.as_ref().filter(|it| it.node != registration.node) {
+        return Err(RegisterError::OtherNode(other.node.clone()));
+    }
+    let exchange =
+        ExchangeClient::new(&registration.exchange)?.about(registration.node.org.clone());
+    let chain = fetch_chain(&exchange, &registration.node).await?;
+    let (first, rest) =
+        chain.split_first().ok_or_else(|| RegisterError::NoTrust(registration.node.org.clone()))?;
+    let pin = match (registration.trust, &before) {
+        (TrustRoot::Pinned(pin), _) => pin,
+        // What was pinned once is not given up for whatever the exchange says today.
+        (TrustRoot::FirstSeen, Some(before)) => before.trust,
+        (TrustRoot::FirstSeen, None) => TrustPin(first.digest()),
+    };
+    let trust = verify::walk(first, rest, &pin)?;
+    if *trust.org() != registration.node.org {
+        let expected = format!("the trust of {}", registration.node.org);
+        let received = format!("the trust of {}", trust.org());
+        return Err(Refused::of("trust")(Refusal::Relabel { expected, received }).into());
+    }
+
+    let before_trust = before.as_ref().map(|it| it.trust);
+    let identity = Identity {
+        node: registration.node.clone(),
+        token: registration.token.clone(),
+        exchange: registration.exchange.url.clone(),
+        ca: registration.exchange.ca.clone(),
+        plain_http: registration.exchange.plain_http,
+        pattern: registration.pattern.clone(),
+        arch: registration.arch.clone(),
+        key: before.map_or_else(NodeKey::generate, |it| it.key),
+        trust: pin,
+    };
+    // Before the exchange hears of it: a key that is lost after that could not be replaced.
+    identity.save(&folder)?;
+    keep_json(&folder.policy(), registration.policy.as_ref())?;
+    let input = Some(&registration.user_input).filter(|it| !it.is_empty());
+    keep_json(&folder.user_input(), input)?;
+    if before_trust.is_some_and(|before| before != pin) {
+        // Another root, by the operator's own word: nothing that the old one vouched for counts.
+        MarksFile::remove(&folder.marks())?;
+    }
+    keep_chain(&folder, &chain).await?;
+    make(&exchange, &identity, &registration).await?;
+    Ok(Registered { node: identity.node, trust: pin, trust_version: trust.version() })
+}
+
+/// Makes the node in the exchange, or changes it.
+async fn make(
+    exchange: &ExchangeClient,
+    identity: &Identity,
+    registration: &Registration,
+) -> Result<(), RegisterError> {
+    let id = &identity.node.id;
+    let public_key = identity.key.public().to_string();
+    let known = exchange.find_node(id).await?.map(|it| it.public_key).filter(|it| !it.is_empty());
+    let exchange = match known {
+        None => exchange.clone(),
+        // It is this node, which alone may change what it has registered.
+        Some(key) if key == public_key => ExchangeClient::new(&identity.exchange_config())?,
+        Some(_) => return Err(RegisterError::Taken(identity.node.clone())),
+    };
+    let pattern = identity.pattern.as_ref().map(ToString::to_string).unwrap_or_default();
+    let request = NodeRequest {
+        token: Some(WireSecret(identity.token.clone())),
+        name: Some(id.to_string()),
+        node_type: Some(NodeType::Device),
+        pattern: Some(pattern),
+        registered_services: Some(Vec::new()),
+        software_versions: Some(BTreeMap::from([(
+            "edgepost".to_owned(),
+            env!("CARGO_PKG_VERSION").to_owned(),
+        )])),
+        public_key: Some(public_key),
+        arch: Some(identity.arch.to_string()),
+        ..NodeRequest::default()
+    };
+    exchange.put_node(id, &request).await?;
+    if let Some(policy) = &registration.policy {
+        let policy = serde_json::to_value(policy).and_then(serde_json::from_value);
+        exchange.put_node_policy(id, &policy.map_err(RegisterError::Policy)?).await?;
+    }
+    Ok(())
+}
+
+/// All versions of the organization's trust.
+async fn fetch_chain(
+    exchange: &ExchangeClient,
+    node: &NodeRef,
+) -> Result<Vec<Envelope>, RegisterError> {
+    let newest = exchange.newest_trust().await?.unwrap_or_default();
+    let mut chain = Vec::new();
+    for version in 1..=newest.min(crate::trust::chain::MAX_VERSIONS) {
+        let envelope = exchange.trust(version).await?;
+        chain.push(envelope.ok_or_else(|| RegisterError::NoTrust(node.org.clone()))?);
+    }
+    Ok(chain)
+}
+
+/// Keeps the chain, unless the node has walked as far already.
+async fn keep_chain(folder: &NodeFolder, chain: &[Envelope]) -> Result<(), MarksError> {
+    let mut marks = MarksFile::open(&folder.marks()).await?;
+    let kept = marks.load().await?.trust;
+    let known = kept.iter().zip(chain).take_while(|(a, b)| a.digest() == b.digest()).count();
+    if known == kept.len() {
+        marks.keep_trust(&chain[known..]).await?;
+    }
+    Ok(())
+}
+
+fn keep_json<T: serde::Serialize>(
+    path: &std::path::Path,
+    value: Option<&T>,
+) -> Result<(), FolderError> {
+    // Documents are made of texts and numbers: they are always JSON.
+    let text = value.map(|it| serde_json::to_vec_pretty(it).unwrap_or_default());
+    match text {
+        Some(text) => folder::write_whole(path, &text),
+        None => folder::remove(path),
+    }
+}

@@ -1,0 +1,93 @@
+//! The node's account of itself, written down and handed in.
+
+use crate::{
+    agent::{
+        Agent, Status, Unfit, outcome::Notes, plan::Instance, runtime::ContainerState, settle::told,
+    },
+    exchange::api::{
+        ContainerStatus, NodeStatusRequest, RunningService, ServiceReport, ServiceState,
+    },
+};
+
+impl Agent {
+    /// What the node can say after what was noticed.
+    pub(super) fn status(&self, notes: Notes, unfit: Vec<Unfit>) -> Status {
+        let marks = &self.accepted.kept.marks;
+        let status = Status {
+            node: self.identity.node.clone(),
+            exchange: self.identity.exchange.clone(),
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: self.runtime.name().to_owned(),
+            at: notes.now,
+            stale_since: notes.stale.then_some(notes.now),
+            trust_version: self.accepted.trust.version(),
+            stamp_seq: marks.stamp_seq,
+            stamp_sha256: marks.stamp_sha256,
+            services: notes.services,
+            unfit,
+            refusals: notes.refusals,
+            problems: notes.problems,
+        };
+        status.with_history(self.last.as_ref())
+    }
+
+    /// What runs, as Horizon's tools read it.
+    async fn horizon_status(&self, status: &Status) -> NodeStatusRequest {
+        let node = &self.identity.node;
+        let containers = self.runtime.list(node).await.unwrap_or_default();
+        let running = |service: &&ServiceReport| {
+            matches!(service.state, ServiceState::Running | ServiceState::Starting)
+        };
+        let services = status.services.iter().filter(running).map(|it| {
+            let instance = Instance::of(node, &it.service.org, &it.service.url);
+            let ours = containers.iter().filter(|it| it.instance() == instance.0 && !it.kept);
+            RunningService {
+                agreement_id: Instance::id(node, &it.service.org, &it.service.url),
+                service_url: it.service.url.to_string(),
+                orgid: it.service.org.to_string(),
+                version: it.service.version.to_string(),
+                arch: it.service.arch.to_string(),
+                container_status: ours
+                    .map(|it| ContainerStatus {
+                        name: it.name.clone(),
+                        image: it.image.clone(),
+                        created: it.created,
+                        state: state_name(it.state).to_owned(),
+                    })
+                    .collect(),
+                operator_status: None,
+                config_state: None,
+            }
+        });
+        NodeStatusRequest { connectivity: None, services: services.collect() }
+    }
+
+    /// Writes the account down, and hands it to the exchange if it has changed.
+    pub(super) async fn tell(&mut self, status: &Status) {
+        if let Err(error) = status.save(&self.folder) {
+            tracing::warn!(error = %told(&error), "the status could not be written");
+        }
+        self.last = Some(status.clone());
+        let report = status.report();
+        if self.reported.as_ref() == Some(&report) {
+            return;
+        }
+        let node = &self.identity.node.id;
+        let sent = match self.exchange.put_report(node, &report).await {
+            Ok(()) => self.exchange.put_node_status(node, &self.horizon_status(status).await).await,
+            Err(error) => Err(error),
+        };
+        match sent {
+            Ok(()) => self.reported = Some(report),
+            Err(error) => tracing::info!(error = %told(&error), "the report is for later"),
+        }
+    }
+}
+
+fn state_name(state: ContainerState) -> &'static str {
+    match state {
+        ContainerState::Running => "running",
+        ContainerState::Restarting => "restarting",
+        ContainerState::Stopped => "exited",
+    }
+}

@@ -1,0 +1,329 @@
+//! Which services this node should run: its pattern's, or those whose policies fit it, with all
+//! that they require. A pure function of what has been verified.
+
+mod resolve;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    agent::{
+        library::Library,
+        select::resolve::{Asker, Root},
+    },
+    document::{InputValue, NodePolicy, matching::NodeFacts},
+    trust::{Catalog, State},
+    types::{DocumentKey, DocumentKind, NodeRef, OrgId, PatternRef, ServiceId, ServiceUrl},
+};
+
+/// How deep services may require each other: far beyond any real one, short of a stack's end.
+const DEEPEST: usize = 64;
+
+/// What of a node decides.
+pub(super) struct Node<'a> {
+    pub(super) name: &'a NodeRef,
+    pub(super) pattern: Option<&'a PatternRef>,
+    pub(super) policy: &'a NodePolicy,
+    pub(super) facts: &'a NodeFacts,
+    /// How often a service has failed here of late.
+    pub(super) failures: &'a dyn Fn(&ServiceId) -> u64,
+}
+
+/// A service that the node should run.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Chosen {
+    pub(super) id: ServiceId,
+    /// The document that says what it is.
+    pub(super) key: DocumentKey,
+    /// Values for its variables, a later one of the same name wins.
+    pub(super) given: Vec<InputValue>,
+    /// Environment that the pattern or policy puts over that of the deployment.
+    pub(super) overrides: Value,
+    /// The services whose networks it joins.
+    pub(super) requires: Vec<(OrgId, ServiceUrl)>,
+}
+
+/// Something that the node does not run, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfit {
+    /// A pattern, a policy or a service.
+    pub document: DocumentKey,
+    /// Every reason that was found, in words.
+    pub reasons: Vec<String>,
+}
+
+/// What was decided, or what must be fetched before it can be.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    /// What to run; a service stands behind those that it requires.
+    pub(super) wanted: Vec<Chosen>,
+    /// Documents that are needed to decide and are not at hand. While there are any, the rest is
+    /// preliminary.
+    pub(super) missing: BTreeSet<DocumentKey>,
+    /// Every document that was used.
+    pub(super) used: BTreeSet<DocumentKey>,
+    /// What does not fit.
+    pub(super) unfit: Vec<Unfit>,
+}
+
+/// Decides.
+pub(super) fn select(node: &Node<'_>, catalog: &Catalog, library: &Library) -> Selection {
+    let mut selector = Selector { node, catalog, library, selection: Selection::default() };
+    match node.pattern {
+        Some(pattern) => selector.take_pattern(pattern),
+        None => selector.take_policies(),
+    }
+    selector.selection
+}
+
+struct Selector<'a> {
+    node: &'a Node<'a>,
+    catalog: &'a Catalog,
+    library: &'a Library,
+    selection: Selection,
+}
+
+impl Selector<'_> {
+    fn unfit(&mut self, document: &DocumentKey, reasons: Vec<String>) {
+        self.selection.unfit.push(Unfit { document: document.clone(), reasons });
+    }
+
+    /// Whether `key` is at hand in the state that the catalog lists. If not, it is missing, or the
+    /// reason is returned. That it is withdrawn must be signed too: the catalog alone is only as
+    /// good as the exchange.
+    fn has(&mut self, key: &DocumentKey) -> Result<bool, String> {
+        let Some(entry) = self.catalog.entries.get(key) else {
+            return Err(format!("{key} is not in the catalog"));
+        };
+        if self.library.distrusted.contains(key) {
+            return Err(format!("{key} was signed by a key that is no longer trusted"));
+        }
+        if self.library.retired.contains(key) {
+            return Err(format!("{key} was signed by a key that has been retired"));
+        }
+        self.selection.used.insert(key.clone());
+        let here = self.library.digest(key) == Some(entry.sha256);
+        if !here {
+            self.selection.missing.insert(key.clone());
+            return Ok(false);
+        }
+        match entry.state {
+            State::Active => Ok(true),
+            State::Withdrawn => Err(format!("{key} has been withdrawn")),
+        }
+    }
+
+    fn take_pattern(&mut self, pattern: &PatternRef) {
+        let key = DocumentKey::pattern(&pattern.id);
+        if pattern.org != self.node.name.org {
+            return self.unfit(&key, vec![foreign(&pattern.org)]);
+        }
+        match self.has(&key) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(reason) => return self.unfit(&key, vec![reason]),
+        }
+        let Some(document) = self.library.patterns.get(&key) else {
+            return;
+        };
+        let body = document.body();
+        for service in &body.services {
+            if !service.service_arch.includes(&self.node.facts.arch) {
+                continue;
+            }
+            let (org, url) = (&service.service_orgid, &service.service_url);
+            match self.version(org, url, &service.service_versions) {
+                Ok(Some(choice)) => {
+                    let asker = Asker::Pattern(body);
+                    self.take_root(&key, &Root { asker, org, url, choice });
+                }
+                Ok(None) => {}
+                Err(reason) => self.unfit(&key, vec![reason]),
+            }
+        }
+    }
+
+    fn take_policies(&mut self) {
+        let is_policy = |key: &&DocumentKey| key.kind() == DocumentKind::Policy;
+        for key in self.catalog.entries.keys().filter(is_policy) {
+            match self.has(key) {
+                Ok(true) => self.take_policy(key),
+                Ok(false) => {}
+                Err(reason) => self.unfit(key, vec![reason]),
+            }
+        }
+    }
+
+    fn take_policy(&mut self, key: &DocumentKey) {
+        let Some(document) = self.library.policies.get(key) else {
+            return;
+        };
+        let policy = document.body();
+        let service = &policy.service;
+        if !service.arch.includes(&self.node.facts.arch) {
+            let why = format!("it is for {}, this node is {}", service.arch, &self.node.facts.arch);
+            return self.unfit(key, vec![why]);
+        }
+        let choice = match self.version(&service.org, &service.name, &service.service_versions) {
+            Ok(Some(choice)) => choice,
+            Ok(None) => return,
+            Err(reason) => return self.unfit(key, vec![reason]),
+        };
+        let (org, url) = (&service.org, &service.name);
+        self.take_root(key, &Root { asker: Asker::Policy(policy), org, url, choice });
+    }
+}
+
+fn foreign(org: &OrgId) -> String {
+    format!("it belongs to organization {org}, whose trust this node has not been given")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::agent::testing::Publisher;
+
+    /// What is selected for a node, as `url version`, and why not the rest.
+    fn selected(
+        publisher: &Publisher,
+        pattern: Option<&str>,
+        node_policy: Value,
+    ) -> (Vec<String>, Vec<String>) {
+        selected_after(publisher, pattern, node_policy, &|_| 0)
+    }
+
+    fn selected_after(
+        publisher: &Publisher,
+        pattern: Option<&str>,
+        node_policy: Value,
+        failures: &dyn Fn(&ServiceId) -> u64,
+    ) -> (Vec<String>, Vec<String>) {
+        let pattern = pattern.map(|name| format!("acme/{name}").parse().unwrap());
+        let policy = serde_json::from_value(node_policy).unwrap();
+        let node = Node {
+            name: &"acme/pump-7".parse().unwrap(),
+            pattern: pattern.as_ref(),
+            policy: &policy,
+            facts: &NodeFacts::device("amd64".parse().unwrap()),
+            failures,
+        };
+        let mut library = Library::default();
+        let selection = loop {
+            let selection = select(&node, &publisher.catalog, &library);
+            if selection.missing.is_empty() {
+                break selection;
+            }
+            for key in &selection.missing {
+                publisher.give(key, &mut library);
+            }
+        };
+        let wanted = selection.wanted.iter().map(|it| format!("{} {}", it.id.url, it.id.version));
+        let unfit = selection.unfit.into_iter().flat_map(|it| it.reasons);
+        (wanted.collect(), unfit.collect())
+    }
+
+    #[test]
+    fn a_pattern_brings_what_its_services_require_before_them() {
+        let mut publisher = Publisher::new();
+        publisher.service("gps", "1.0.0", &json!({}));
+        publisher.service("gps", "1.4.0", &json!({}));
+        publisher.service("gps", "2.0.0", &json!({}));
+        let requires = json!([{"url": "gps", "org": "acme", "versionRange": "[1.0.0,2.0.0)", "arch": "amd64"}]);
+        publisher.service("web", "1.0.0", &json!({"requiredServices": requires}));
+        publisher.pattern("p", &[("web", "1.0.0")]);
+
+        let (wanted, unfit) = selected(&publisher, Some("p"), json!({}));
+
+        assert_eq!(wanted, ["gps 1.4.0", "web 1.0.0"]);
+        assert!(unfit.is_empty(), "{unfit:?}");
+    }
+
+    #[test]
+    fn services_that_require_each_other_in_a_circle_are_named() {
+        let mut publisher = Publisher::new();
+        let requires = |url: &str| json!([{"url": url, "org": "acme", "arch": "amd64"}]);
+        publisher.service("a", "1.0.0", &json!({"requiredServices": requires("b")}));
+        publisher.service("b", "1.0.0", &json!({"requiredServices": requires("a")}));
+        publisher.pattern("p", &[("a", "1.0.0")]);
+
+        let (wanted, unfit) = selected(&publisher, Some("p"), json!({}));
+
+        assert!(wanted.is_empty());
+        assert_eq!(unfit, ["services require each other in a circle: a → b → a"]);
+    }
+
+    #[test]
+    fn a_missing_requirement_keeps_out_that_service_alone() {
+        let mut publisher = Publisher::new();
+        let requires = json!([{"url": "gps", "org": "acme", "versionRange": "[3.0.0,4.0.0)", "arch": "amd64"}]);
+        publisher.service("gps", "1.0.0", &json!({}));
+        publisher.service("web", "1.0.0", &json!({"requiredServices": requires}));
+        publisher.service("db", "1.0.0", &json!({}));
+        publisher.pattern("p", &[("web", "1.0.0"), ("db", "1.0.0")]);
+
+        let (wanted, unfit) = selected(&publisher, Some("p"), json!({}));
+
+        assert_eq!(wanted, ["db 1.0.0"]);
+        assert_eq!(unfit, ["web requires acme/gps [3.0.0,4.0.0) for amd64, and there is none"]);
+    }
+
+    #[test]
+    fn a_withdrawn_version_is_not_taken() {
+        let mut publisher = Publisher::new();
+        publisher.service("gps", "1.0.0", &json!({}));
+        publisher.service("gps", "1.4.0", &json!({}));
+        publisher.withdraw_service("gps", "1.4.0");
+        let requires = json!([{"url": "gps", "org": "acme", "arch": "amd64"}]);
+        publisher.service("web", "1.0.0", &json!({"requiredServices": requires}));
+        publisher.pattern("p", &[("web", "1.0.0"), ("gps", "1.4.0")]);
+
+        let (wanted, unfit) = selected(&publisher, Some("p"), json!({}));
+
+        assert_eq!(wanted, ["gps 1.0.0", "web 1.0.0"]);
+        assert_eq!(unfit, ["no active version of acme/gps for amd64 among 1.4.0"]);
+    }
+
+    #[test]
+    fn policies_decide_for_a_node_without_a_pattern() {
+        let mut publisher = Publisher::new();
+        publisher.service("cam", "1.0.0", &json!({}));
+        publisher.service("web", "1.0.0", &json!({}));
+        publisher.policy("cameras", "cam", &["1.0.0"], "purpose == camera");
+        publisher.policy("screens", "web", &["1.0.0"], "purpose == screen");
+        let node = json!({"properties": [{"name": "purpose", "value": "camera"}]});
+
+        let (wanted, unfit) = selected(&publisher, None, node);
+
+        assert_eq!(wanted, ["cam 1.0.0"]);
+        assert_eq!(unfit.len(), 1);
+        assert!(unfit[0].contains("purpose == screen"), "{unfit:?}");
+    }
+
+    #[test]
+    fn a_version_that_has_failed_often_enough_gives_way_to_the_next() {
+        let mut publisher = Publisher::new();
+        publisher.service("cam", "1.0.0", &json!({}));
+        publisher.service("cam", "2.0.0", &json!({}));
+        publisher.policy("cameras", "cam", &["2.0.0", "1.0.0"], "");
+        let failures = |service: &ServiceId| u64::from(service.version.as_str() == "2.0.0") * 9;
+
+        assert_eq!(selected(&publisher, None, json!({})).0, ["cam 2.0.0"]);
+        assert_eq!(selected_after(&publisher, None, json!({}), &failures).0, ["cam 1.0.0"]);
+    }
+
+    #[test]
+    fn a_privileged_service_runs_only_where_it_is_allowed() {
+        let mut publisher = Publisher::new();
+        publisher.privileged_service("root", "1.0.0");
+        publisher.pattern("p", &[("root", "1.0.0")]);
+        let allows =
+            json!({"properties": [{"name": "openhorizon.allowPrivileged", "value": true}]});
+
+        assert!(selected(&publisher, Some("p"), json!({})).0.is_empty());
+        assert_eq!(selected(&publisher, Some("p"), allows).0, ["root 1.0.0"]);
+    }
+}

@@ -1,0 +1,219 @@
+//! Steps carried out: what is new starts, and what it replaces comes back if it does not stay up.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use crate::{
+    agent::{
+        plan::{Instance, Step},
+        runtime::{Afterwards, Container, ContainerPlan, ContainerState, Runtime, RuntimeError},
+    },
+    types::NodeRef,
+};
+
+/// How often containers that have just started are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What became of a service.
+#[derive(Debug)]
+pub(super) enum Became {
+    /// It runs, as far as the engine can tell.
+    Running,
+    /// It does not, and there was nothing to go back to.
+    Failed(String),
+    /// It does not, and what ran before runs again.
+    RolledBack(String),
+    /// It was not wanted, and is gone.
+    Stopped,
+}
+
+/// Services that were started and have not been judged yet.
+#[derive(Debug, Default)]
+pub(super) struct Begun {
+    /// What is known already.
+    pub(super) became: BTreeMap<Instance, Became>,
+    young: Vec<Young>,
+}
+
+#[derive(Debug)]
+struct Young {
+    instance: Instance,
+    names: BTreeSet<String>,
+    old: Vec<Container>,
+}
+
+impl Begun {
+    /// The services that have just started.
+    pub(super) fn young(&self) -> impl Iterator<Item = &Instance> {
+        self.young.iter().map(|it| &it.instance)
+    }
+}
+
+/// Carries out `steps`, one after the other. A step that fails does not keep the others from theirs.
+pub(super) async fn begin(runtime: &dyn Runtime, node: &NodeRef, steps: Vec<Step>) -> Begun {
+    let mut begun = Begun::default();
+    for step in steps {
+        let instance = step.instance().clone();
+        let outcome = match step {
+            Step::Stop { containers, .. } => {
+                remove(runtime, &containers).await.map(|()| Some(Became::Stopped))
+            }
+            Step::Forget { containers, .. } => {
+                remove(runtime, &containers).await.map(|()| Some(Became::Running))
+            }
+            Step::Start { broken, containers, .. } => {
+                start(runtime, &broken, &containers).await.map(|()| {
+                    begun.young.push(Young::of(&instance, &containers, Vec::new()));
+                    None
+                })
+            }
+            Step::Replace { leftovers, old, containers, .. } => {
+                match replace(runtime, &leftovers, &old, &containers).await {
+                    Ok(()) => {
+                        begun.young.push(Young::of(&instance, &containers, old));
+                        Ok(None)
+                    }
+                    Err(error) => {
+                        let young = Young::of(&instance, &containers, old);
+                        Ok(Some(go_back(runtime, node, &young, told(&error)).await))
+                    }
+                }
+            }
+        };
+        match outcome {
+            Ok(Some(became)) => {
+                begun.became.insert(instance, became);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                begun.became.insert(instance, Became::Failed(told(&error)));
+            }
+        }
+    }
+    begun
+}
+
+/// Watches what has started for as long as `watch`, and undoes what does not stay up.
+pub(super) async fn judge(
+    runtime: &dyn Runtime,
+    node: &NodeRef,
+    begun: Begun,
+    watch: Duration,
+) -> BTreeMap<Instance, Became> {
+    let Begun { mut became, mut young } = begun;
+    let end = tokio::time::Instant::now() + watch;
+    while !young.is_empty() && tokio::time::Instant::now() < end {
+        tokio::time::sleep(LOOK_EVERY.min(watch)).await;
+        let containers = match runtime.list(node).await {
+            Ok(containers) => containers,
+            Err(error) => {
+                // The engine is away: nothing can be said, and nothing undone.
+                tracing::warn!(error = %told(&error), "cannot see how the containers do");
+                break;
+            }
+        };
+        let (fallen, standing): (Vec<_>, Vec<_>) =
+            young.into_iter().partition(|it| it.fallen(&containers).is_some());
+        young = standing;
+        for it in fallen {
+            let name = it.fallen(&containers).unwrap_or_default();
+            let detail = format!("container {name} ended within seconds of its start");
+            let outcome = go_back(runtime, node, &it, detail).await;
+            became.insert(it.instance, outcome);
+        }
+    }
+    for it in young {
+        if let Err(error) = remove(runtime, &it.old).await {
+            tracing::warn!(error = %told(&error), "the old version could not be removed");
+        }
+        became.insert(it.instance, Became::Running);
+    }
+    became
+}
+
+impl Young {
+    fn of(instance: &Instance, containers: &[ContainerPlan], old: Vec<Container>) -> Self {
+        let names = containers.iter().map(|it| it.name.clone()).collect();
+        Self { instance: instance.clone(), names, old }
+    }
+
+    /// The first of its containers that does not run, or runs again after it had ended.
+    fn fallen(&self, containers: &[Container]) -> Option<String> {
+        let stands = |it: &Container| it.state == ContainerState::Running && it.restarts == 0;
+        let runs =
+            |name: &String| containers.iter().any(|it| it.name == *name && !it.kept && stands(it));
+        self.names.iter().find(|name| !runs(name)).cloned()
+    }
+}
+
+async fn remove(runtime: &dyn Runtime, containers: &[Container]) -> Result<(), RuntimeError> {
+    for container in containers {
+        runtime.stop(container, Afterwards::Remove).await?;
+    }
+    Ok(())
+}
+
+async fn start(
+    runtime: &dyn Runtime,
+    broken: &[Container],
+    containers: &[ContainerPlan],
+) -> Result<(), RuntimeError> {
+    remove(runtime, broken).await?;
+    for plan in containers {
+        runtime.start(plan).await?;
+    }
+    Ok(())
+}
+
+async fn replace(
+    runtime: &dyn Runtime,
+    leftovers: &[Container],
+    old: &[Container],
+    containers: &[ContainerPlan],
+) -> Result<(), RuntimeError> {
+    remove(runtime, leftovers).await?;
+    for container in old {
+        runtime.stop(container, Afterwards::Keep).await?;
+    }
+    start(runtime, &[], containers).await
+}
+
+/// Removes what does not stay up, and starts what it replaced again.
+async fn go_back(runtime: &dyn Runtime, node: &NodeRef, young: &Young, detail: String) -> Became {
+    if young.old.is_empty() {
+        return Became::Failed(detail);
+    }
+    match revive(runtime, node, young).await {
+        Ok(()) => Became::RolledBack(detail),
+        Err(error) => Became::Failed(format!("{detail}; going back failed too: {}", told(&error))),
+    }
+}
+
+async fn revive(runtime: &dyn Runtime, node: &NodeRef, young: &Young) -> Result<(), RuntimeError> {
+    let old: BTreeSet<_> = young.old.iter().map(|it| &it.id).collect();
+    let all = runtime.list(node).await?;
+    let ours: Vec<_> = all.into_iter().filter(|it| it.instance() == young.instance.0).collect();
+    for container in ours.iter().filter(|it| !old.contains(&it.id)) {
+        runtime.stop(container, Afterwards::Remove).await?;
+    }
+    for container in ours.iter().filter(|it| old.contains(&it.id)) {
+        runtime.revive(container).await?;
+    }
+    Ok(())
+}
+
+/// An error with its causes, on one line.
+pub(super) fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}

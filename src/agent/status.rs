@@ -1,0 +1,164 @@
+//! What the node says about itself: on its own disk, and to the exchange.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    agent::{
+        folder::{self, FolderError, NodeFolder},
+        select::Unfit,
+    },
+    exchange::api::{NodeReport, RefusalReport, ServiceReport},
+    types::{Digest, NodeRef},
+};
+
+/// The agent's account of itself, as of its last pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The node.
+    pub node: NodeRef,
+    /// The exchange it belongs to.
+    pub exchange: String,
+    /// The agent's version.
+    pub agent_version: String,
+    /// The engine that runs its containers: `docker`, `podman` or `none`.
+    pub engine: String,
+    /// When this was written.
+    pub at: Timestamp,
+    /// Since when nothing newer could be accepted, if so; what runs goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_since: Option<Timestamp>,
+    /// The version of the trust it has walked to.
+    pub trust_version: u64,
+    /// The number of the newest stamp it accepted.
+    pub stamp_seq: u64,
+    /// The digest of that stamp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp_sha256: Option<Digest>,
+    /// The services it should run, and those it still runs.
+    #[serde(default)]
+    pub services: Vec<ServiceReport>,
+    /// What it does not run, and why.
+    #[serde(default)]
+    pub unfit: Vec<Unfit>,
+    /// What it did not accept.
+    #[serde(default)]
+    pub refusals: Vec<RefusalReport>,
+    /// What else went wrong, in words.
+    #[serde(default)]
+    pub problems: Vec<String>,
+}
+
+impl Status {
+    /// What of it goes to the exchange.
+    pub fn report(&self) -> NodeReport {
+        NodeReport {
+            agent_version: self.agent_version.clone(),
+            stamp_seq: self.stamp_seq,
+            stamp_sha256: self.stamp_sha256,
+            services: self.services.clone(),
+            refusals: self.refusals.clone(),
+        }
+    }
+
+    pub(super) fn save(&self, folder: &NodeFolder) -> Result<(), FolderError> {
+        // Every key is a text and every number an integer, so that this cannot fail.
+        let bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        folder::write_whole(&folder.status(), &bytes)
+    }
+
+    /// A moment in it is when something was first seen, as long as that thing has not changed.
+    pub(super) fn with_history(mut self, before: Option<&Self>) -> Self {
+        let Some(before) = before else {
+            return self;
+        };
+        for service in &mut self.services {
+            let same =
+                |it: &&ServiceReport| it.service == service.service && it.state == service.state;
+            if let Some(earlier) = before.services.iter().find(same) {
+                service.since = earlier.since;
+            }
+        }
+        for refusal in &mut self.refusals {
+            let same = |it: &&RefusalReport| {
+                it.document == refusal.document && it.attack == refusal.attack
+            };
+            if let Some(earlier) = before.refusals.iter().find(same) {
+                refusal.at = earlier.at;
+            }
+        }
+        if self.stale_since.is_some() && before.stale_since.is_some() {
+            self.stale_since = before.stale_since;
+        }
+        self
+    }
+}
+
+/// What the agent in `data` last said about itself; nothing if it never ran.
+pub fn status(data: &Path) -> Result<Option<Status>, FolderError> {
+    let folder = NodeFolder::at(data);
+    let Some(bytes) = folder::read(&folder.status())? else {
+        return Ok(None);
+    };
+    match serde_json::from_slice(&bytes) {
+        Ok(status) => Ok(Some(status)),
+        Err(error) => Err(FolderError::Read { path: folder.status(), source: error.into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::api::ServiceState;
+
+    fn running_since(second: i64) -> Status {
+        let at = Timestamp::from_second(second).unwrap();
+        Status {
+            node: "acme/pump-7".parse().unwrap(),
+            exchange: "http://127.0.0.1:1".to_owned(),
+            agent_version: "0.1.0".to_owned(),
+            engine: "none".to_owned(),
+            at,
+            stale_since: Some(at),
+            trust_version: 1,
+            stamp_seq: 3,
+            stamp_sha256: Some(Digest::of(b"stamp")),
+            services: vec![ServiceReport {
+                service: crate::types::ServiceId {
+                    org: "acme".parse().unwrap(),
+                    url: "web".parse().unwrap(),
+                    version: "1.0.0".parse().unwrap(),
+                    arch: "amd64".parse().unwrap(),
+                },
+                state: ServiceState::Running,
+                images: Vec::new(),
+                since: at,
+                detail: None,
+            }],
+            unfit: Vec::new(),
+            refusals: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_status_reads_what_it_writes() {
+        let data = tempfile::tempdir().unwrap();
+        let folder = NodeFolder::open(data.path()).unwrap();
+        assert_eq!(status(data.path()).unwrap(), None);
+
+        running_since(1).save(&folder).unwrap();
+
+        assert_eq!(status(data.path()).unwrap(), Some(running_since(1)));
+    }
+
+    #[test]
+    fn what_has_not_changed_keeps_its_moment() {
+        let later = running_since(9).with_history(Some(&running_since(1)));
+        assert_eq!(later.services[0].since, Timestamp::from_second(1).unwrap());
+        assert_eq!(later.stale_since, Some(Timestamp::from_second(1).unwrap()));
+        assert_eq!(later.at, Timestamp::from_second(9).unwrap());
+    }
+}

@@ -1,0 +1,128 @@
+//! The loop round the passes: it waits for a change or for the time of the next look.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    agent::{Agent, End, settle::told},
+    exchange::{
+        api::{ChangesResponse, LONGEST_WAIT, Resource},
+        client::{ExchangeClient, ExchangeError},
+    },
+};
+
+/// The longest wait before a pass that did not go well is repeated, in first waits.
+const LONGEST_RETRY: u32 = 300;
+
+/// A little less than the exchange grants, so that the answer comes before anything on the way
+/// loses its patience.
+const ONE_WAIT: Duration = LONGEST_WAIT.saturating_sub(Duration::from_secs(5));
+
+impl Agent {
+    /// Keeps what runs equal to what should, until `shutdown`.
+    pub async fn run(&mut self, shutdown: CancellationToken) {
+        let mut feed = Feed { exchange: self.exchange.clone(), from: None };
+        let mut failures = 0;
+        loop {
+            // Asked for before the pass, so that no change falls between the two.
+            let begun = tokio::select! {
+                () = shutdown.cancelled() => return,
+                begun = feed.begin() => begun,
+            };
+            if let Err(error) = begun {
+                tracing::info!(error = %told(&error), "the exchange does not answer");
+            }
+            // A pass may be cut off anywhere: what it had done is found again by the next.
+            let outcome = tokio::select! {
+                () = shutdown.cancelled() => return,
+                outcome = self.pass() => outcome,
+            };
+            failures = match outcome.end {
+                End::Settled | End::NothingFits => 0,
+                _ => failures + 1,
+            };
+            let wait = self.wait_after(failures);
+            tracing::debug!(end = ?outcome.end, ?wait, "a pass has ended");
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+                () = feed.change(self.config.first_wait) => {}
+            }
+        }
+    }
+
+    /// How long until the next look: the poll when all is well, else soon, and ever less soon.
+    fn wait_after(&self, failures: u32) -> Duration {
+        let base = match failures {
+            0 => self.config.poll,
+            n => {
+                let growing = self.config.first_wait * (1 << n.min(12));
+                growing.min(self.config.first_wait * LONGEST_RETRY).min(self.config.poll)
+            }
+        };
+        jittered(base)
+    }
+}
+
+/// Between three quarters and five quarters of `base`, so that a fleet does not move in step.
+fn jittered(base: Duration) -> Duration {
+    let random = getrandom::u32().unwrap_or_default();
+    base * 3 / 4 + base / 2 * (random >> 16) / 0xffff
+}
+
+/// The exchange's feed of changes.
+struct Feed {
+    exchange: ExchangeClient,
+    /// The first change of interest, once it is known.
+    from: Option<i64>,
+}
+
+impl Feed {
+    /// Finds out from where on changes are news.
+    async fn begin(&mut self) -> Result<(), ExchangeError> {
+        if self.from.is_none() {
+            self.from = Some(self.exchange.newest_change().await?.saturating_add(1));
+        }
+        Ok(())
+    }
+
+    /// Returns when something has changed that may concern the node, or when the exchange answers
+    /// again after it was away.
+    async fn change(&mut self, first_wait: Duration) {
+        let mut failures = 0;
+        loop {
+            match self.next().await {
+                Ok(changed) if changed || failures > 0 => return,
+                Ok(_) => {}
+                Err(error) => {
+                    failures += 1;
+                    tracing::debug!(error = %told(&error), "the feed of changes is silent");
+                    let wait = first_wait * (1 << failures.min(6));
+                    tokio::time::sleep(jittered(wait)).await;
+                }
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Result<bool, ExchangeError> {
+        self.begin().await?;
+        let from = self.from.unwrap_or_default();
+        let answer = self.exchange.changes(from, ONE_WAIT).await?;
+        self.from = Some(from.max(answer.most_recent_change_id.saturating_add(1)));
+        Ok(concerns(&answer, from))
+    }
+}
+
+/// Whether an answer holds a change from `from` on that may concern the node. The exchange repeats
+/// changes of the last seconds; and what nodes report is no news to them.
+fn concerns(answer: &ChangesResponse, from: i64) -> bool {
+    let is_news = |resource: &Resource| {
+        !matches!(resource, Resource::NodeStatus | Resource::NodeErrors | Resource::NodeAgreement)
+    };
+    answer
+        .changes
+        .iter()
+        .filter(|change| is_news(&change.resource))
+        .any(|change| change.resource_changes.iter().any(|it| it.change_id >= from))
+}
