@@ -72,7 +72,7 @@ pub enum PullError {
         /// The image.
         image: PinnedImage,
         /// The node's platform.
-        platform: Platform,
+        platform: String,
     },
     /// It would not leave the disk enough room.
     #[error("{image} needs {needed} bytes, and the disk has {free} free; {FLOOR} are never used")]
@@ -90,7 +90,7 @@ pub enum PullError {
         /// The image.
         image: PinnedImage,
         /// Why.
-        source: StorageError,
+        source: Box<StorageError>,
     },
 }
 
@@ -231,7 +231,7 @@ impl Images {
         platform: &Platform,
         registry: &RegistryClient,
     ) -> Result<Stored, PullError> {
-        let stored = |source| PullError::Store { image: image.clone(), source };
+        let stored = |source| PullError::Store { image: image.clone(), source: Box::new(source) };
         let (raw, manifest) = self.resolve(image, platform, registry).await?;
         let mut seen = BTreeSet::new();
         let missing: Vec<_> = manifest
@@ -259,7 +259,7 @@ impl Images {
     ) -> Result<Option<RawManifest>, PullError> {
         let name = RepositoryName::from(&image.repository);
         let kept = self.store.manifest(&name, &Reference::Digest(digest)).await;
-        kept.map_err(|source| PullError::Store { image: image.clone(), source })
+        kept.map_err(|source| PullError::Store { image: image.clone(), source: Box::new(source) })
     }
 
     async fn manifest(
@@ -280,10 +280,10 @@ impl Images {
         }
         // Kept at once, so that a node that is cut off can still tell which image an index means.
         let name = RepositoryName::from(&image.repository);
-        self.store
-            .put_manifest(&name, &raw, None)
-            .await
-            .map_err(|source| PullError::Store { image: image.clone(), source })?;
+        self.store.put_manifest(&name, &raw, None).await.map_err(|source| PullError::Store {
+            image: image.clone(),
+            source: Box::new(source),
+        })?;
         Ok(raw)
     }
 
@@ -301,7 +301,7 @@ impl Images {
         self.store
             .adopt(&blob.digest, partial)
             .await
-            .map_err(|source| PullError::Store { image: image.clone(), source })
+            .map_err(|source| PullError::Store { image: image.clone(), source: Box::new(source) })
     }
 
     /// Refuses what does not fit before its first byte is asked for; shared layers count once.
@@ -338,7 +338,7 @@ fn choose(
 }
 
 fn no_platform(image: &PinnedImage, platform: &Platform) -> PullError {
-    PullError::NoPlatform { image: image.clone(), platform: platform.clone() }
+    PullError::NoPlatform { image: image.clone(), platform: platform.to_string() }
 }
 
 async fn open(
