@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use super::{secret_file::SecretFileError, vault::VaultError};
 use crate::types::{OrgId, UserId};
 
 /// Why a method of the store failed.
@@ -40,6 +41,12 @@ pub enum StoreError {
     /// A row holds what this version cannot read.
     #[error("a row of the database cannot be read")]
     Corrupt(#[from] serde_json::Error),
+    /// The key for the tokens in the database cannot be had.
+    #[error("the tokens in the database cannot be encrypted")]
+    Key(#[from] SecretFileError),
+    /// A token does not come out of the database, or not go in.
+    #[error("a token in the database cannot be used")]
+    Vault(#[from] VaultError),
 }
 
 impl StoreError {

@@ -6,8 +6,11 @@
 
 mod agreements;
 mod api_keys;
+mod catalogs;
 mod changes;
 mod counts;
+mod credentials;
+mod documents;
 mod error;
 mod heartbeats;
 mod keys;
@@ -18,14 +21,21 @@ mod orgs;
 mod patterns;
 mod policies;
 mod posted;
+mod reports;
+mod secret_file;
 mod services;
+mod stamp_key;
+mod trust;
 mod users;
+mod vault;
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 pub(crate) use changes::Change;
 pub use changes::{Audience, Since};
 pub use counts::Counts;
+pub use credentials::StoredCredential;
+pub use documents::{NewDocument, Projection, Publishing};
 pub use error::StoreError;
 use heartbeats::Heartbeats;
 use jiff::Timestamp;
@@ -34,13 +44,17 @@ pub use logins::{Logins, NodeLogin};
 pub use node_parts::NodePart;
 pub use nodes::{NodeCount, NodeRecord};
 pub use posted::{Ownership, Posted, Shelf};
+pub use secret_file::SecretFileError;
 use sqlx::{
     Sqlite, Transaction,
     pool::{Pool, PoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
+pub use stamp_key::stamp_key;
 use tokio::sync::watch;
+pub use trust::TrustPut;
 pub use users::{Put, UserRecord};
+use vault::Vault;
 
 /// The database behind the store.
 pub(crate) type Db = Sqlite;
@@ -59,11 +73,14 @@ pub struct Store {
     readers: Pool<Db>,
     newest: watch::Sender<i64>,
     heartbeats: Heartbeats,
+    vault: Arc<Vault>,
 }
 
 impl Store {
     /// Opens the database in the file at `path`; makes it, or brings its tables up to date.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let vault = Arc::new(Vault::open(folder)?);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -89,6 +106,7 @@ impl Store {
             readers,
             newest: watch::Sender::new(0),
             heartbeats: Heartbeats::default(),
+            vault,
         };
         store.newest.send_replace(store.newest_change().await?);
         Ok(store)
@@ -113,7 +131,8 @@ impl Store {
     /// Begins a transaction that may read and write what nobody else changes meanwhile.
     pub(crate) async fn write(&self, now: Timestamp) -> Result<Write, StoreError> {
         let tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Write { tx, now, newest: self.newest.clone(), recorded: None })
+        let vault = Arc::clone(&self.vault);
+        Ok(Write { tx, now, newest: self.newest.clone(), recorded: None, vault })
     }
 }
 
@@ -124,6 +143,7 @@ pub struct Write {
     now: Timestamp,
     newest: watch::Sender<i64>,
     recorded: Option<i64>,
+    vault: Arc<Vault>,
 }
 
 impl Write {
@@ -160,6 +180,17 @@ impl Write {
         let sql = "UPDATE counters SET value = value + 1 WHERE name = $1 RETURNING value";
         Ok(sqlx::query_scalar(sql).bind(counter).fetch_one(self.sql()).await?)
     }
+}
+
+/// A number that is never negative, as the database keeps it. Signed documents hold none that does
+/// not fit.
+pub(crate) fn column(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The same, back from the database.
+pub(crate) fn number(column: i64) -> u64 {
+    u64::try_from(column).unwrap_or(0)
 }
 
 /// A time as the database keeps it, as the wire tells it.

@@ -1,0 +1,158 @@
+//! The list of an organization's documents, and the stamp that vouches for the newest of it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Store, StoreError, Write, bad, column, number, time};
+use crate::{
+    sign::SigningKey,
+    trust::{Catalog, CatalogEntry, Stamp, StampedCatalog, StampedTrust},
+    types::{Digest, DocumentKey, OrgId},
+};
+
+/// How long a stamp holds: a node that hears nothing new for longer takes nothing new.
+const LIFE: SignedDuration = SignedDuration::from_hours(24);
+/// A stamp older than this is made anew when somebody asks for it.
+const FRESH: SignedDuration = SignedDuration::from_hours(1);
+/// How many catalogs are kept, for nodes that have just read the stamp before.
+const KEPT: i64 = 32;
+/// The newest stamp, and when it was made.
+const STAMP: &str = "SELECT issued, envelope FROM stamps WHERE org = $1";
+
+impl Store {
+    /// The exact bytes of a version of the catalog.
+    pub async fn catalog(&self, org: &OrgId, version: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT content FROM catalogs WHERE org = $1 AND version = $2";
+        let query = sqlx::query_scalar(sql).bind(org.as_str()).bind(column(version));
+        Ok(query.fetch_optional(self.read()).await?)
+    }
+
+    /// The envelope of the newest stamp, made anew if it is an hour old; `None` if the organization
+    /// has no trust document.
+    pub async fn stamp(
+        &self,
+        org: &OrgId,
+        key: &SigningKey,
+        now: Timestamp,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let is_fresh = |issued: i64| {
+            // A stamp from the future is one of a clock that has been set back since.
+            time(issued) <= now && now.duration_since(time(issued)) < FRESH
+        };
+        let held: Option<(i64, Vec<u8>)> =
+            sqlx::query_as(STAMP).bind(org.as_str()).fetch_optional(self.read()).await?;
+        match held {
+            Some((issued, envelope)) if is_fresh(issued) => return Ok(Some(envelope)),
+            None if self.newest_trust(org).await?.is_none() => return Ok(None),
+            _ => (),
+        }
+        let mut write = self.write(now).await?;
+        // Another request may have made it meanwhile.
+        let held: Option<(i64, Vec<u8>)> =
+            sqlx::query_as(STAMP).bind(org.as_str()).fetch_optional(write.sql()).await?;
+        if let Some((issued, envelope)) = held
+            && is_fresh(issued)
+        {
+            return Ok(Some(envelope));
+        }
+        let envelope = write.stamp(org, key).await?;
+        write.commit().await?;
+        Ok(Some(envelope))
+    }
+}
+
+impl Write {
+    /// Adds an entry to the catalog, or replaces it; gives the new catalog's version.
+    pub(super) async fn list(
+        &mut self,
+        org: &OrgId,
+        key: &DocumentKey,
+        entry: CatalogEntry,
+    ) -> Result<u64, StoreError> {
+        let mut catalog = self.newest_catalog(org).await?;
+        catalog.version += 1;
+        catalog.entries.insert(key.clone(), entry);
+        self.keep(&catalog).await?;
+        Ok(catalog.version)
+    }
+
+    /// The version of the newest catalog; 0 if there is none.
+    pub(super) async fn catalog_version(&mut self, org: &OrgId) -> Result<u64, StoreError> {
+        let sql = "SELECT MAX(version) FROM catalogs WHERE org = $1";
+        let version: Option<i64> =
+            sqlx::query_scalar(sql).bind(org.as_str()).fetch_one(self.sql()).await?;
+        Ok(version.map_or(0, number))
+    }
+
+    /// Signs a stamp for the newest trust and the newest catalog (an empty one, if there is none), and
+    /// keeps it. Gives its envelope.
+    pub(super) async fn stamp(
+        &mut self,
+        org: &OrgId,
+        key: &SigningKey,
+    ) -> Result<Vec<u8>, StoreError> {
+        let (trust_version, trust_sha256) = self
+            .newest_trust(org)
+            .await?
+            .ok_or_else(|| StoreError::Missing { what: format!("trust of '{org}'") })?;
+        let mut catalog = self.newest_catalog(org).await?;
+        if catalog.version == 0 {
+            catalog.version = 1;
+            self.keep(&catalog).await?;
+        }
+        let content = catalog.to_bytes();
+        let sql = "SELECT seq FROM stamps WHERE org = $1";
+        let seq: Option<i64> =
+            sqlx::query_scalar(sql).bind(org.as_str()).fetch_optional(self.sql()).await?;
+        let seq = seq.map_or(1, |seq| number(seq) + 1);
+        let issued = time(self.now());
+        let stamp = Stamp {
+            org: org.clone(),
+            seq,
+            issued,
+            expires: issued.saturating_add(LIFE).unwrap_or(issued),
+            trust: StampedTrust { version: trust_version, sha256: trust_sha256 },
+            catalog: StampedCatalog {
+                version: catalog.version,
+                sha256: Digest::of(&content),
+                length: content.len() as u64,
+            },
+        };
+        let envelope = stamp.seal(key).to_json();
+        let sql = "INSERT INTO stamps (org, seq, trust_version, catalog_version, issued, envelope) \
+               VALUES ($1, $2, $3, $4, $5, $6) \
+               ON CONFLICT (org) DO UPDATE SET seq = excluded.seq, \
+               trust_version = excluded.trust_version, \
+               catalog_version = excluded.catalog_version, \
+               issued = excluded.issued, envelope = excluded.envelope";
+        sqlx::query(sql)
+            .bind(org.as_str())
+            .bind(column(seq))
+            .bind(column(trust_version))
+            .bind(column(catalog.version))
+            .bind(issued.as_millisecond())
+            .bind(envelope.as_slice())
+            .execute(self.sql())
+            .await?;
+        Ok(envelope)
+    }
+
+    async fn newest_catalog(&mut self, org: &OrgId) -> Result<Catalog, StoreError> {
+        let sql = "SELECT content FROM catalogs WHERE org = $1 ORDER BY version DESC LIMIT 1";
+        let content: Option<Vec<u8>> =
+            sqlx::query_scalar(sql).bind(org.as_str()).fetch_optional(self.sql()).await?;
+        match content {
+            Some(content) => Catalog::from_bytes(&content).map_err(bad),
+            None => Ok(Catalog::empty(org.clone())),
+        }
+    }
+
+    async fn keep(&mut self, catalog: &Catalog) -> Result<(), StoreError> {
+        let (org, version) = (catalog.org.as_str(), column(catalog.version));
+        let sql = "INSERT INTO catalogs (org, version, content) VALUES ($1, $2, $3)";
+        let insert = sqlx::query(sql).bind(org).bind(version).bind(catalog.to_bytes());
+        insert.execute(self.sql()).await?;
+        let sql = "DELETE FROM catalogs WHERE org = $1 AND version <= $2";
+        sqlx::query(sql).bind(org).bind(version - KEPT).execute(self.sql()).await?;
+        Ok(())
+    }
+}

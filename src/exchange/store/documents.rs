@@ -1,0 +1,295 @@
+//! Signed documents, and the one transaction that publishes one.
+
+use jiff::Timestamp;
+use sqlx::{Row as _, sqlite::SqliteRow};
+
+use super::{Change, Posted, Store, StoreError, Write, bad, column, number};
+use crate::{
+    exchange::api::{
+        Credential, Operation, PatternRequest, PolicyRequest, ServicePolicyRequest, ServiceRequest,
+    },
+    sign::{Envelope, SigningKey},
+    trust::{CatalogEntry, Header},
+    types::{Digest, DocumentKey, DocumentKind, OrgId},
+};
+
+/// A document to publish, verified against the organization's trust.
+#[derive(Debug)]
+pub struct NewDocument<'a> {
+    /// The organization it belongs to.
+    pub org: &'a OrgId,
+    /// The signed bytes.
+    pub envelope: &'a Envelope,
+    /// What is signed about its place in the order of things.
+    pub header: &'a Header,
+    /// `org/user`, who publishes it.
+    pub publisher: &'a str,
+    /// Whether the publisher may replace what others own.
+    pub may_replace: bool,
+    /// What hzn and anax see of it.
+    pub projection: Projection,
+    /// The logins that go with it, in place of those before.
+    pub credentials: &'a [Credential],
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Publishing {
+    /// It is the newest now.
+    Published {
+        /// The version of the catalog that lists it.
+        catalog_version: u64,
+    },
+    /// The same bytes were there; at most their logins are new.
+    Unchanged {
+        /// The version of the newest catalog.
+        catalog_version: u64,
+    },
+    /// Something else is there, under the same or a higher number.
+    Superseded {
+        /// The newest epoch and sequence number.
+        newest: (u64, u64),
+    },
+    /// It belongs to somebody else.
+    NotOwned {
+        /// `org/user`, whose it is.
+        owner: String,
+    },
+}
+
+/// Where a document stands in the order of things.
+struct Place {
+    epoch: u64,
+    seq: u64,
+    sha256: Digest,
+}
+
+impl Store {
+    /// The envelope with this payload digest.
+    pub async fn document(
+        &self,
+        org: &OrgId,
+        sha256: &Digest,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT envelope FROM signed_documents WHERE org = $1 AND sha256 = $2";
+        let query = sqlx::query_scalar(sql).bind(org.as_str()).bind(sha256.hex());
+        Ok(query.fetch_optional(self.read()).await?)
+    }
+
+    /// The envelope of the newest document of this name.
+    pub async fn newest_document(
+        &self,
+        org: &OrgId,
+        key: &DocumentKey,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT envelope FROM signed_documents WHERE org = $1 AND document_key = $2 \
+                   ORDER BY epoch DESC, seq DESC LIMIT 1";
+        let query = sqlx::query_scalar(sql).bind(org.as_str()).bind(key.to_string());
+        Ok(query.fetch_optional(self.read()).await?)
+    }
+
+    /// Publishes a document: its envelope, what hzn and anax see of it, its logins, the catalog that
+    /// lists it, the stamp that vouches for the catalog, and the changes that nodes wait for, or
+    /// nothing of it all.
+    pub async fn publish(
+        &self,
+        document: &NewDocument<'_>,
+        stamp_key: &SigningKey,
+        now: Timestamp,
+    ) -> Result<Publishing, StoreError> {
+        let (org, header) = (document.org, document.header);
+        let key = header.key();
+        let sha256 = document.envelope.digest();
+        let mut write = self.write(now).await?;
+        if let Some(owner) = write.foreign_owner(document, &key).await? {
+            return Ok(Publishing::NotOwned { owner });
+        }
+        if let Some(held) = write.newest_place(org, &key).await? {
+            if held.sha256 == sha256 {
+                let catalog_version = write.catalog_version(org).await?;
+                if write.project_credentials(document, &key).await? {
+                    write.record_credentials(org, key.id()).await?;
+                    write.commit().await?;
+                }
+                return Ok(Publishing::Unchanged { catalog_version });
+            }
+            let newest = (held.epoch, held.seq);
+            if (header.epoch, header.seq) <= newest {
+                return Ok(Publishing::Superseded { newest });
+            }
+        }
+        write.insert_document(document, &key, &sha256).await?;
+        write.project(document, &key).await?;
+        if write.project_credentials(document, &key).await? {
+            write.record_credentials(org, key.id()).await?;
+        }
+        let state = header.state;
+        let entry = CatalogEntry { epoch: header.epoch, seq: header.seq, sha256, state };
+        let catalog_version = write.list(org, &key, entry).await?;
+        write.stamp(org, stamp_key).await?;
+        write.commit().await?;
+        Ok(Publishing::Published { catalog_version })
+    }
+}
+
+/// What hzn and anax see of a document.
+#[derive(Debug)]
+pub enum Projection {
+    /// A service, and its policy if it has one.
+    Service {
+        /// The service.
+        service: Box<ServiceRequest>,
+        /// What it says of itself and asks of nodes.
+        policy: Option<Box<ServicePolicyRequest>>,
+    },
+    /// A pattern.
+    Pattern(Box<PatternRequest>),
+    /// A deployment policy.
+    Policy(Box<PolicyRequest>),
+    /// Nothing any more: its publisher has withdrawn it.
+    Withdrawn,
+}
+
+impl Write {
+    /// Whose the document is, if the publisher may not replace it.
+    async fn foreign_owner(
+        &mut self,
+        document: &NewDocument<'_>,
+        key: &DocumentKey,
+    ) -> Result<Option<String>, StoreError> {
+        if document.may_replace {
+            return Ok(None);
+        }
+        let (org, id) = (document.org, key.id());
+        let seen = match key.kind() {
+            DocumentKind::Service => self.owner::<ServiceRequest>(org, id).await?,
+            DocumentKind::Pattern => self.owner::<PatternRequest>(org, id).await?,
+            DocumentKind::Policy => self.owner::<PolicyRequest>(org, id).await?,
+        };
+        let sql = "SELECT owner FROM signed_documents WHERE org = $1 AND document_key = $2 \
+                   ORDER BY epoch DESC, seq DESC LIMIT 1";
+        let query = sqlx::query_scalar(sql).bind(org.as_str()).bind(key.to_string());
+        let signed: Option<String> = query.fetch_optional(self.sql()).await?;
+        Ok(seen.or(signed).filter(|owner| owner != document.publisher))
+    }
+
+    async fn owner<T: Posted>(
+        &mut self,
+        org: &OrgId,
+        id: &str,
+    ) -> Result<Option<String>, StoreError> {
+        Ok(self.posted::<T>(org, id).await?.map(|it| it.owner))
+    }
+
+    /// Where the newest document of this name stands.
+    async fn newest_place(
+        &mut self,
+        org: &OrgId,
+        key: &DocumentKey,
+    ) -> Result<Option<Place>, StoreError> {
+        let sql = "SELECT epoch, seq, sha256 FROM signed_documents \
+                   WHERE org = $1 AND document_key = $2 ORDER BY epoch DESC, seq DESC LIMIT 1";
+        let query = sqlx::query(sql).bind(org.as_str()).bind(key.to_string());
+        let place = |row: SqliteRow| {
+            Ok(Place {
+                epoch: number(row.try_get("epoch")?),
+                seq: number(row.try_get("seq")?),
+                sha256: Digest::from_hex(row.try_get("sha256")?).map_err(bad)?,
+            })
+        };
+        query.fetch_optional(self.sql()).await?.map(place).transpose()
+    }
+
+    async fn insert_document(
+        &mut self,
+        document: &NewDocument<'_>,
+        key: &DocumentKey,
+        sha256: &Digest,
+    ) -> Result<(), StoreError> {
+        let (header, now) = (document.header, self.now());
+        let sql = "INSERT INTO signed_documents \
+                   (org, sha256, document_key, epoch, seq, owner, envelope, last_updated) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        sqlx::query(sql)
+            .bind(document.org.as_str())
+            .bind(sha256.hex())
+            .bind(key.to_string())
+            .bind(column(header.epoch))
+            .bind(column(header.seq))
+            .bind(document.publisher)
+            .bind(document.envelope.to_json())
+            .bind(now)
+            .execute(self.sql())
+            .await?;
+        Ok(())
+    }
+
+    /// Brings what hzn and anax see up to the document.
+    async fn project(
+        &mut self,
+        document: &NewDocument<'_>,
+        key: &DocumentKey,
+    ) -> Result<(), StoreError> {
+        let (org, id, owner) = (document.org, key.id(), document.publisher);
+        match &document.projection {
+            Projection::Service { service, policy } => {
+                self.put(org, id, owner, service.as_ref()).await?;
+                match policy {
+                    Some(policy) => self.put_service_policy(org, id, policy).await,
+                    None => self.clear_service_policy(org, id).await,
+                }
+            }
+            Projection::Pattern(pattern) => self.put(org, id, owner, pattern.as_ref()).await,
+            Projection::Policy(policy) => self.put(org, id, owner, policy.as_ref()).await,
+            Projection::Withdrawn => match key.kind() {
+                DocumentKind::Service => self.take_away::<ServiceRequest>(org, id).await,
+                DocumentKind::Pattern => self.take_away::<PatternRequest>(org, id).await,
+                DocumentKind::Policy => self.take_away::<PolicyRequest>(org, id).await,
+            },
+        }
+    }
+
+    async fn put<T: Posted>(
+        &mut self,
+        org: &OrgId,
+        id: &str,
+        owner: &str,
+        value: &T,
+    ) -> Result<(), StoreError> {
+        match self.posted::<T>(org, id).await? {
+            Some(_) => self.replace(org, id, value, Operation::CreatedOrModified).await,
+            None => self.create(org, id, owner, value).await,
+        }
+    }
+
+    /// Removes what hzn and anax see. Where they see nothing, nodes are told all the same.
+    async fn take_away<T: Posted>(&mut self, org: &OrgId, id: &str) -> Result<(), StoreError> {
+        match self.remove::<T>(org, id).await {
+            Err(StoreError::Missing { .. }) => {
+                let (resource, operation) = (T::RESOURCE, Operation::Deleted);
+                self.record(Change { org, resource, id, operation, public: false }).await
+            }
+            other => other,
+        }
+    }
+
+    async fn clear_service_policy(&mut self, org: &OrgId, id: &str) -> Result<(), StoreError> {
+        let sql = "DELETE FROM service_policies WHERE org = $1 AND service_id = $2";
+        sqlx::query(sql).bind(org.as_str()).bind(id).execute(self.sql()).await?;
+        Ok(())
+    }
+
+    /// Brings the logins up to the document's; whether that changed any. Where none are given, those
+    /// that are there stay.
+    async fn project_credentials(
+        &mut self,
+        document: &NewDocument<'_>,
+        key: &DocumentKey,
+    ) -> Result<bool, StoreError> {
+        let (org, credentials) = (document.org, document.credentials);
+        if credentials.is_empty() {
+            return Ok(false);
+        }
+        self.replace_credentials(org, key.id(), credentials).await
+    }
+}

@@ -1,0 +1,42 @@
+//! The exchange's online key, with which it signs stamps.
+
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::{SecretFileError, secret_file};
+use crate::sign::SigningKey;
+
+/// The name of the key file in the data folder.
+const FILE: &str = "stamp-key.pem";
+
+/// The key of the data folder `folder`, made on first use. Losing it costs a new trust document,
+/// never a node; a thief can keep news from nodes, but not invent any.
+///
+/// # Errors
+/// If the key file can neither be read nor made, or holds no Ed25519 key.
+pub fn stamp_key(folder: &Path) -> Result<SigningKey, SecretFileError> {
+    let path = folder.join(FILE);
+    let pem = secret_file::load_or_create(&path, || {
+        let pem = SigningKey::generate().to_pem();
+        Ok(Zeroizing::new(pem.as_bytes().to_vec()))
+    })?;
+    std::str::from_utf8(&pem)
+        .ok()
+        .and_then(|pem| SigningKey::from_pem(pem).ok())
+        .ok_or(SecretFileError::Content { path, expected: "an Ed25519 private key in PEM" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exchange_keeps_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = stamp_key(folder.path()).unwrap();
+        assert_eq!(stamp_key(folder.path()).unwrap().key_id(), key.key_id());
+        let other = tempfile::tempdir().unwrap();
+        assert_ne!(stamp_key(other.path()).unwrap().key_id(), key.key_id());
+    }
+}
