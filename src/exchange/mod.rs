@@ -4,3 +4,6 @@ pub mod api;
 pub mod client;
 pub mod server;
 pub mod store;
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ mod bootstrap;
 mod caller;
 mod changes;
 mod error;
+mod extension;
 mod extract;
 mod guesses;
 mod keys;
@@ -31,6 +32,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use axum::{Router, routing::any_service};
 use caller::Caller;
 pub use error::ApiError;
+use extension::Extension;
 use guesses::Guesses;
 use jiff::SignedDuration;
 use passwords::Passwords;
@@ -38,7 +40,7 @@ pub use router::router;
 use tokio::task::JoinHandle;
 
 use crate::{
-    exchange::store::{Store, StoreError},
+    exchange::store::{SecretFileError, Store, StoreError},
     listener::{ListenError, Listener, Tls},
     types::{Clock, Secret, SystemClock},
 };
@@ -124,6 +126,9 @@ pub enum ExchangeServerError {
         /// What is wrong with it.
         source: StoreError,
     },
+    /// Its key for stamps cannot be had.
+    #[error("cannot sign stamps")]
+    StampKey(#[source] SecretFileError),
     /// What every exchange has could not be made.
     #[error("cannot prepare the exchange")]
     Prepare(#[source] ApiError),
@@ -143,6 +148,8 @@ pub struct AppState {
     pub(crate) passwords: Arc<Passwords>,
     /// What counts wrong secrets.
     pub(crate) guesses: Arc<Guesses>,
+    /// What signed documents need.
+    extension: Arc<Extension>,
     /// What Horizon's clients are told the exchange is.
     pub(crate) version: Arc<str>,
 }
@@ -158,6 +165,7 @@ impl AppState {
             .await
             .map_err(|source| ExchangeServerError::Folder { folder, source })?;
         let file = config.data.join("exchange.db");
+        let extension = Extension::open(&config.data).map_err(ExchangeServerError::StampKey)?;
         let store = Store::open(&file).await;
         let store = store.map_err(|source| ExchangeServerError::Store { file, source })?;
         let state = Self {
@@ -165,6 +173,7 @@ impl AppState {
             clock: Arc::clone(&config.clock),
             passwords: Arc::new(Passwords::new().map_err(ExchangeServerError::Prepare)?),
             guesses: Arc::default(),
+            extension: Arc::new(extension),
             version: config.version.as_str().into(),
         };
         let made = bootstrap::bootstrap(&state, config.root_password.as_ref()).await;

@@ -14,8 +14,8 @@ use tower_http::{
 };
 
 use super::{
-    ApiError, AppState, admin, agreements, api_keys, caller::Caller, changes, keys, node_parts,
-    nodes, orgs, posted, service_policies, services, users,
+    ApiError, AppState, admin, agreements, api_keys, caller::Caller, changes, extension, keys,
+    node_parts, nodes, orgs, posted, service_policies, services, users,
 };
 use crate::exchange::{
     api::{
@@ -30,7 +30,7 @@ const LONGEST_BODY: usize = 1024 * 1024;
 
 /// Every path of the exchange.
 pub fn router(state: AppState) -> Router {
-    let v1 = Router::new().merge(horizon());
+    let v1 = Router::new().merge(horizon()).merge(extension::routes());
     Router::new()
         .nest("/v1", v1)
         .fallback(unknown_path)

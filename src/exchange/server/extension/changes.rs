@@ -1,0 +1,48 @@
+//! The change feed that waits, so that a publish reaches nodes at once.
+
+use std::time::Duration;
+
+use axum::{Json, extract::State, http::StatusCode};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    exchange::{
+        api::{ChangesResponse, ChangesWait, LONGEST_WAIT, MOST_CHANGES},
+        server::{
+            ApiError, AppState,
+            caller::Caller,
+            extract::{Body, Path},
+        },
+        store::{Audience, Since},
+    },
+    types::OrgId,
+};
+
+/// Tells what changed since, as soon as something has, or at the end of the wait.
+pub(super) async fn wait(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(org): Path<OrgId>,
+    Body(request): Body<ChangesWait>,
+) -> Result<(StatusCode, Json<ChangesResponse>), ApiError> {
+    caller.may_read_changes(&org)?;
+    state.note_heartbeat(&caller);
+    let audience = match caller.node() {
+        Some(node) => Audience::Agent(node.clone()),
+        None => Audience::User,
+    };
+    let since = Since::Change(request.change_id);
+    let deadline = Instant::now() + Duration::from_secs(request.wait).min(LONGEST_WAIT);
+    let mut news = state.store.watch();
+    loop {
+        // Before the look, so that what comes during it is not slept through.
+        news.mark_unchanged();
+        let told = state.store.changes(&org, &audience, since, MOST_CHANGES).await?;
+        let waited =
+            !told.changes.is_empty() || timeout_at(deadline, news.changed()).await.is_err();
+        if waited {
+            let exchange_version = state.version.to_string();
+            return Ok((StatusCode::CREATED, Json(ChangesResponse { exchange_version, ..told })));
+        }
+    }
+}

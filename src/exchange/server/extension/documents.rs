@@ -1,0 +1,45 @@
+//! Signed documents, as their publishers signed them.
+
+use axum::{extract::State, response::Response};
+use serde::Deserialize;
+
+use super::{may_read, verbatim};
+use crate::{
+    exchange::server::{
+        ApiError, AppState,
+        caller::Caller,
+        extract::{Path, Query},
+    },
+    types::{Digest, DocumentKey, OrgId},
+};
+
+/// Which document.
+#[derive(Debug, Deserialize)]
+pub(super) struct Named {
+    key: DocumentKey,
+}
+
+/// Hands out the newest document of a name.
+pub(super) async fn newest(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(org): Path<OrgId>,
+    Query(Named { key }): Query<Named>,
+) -> Result<Response, ApiError> {
+    may_read(&caller, &org)?;
+    let envelope = state.store.newest_document(&org, &key).await?;
+    verbatim(envelope, || format!("signed document '{org}/{key}'"))
+}
+
+/// Hands out the document with a digest.
+pub(super) async fn by_digest(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((org, sha256)): Path<(OrgId, String)>,
+) -> Result<Response, ApiError> {
+    may_read(&caller, &org)?;
+    let sha256 =
+        Digest::from_hex(&sha256).map_err(|error| ApiError::InvalidInput(error.to_string()))?;
+    let envelope = state.store.document(&org, &sha256).await?;
+    verbatim(envelope, || format!("signed document '{org}/{}'", sha256.hex()))
+}

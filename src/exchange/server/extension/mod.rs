@@ -1,0 +1,114 @@
+//! What our exchange has beside Horizon's: signed documents and everything that keeps them honest.
+//!
+//! All of it lies under `/v1/orgs/{org}/edgepost/`.
+
+mod assignment;
+mod changes;
+mod credentials;
+mod documents;
+mod publish;
+mod reports;
+mod trust;
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::header,
+    response::{IntoResponse as _, Response},
+    routing::{get, post, put},
+};
+
+use super::{ApiError, AppState, caller::Caller};
+use crate::{
+    exchange::store::{SecretFileError, stamp_key},
+    sign::{Envelope, SigningKey},
+    trust::{Trust, TrustPin},
+    types::OrgId,
+};
+
+/// An envelope may have 1 MiB, and logins come on top.
+const LONGEST_PUBLICATION: usize = 2 << 20;
+
+/// Every path of ours, below `/v1`.
+pub(super) fn routes() -> Router<AppState> {
+    let publish = post(publish::publish).layer(DefaultBodyLimit::max(LONGEST_PUBLICATION));
+    let ours = Router::new()
+        .route("/stamp-key", get(trust::stamp_key))
+        .route("/trust", get(trust::newest).put(trust::put))
+        .route("/trust/{version}", get(trust::version))
+        .route("/stamp", get(trust::stamp))
+        .route("/catalog/{version}", get(trust::catalog))
+        .route("/publish", publish)
+        .route("/documents", get(documents::newest))
+        .route("/documents/{sha256}", get(documents::by_digest))
+        .route("/services/{id}/credentials", get(credentials::of_service))
+        .route("/changes", post(changes::wait))
+        .route("/nodes/{id}/report", put(reports::put).get(reports::get));
+    Router::new().nest("/orgs/{org}/edgepost", ours)
+}
+
+/// What the handlers share beyond what all of the exchange shares.
+#[derive(Debug)]
+pub(super) struct Extension {
+    stamp_key: SigningKey,
+    /// The newest trust of each organization, as far as it was asked for.
+    trusts: Mutex<HashMap<OrgId, Arc<Trust>>>,
+}
+
+impl Extension {
+    /// With the keys in the data folder, which are made on first use.
+    pub(super) fn open(folder: &Path) -> Result<Self, SecretFileError> {
+        Ok(Self { stamp_key: stamp_key(folder)?, trusts: Mutex::default() })
+    }
+}
+
+impl AppState {
+    /// Whom the organization trusts; `None` before its first trust document.
+    async fn trust(&self, org: &OrgId) -> Result<Option<Arc<Trust>>, ApiError> {
+        let Some((version, sha256)) = self.store.newest_trust(org).await? else {
+            return Ok(None);
+        };
+        let trusts = || self.extension.trusts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = trusts().get(org)
+            && (known.version(), known.digest()) == (version, sha256)
+        {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let trust = Arc::new(self.walk(org, version).await?);
+        trusts().insert(org.clone(), Arc::clone(&trust));
+        Ok(Some(trust))
+    }
+
+    /// Verifies the chain again, from its first document on.
+    async fn walk(&self, org: &OrgId, newest: u64) -> Result<Trust, ApiError> {
+        let mut trust: Option<Trust> = None;
+        for version in 1..=newest {
+            let bytes = self.store.trust(org, version).await?;
+            let bytes = bytes.ok_or_else(|| ApiError::internal("a trust document is missing"))?;
+            let envelope = Envelope::from_json(&bytes).map_err(ApiError::internal)?;
+            let next = match &trust {
+                Some(trust) => trust.advance(&envelope),
+                None => Trust::pinned(&envelope, &TrustPin(envelope.digest())),
+            };
+            trust = Some(next.map_err(ApiError::internal)?);
+        }
+        trust.ok_or_else(|| ApiError::internal("a chain of trust is empty"))
+    }
+}
+
+/// JSON as it is kept, byte for byte.
+fn verbatim(bytes: Option<Vec<u8>>, what: impl FnOnce() -> String) -> Result<Response, ApiError> {
+    let bytes = bytes.ok_or_else(|| ApiError::NotFound(format!("{} not found", what())))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
+}
+
+/// What is signed is for the organization's own users and nodes.
+fn may_read(caller: &Caller, org: &OrgId) -> Result<(), ApiError> {
+    caller.may_read_changes(org)
+}

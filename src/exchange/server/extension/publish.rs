@@ -1,0 +1,187 @@
+//! Publishing: everything about a document becomes visible at once, or nothing does.
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::trust::{no_trust, refused};
+use crate::{
+    document::{DeploymentPolicy, Pattern, ServiceBody},
+    exchange::{
+        api::{PatternRequest, PolicyRequest, Publication, Published, ServiceRequest},
+        server::{
+            ApiError, AppState,
+            caller::Caller,
+            extract::{Body, Path},
+        },
+        store::{NewDocument, Ownership, Posted, Projection, Publishing},
+    },
+    sign::Envelope,
+    trust::{Header, State as DocumentState, Subject, Trust},
+    types::{DocumentKey, DocumentKind, OrgId},
+};
+
+/// Publishes a signed document. The caller's account and the publisher's key are two gates, and
+/// both must open.
+pub(super) async fn publish(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(org): Path<OrgId>,
+    Body(Publication { envelope, credentials }): Body<Publication>,
+) -> Result<(StatusCode, Json<Published>), ApiError> {
+    let header = claimed_header(&envelope)?;
+    let key = header.key();
+    may_publish(&state, &caller, &org, &key).await?;
+    if !credentials.is_empty() && key.kind() != DocumentKind::Service {
+        return Err(invalid(format!("a {} has no credentials", key.kind())));
+    }
+    let trust = state.trust(&org).await?.ok_or_else(|| no_trust(&org))?;
+    let projection = open(&trust, &envelope, &header)?;
+    let document = NewDocument {
+        org: &org,
+        envelope: &envelope,
+        header: &header,
+        publisher: &caller.name(),
+        may_replace: caller.administers(&org),
+        projection,
+        credentials: &credentials,
+    };
+    let (key_of_stamp, now) = (&state.extension.stamp_key, state.clock.now());
+    let (unchanged, catalog_version) =
+        match state.store.publish(&document, key_of_stamp, now).await? {
+            Publishing::Published { catalog_version } => (false, catalog_version),
+            Publishing::Unchanged { catalog_version } => (true, catalog_version),
+            Publishing::Superseded { newest: (epoch, seq) } => {
+                let msg = format!("{key} already exists with epoch {epoch}, seq {seq}");
+                return Err(ApiError::Conflict(msg));
+            }
+            Publishing::NotOwned { owner } => {
+                let msg = format!("Access denied: {key} of {org} belongs to {owner}");
+                return Err(ApiError::AccessDenied(msg));
+            }
+        };
+    let status = if unchanged { StatusCode::OK } else { StatusCode::CREATED };
+    let (seq, sha256) = (header.seq, envelope.digest());
+    Ok((status, Json(Published { key, seq, sha256, unchanged, catalog_version })))
+}
+
+/// What the document says it is; to be believed once it has been opened as just that.
+fn claimed_header(envelope: &Envelope) -> Result<Header, ApiError> {
+    #[derive(Deserialize)]
+    struct Claim {
+        header: Header,
+    }
+    let claim = serde_json::from_slice::<Claim>(envelope.payload());
+    claim
+        .map(|claim| claim.header)
+        .map_err(|error| invalid(format!("the signed document: {error}")))
+}
+
+/// Whether the caller's account allows it, as if it came by Horizon's paths.
+async fn may_publish(
+    state: &AppState,
+    caller: &Caller,
+    org: &OrgId,
+    key: &DocumentKey,
+) -> Result<(), ApiError> {
+    async fn may<T: Posted>(
+        state: &AppState,
+        caller: &Caller,
+        org: &OrgId,
+        id: &str,
+    ) -> Result<(), ApiError> {
+        caller.may_post::<T>(org, id)?;
+        let held: Option<Ownership> = state.store.ownership::<T>(org, id).await?;
+        caller.may_change::<T>(org, id, held.as_ref())
+    }
+    match key.kind() {
+        DocumentKind::Service => may::<ServiceRequest>(state, caller, org, key.id()).await,
+        DocumentKind::Pattern => may::<PatternRequest>(state, caller, org, key.id()).await,
+        DocumentKind::Policy => may::<PolicyRequest>(state, caller, org, key.id()).await,
+    }
+}
+
+/// Opens the document by the one verify function, and makes of it what hzn and anax see.
+fn open(trust: &Trust, envelope: &Envelope, header: &Header) -> Result<Projection, ApiError> {
+    let key = header.key();
+    if header.state == DocumentState::Withdrawn {
+        // What is withdrawn need not be said again.
+        trust.open::<Value>(envelope, &key).map_err(|it| refused(&it))?;
+        return Ok(Projection::Withdrawn);
+    }
+    match &header.subject {
+        Subject::Service { .. } => {
+            let body =
+                trust.open::<ServiceBody>(envelope, &key).map_err(|it| refused(&it))?.into_body();
+            service(body, header)
+        }
+        Subject::Pattern(id) => {
+            let body =
+                trust.open::<Pattern>(envelope, &key).map_err(|it| refused(&it))?.into_body();
+            if body.name.as_ref().is_some_and(|name| name != id) {
+                return Err(relabelled(&key, "its name"));
+            }
+            let pattern: PatternRequest = projected(body.to_horizon())?;
+            let unsigned = without_override_signatures(pattern.clone());
+            unsigned.problem().map_or(Ok(()), |problem| Err(invalid(problem)))?;
+            Ok(Projection::Pattern(Box::new(pattern.completed())))
+        }
+        Subject::Policy(_) => {
+            let body = trust
+                .open::<DeploymentPolicy>(envelope, &key)
+                .map_err(|it| refused(&it))?
+                .into_body();
+            let policy: PolicyRequest = projected(body.to_horizon())?;
+            policy.problem().map_or(Ok(()), |problem| Err(invalid(problem)))?;
+            Ok(Projection::Policy(Box::new(policy)))
+        }
+    }
+}
+
+fn service(body: ServiceBody, header: &Header) -> Result<Projection, ApiError> {
+    let definition = &body.definition;
+    let described = Subject::from(&definition.service_id(&header.org));
+    if described != header.subject {
+        return Err(relabelled(&header.key(), "the url, version and arch of its definition"));
+    }
+    if definition.has_deployment() {
+        body.deployment().map_err(|error| invalid(format!("the deployment: {error}")))?;
+    }
+    let request: ServiceRequest = projected(definition.to_horizon())?;
+    // Ours need no signature of Horizon's; without one, only our own nodes run them.
+    let mut unsigned = request.clone();
+    unsigned.deployment.clear();
+    unsigned.cluster_deployment.clear();
+    unsigned.problem().map_or(Ok(()), |problem| Err(invalid(problem)))?;
+    let policy = match body.policy {
+        Some(mut policy) => {
+            policy.unknown.clear();
+            let policy = serde_json::to_value(policy).map_err(ApiError::internal)?;
+            Some(Box::new(projected(policy)?))
+        }
+        None => None,
+    };
+    Ok(Projection::Service { service: Box::new(request.completed()), policy })
+}
+
+/// Overrides of ours need no signature of Horizon's either.
+fn without_override_signatures(mut pattern: PatternRequest) -> PatternRequest {
+    for version in pattern.services.iter_mut().flat_map(|it| &mut it.service_versions) {
+        version.deployment_overrides = None;
+    }
+    pattern
+}
+
+/// Reads as strictly as Horizon's paths do.
+fn projected<T: DeserializeOwned>(horizon: Value) -> Result<T, ApiError> {
+    serde_json::from_value(horizon).map_err(|error| invalid(error.to_string()))
+}
+
+fn relabelled(key: &DocumentKey, what: &str) -> ApiError {
+    let msg = format!("{key}: its header and {what} do not agree");
+    ApiError::SignatureRefused { attack: "relabel", msg }
+}
+
+fn invalid(msg: String) -> ApiError {
+    ApiError::InvalidInput(msg)
+}

@@ -1,0 +1,46 @@
+//! What nodes say about themselves.
+
+use axum::{Json, extract::State, http::StatusCode};
+
+use crate::{
+    exchange::{
+        api::{NodeReport, ReceivedReport, Reply},
+        server::{
+            ApiError, AppState,
+            caller::Caller,
+            extract::{Body, Path},
+        },
+    },
+    types::{NodeId, NodeRef, OrgId},
+};
+
+/// Takes a node's report.
+pub(super) async fn put(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((org, id)): Path<(OrgId, NodeId)>,
+    Body(report): Body<NodeReport>,
+) -> Result<(StatusCode, Json<Reply>), ApiError> {
+    if caller.org != org || caller.node() != Some(&id) {
+        let msg = format!("Access denied: only node {org}/{id} reports about itself");
+        return Err(ApiError::AccessDenied(msg));
+    }
+    let node = NodeRef { org, id };
+    if !state.store.put_report(&node, &report, state.clock.now()).await? {
+        return Err(ApiError::NotFound(format!("node '{node}' not found")));
+    }
+    Ok((StatusCode::CREATED, Json(Reply::ok("report received"))))
+}
+
+/// Hands out a node's newest report.
+pub(super) async fn get(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((org, id)): Path<(OrgId, NodeId)>,
+) -> Result<Json<ReceivedReport>, ApiError> {
+    let owner = state.store.node_owner(&org, &id).await?;
+    caller.may_read_node(&org, &id, owner.as_deref())?;
+    let node = NodeRef { org, id };
+    let report = state.store.report(&node).await?;
+    report.map(Json).ok_or_else(|| ApiError::NotFound(format!("report of '{node}' not found")))
+}

@@ -1,0 +1,152 @@
+//! Whom the organization trusts, and what the exchange itself vouches for.
+
+use axum::{Json, extract::State, http::StatusCode, response::Response};
+
+use super::{may_read, verbatim};
+use crate::{
+    exchange::{
+        api::{Reply, StampKey, TrustHead},
+        server::{
+            ApiError, AppState,
+            caller::Caller,
+            extract::{Body, Path},
+        },
+        store::TrustPut,
+    },
+    sign::Envelope,
+    trust::{Refusal, Trust, TrustPin},
+    types::OrgId,
+};
+
+/// Tells the key with which the exchange signs stamps.
+pub(super) async fn stamp_key(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(org): Path<OrgId>,
+) -> Result<Json<StampKey>, ApiError> {
+    may_read(&caller, &org)?;
+    Ok(Json(StampKey { key: state.extension.stamp_key.verifying_key() }))
+}
+
+/// Tells which trust document is the newest.
+pub(super) async fn newest(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(org): Path<OrgId>,
+) -> Result<Json<TrustHead>, ApiError> {
+    may_read(&caller, &org)?;
+    match state.store.newest_trust(&org).await? {
+        Some((newest, _)) => Ok(Json(TrustHead { newest })),
+        None => Err(no_trust(&org)),
+    }
+}
+
+/// Hands out one version of the trust document.
+pub(super) async fn version(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((org, version)): Path<(OrgId, u64)>,
+) -> Result<Response, ApiError> {
+    may_read(&caller, &org)?;
+    verbatim(state.store.trust(&org, version).await?, || format!("trust '{org}/{version}'"))
+}
+
+/// Makes a trust document the newest. Nodes judge it again; this keeps mistakes out.
+pub(super) async fn put(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(org): Path<OrgId>,
+    Body(envelope): Body<Envelope>,
+) -> Result<(StatusCode, Json<Reply>), ApiError> {
+    if !caller.administers(&org) {
+        let msg = format!("Access denied: only an admin of {org} may change whom it trusts");
+        return Err(ApiError::AccessDenied(msg));
+    }
+    let (held, now) = (state.trust(&org).await?, state.clock.now());
+    if held.as_ref().is_some_and(|held| held.digest() == envelope.digest()) {
+        return Ok((StatusCode::OK, Json(Reply::ok("trust unchanged"))));
+    }
+    let next = match &held {
+        Some(held) => held.advance(&envelope),
+        None => first(&org, &envelope),
+    };
+    let next = next.map_err(|refusal| out_of_turn_or_refused(&refusal))?;
+    let key = &state.extension.stamp_key;
+    match state.store.put_trust(&org, next.version(), &envelope, key, now).await? {
+        TrustPut::Accepted => {
+            let mut msg = format!("trust version {} is in force", next.version());
+            if !next.document().stamp.keyids.contains(&key.key_id()) {
+                msg.push_str(
+                    "; it does not name this exchange's stamp key, so no node will follow",
+                );
+            }
+            Ok((StatusCode::CREATED, Json(Reply::ok(msg))))
+        }
+        TrustPut::Unchanged => Ok((StatusCode::OK, Json(Reply::ok("trust unchanged")))),
+        TrustPut::OutOfTurn { newest } => {
+            let next = newest + 1;
+            Err(ApiError::Conflict(format!("trust is at version {newest}; the next is {next}")))
+        }
+    }
+}
+
+/// Hands out the newest stamp.
+pub(super) async fn stamp(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(org): Path<OrgId>,
+) -> Result<Response, ApiError> {
+    may_read(&caller, &org)?;
+    let stamp = state.store.stamp(&org, &state.extension.stamp_key, state.clock.now()).await?;
+    verbatim(stamp, || format!("stamp of '{org}'"))
+}
+
+/// Hands out a version of the catalog.
+pub(super) async fn catalog(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((org, version)): Path<(OrgId, u64)>,
+) -> Result<Response, ApiError> {
+    may_read(&caller, &org)?;
+    verbatim(state.store.catalog(&org, version).await?, || format!("catalog '{org}/{version}'"))
+}
+
+/// There is no trust document yet.
+pub(super) fn no_trust(org: &OrgId) -> ApiError {
+    ApiError::NotFound(format!("organization '{org}' has no trust document"))
+}
+
+/// The first trust document is taken at its word: it is the organization's admin who brings it, and
+/// nodes pin it by its hash.
+fn first(org: &OrgId, envelope: &Envelope) -> Result<Trust, Refusal> {
+    let trust = Trust::pinned(envelope, &TrustPin(envelope.digest()))?;
+    if trust.org() == org {
+        return Ok(trust);
+    }
+    Err(Refusal::Relabel {
+        expected: format!("the trust of {org}"),
+        received: format!("the trust of {}", trust.org()),
+    })
+}
+
+/// What a refusal means to the one whose document is refused.
+pub(super) fn refused(refusal: &Refusal) -> ApiError {
+    let mut msg = refusal.to_string();
+    if let Some(source) = std::error::Error::source(refusal) {
+        msg = format!("{msg}: {source}");
+    }
+    match refusal {
+        Refusal::Malformed { .. } => ApiError::InvalidInput(msg),
+        _ => ApiError::SignatureRefused { attack: refusal.attack(), msg },
+    }
+}
+
+/// The same for a trust document, where being out of turn is no forgery.
+fn out_of_turn_or_refused(refusal: &Refusal) -> ApiError {
+    match refusal {
+        Refusal::Rollback { .. } | Refusal::Equivocation { .. } | Refusal::Vanished { .. } => {
+            ApiError::Conflict(refusal.to_string())
+        }
+        other => refused(other),
+    }
+}

@@ -1,0 +1,195 @@
+//! What becomes of a document that is published, and of one that should not be.
+
+use super::*;
+use crate::{
+    exchange::api::{NodeReport, RefusalReport},
+    trust::{Catalog, Marks, Trust, TrustPin, Verified},
+    types::DocumentKey,
+};
+
+#[tokio::test]
+async fn a_published_service_is_vouched_for_from_the_pin_to_the_document() {
+    let lab = Lab::start().await;
+    let published = lab.publish(lab.hello(1, "Hello")).await.unwrap();
+    assert!(!published.unchanged);
+
+    let first = lab.ada.trust(1).await.unwrap().unwrap();
+    let trust = Trust::pinned(&first, &TrustPin(lab.first_trust().await.digest())).unwrap();
+    assert!(lab.ada.trust(2).await.unwrap().is_none());
+    let now = lab.clock.now();
+    let stamp = trust.open_stamp(&lab.ada.stamp().await.unwrap(), now).unwrap();
+    assert_eq!(stamp.catalog.version, published.catalog_version);
+    let bytes = lab.ada.catalog(stamp.catalog.version).await.unwrap();
+    let (_, catalog): (Marks, Catalog) =
+        Marks::default().admit(&trust, &stamp, &bytes, now).unwrap();
+    let key = DocumentKey::from(&hello());
+    let envelope = lab.ada.document(&catalog.entries[&key].sha256).await.unwrap();
+    let document: Verified<ServiceBody> = trust.open(&envelope, &key).unwrap();
+    catalog.confirm(&document).unwrap();
+    assert_eq!(document.body().definition.label, "Hello");
+    let newest = lab.ada.newest_document(&key).await.unwrap().unwrap();
+    assert_eq!(newest.to_json(), envelope.to_json());
+}
+
+#[tokio::test]
+async fn hzn_sees_what_is_published() {
+    let lab = Lab::start().await;
+    let mut body = service_body(&hello(), "Hello", &json!([]));
+    body["policy"] = json!({"properties": [{"name": "x", "value": 1}], "constraints": ["a == b"]});
+    body["definition"]["deploymentSignature"] = json!("sig");
+    let envelope = lab.sealed((&hello()).into(), 1, State::Active, &body);
+    lab.publish(envelope).await.unwrap();
+
+    let seen = lab.ada.service(&hello()).await.unwrap().unwrap();
+    assert_eq!((seen.owner.as_str(), seen.value.label.as_str()), ("acme/ada", "Hello"));
+    assert_eq!(body["definition"]["deployment"], seen.value.deployment);
+    assert_eq!(seen.value.deployment_signature, "sig");
+    let policy = lab.ada.service_policy(&hello()).await.unwrap().unwrap().value;
+    assert_eq!(policy.constraints, ["a == b"]);
+
+    lab.publish(lab.hello(2, "Hello again")).await.unwrap();
+    let seen = lab.ada.service(&hello()).await.unwrap().unwrap();
+    assert_eq!(seen.value.label, "Hello again");
+    assert!(lab.ada.service_policy(&hello()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_forged_signature_is_refused_by_the_name_of_the_attack() {
+    let lab = Lab::start().await;
+    let body = service_body(&hello(), "Hello", &json!([]));
+    let stranger = SigningKey::generate();
+    let forged = lab.sealed_by(&stranger, (&hello()).into(), 1, State::Active, &body);
+    let refused = lab.publish(forged).await.unwrap_err();
+    let ExchangeError::SignatureRefused { attack, .. } = refused else { panic!("{refused:?}") };
+    assert_eq!(attack, "stranger");
+    assert!(lab.ada.service(&hello()).await.unwrap().is_none());
+
+    // Signed, but its definition is of another service than its header.
+    let relabelled = service_body(&service("other"), "Hello", &json!([]));
+    let relabelled = lab.sealed((&hello()).into(), 1, State::Active, &relabelled);
+    let refused = lab.publish(relabelled).await.unwrap_err();
+    let ExchangeError::SignatureRefused { attack, .. } = refused else { panic!("{refused:?}") };
+    assert_eq!(attack, "relabel");
+}
+
+#[tokio::test]
+async fn the_same_bytes_again_change_nothing() {
+    let lab = Lab::start().await;
+    let envelope = lab.hello(1, "Hello");
+    let first = lab.publish(envelope.clone()).await.unwrap();
+    let newest = lab.ada.newest_change().await.unwrap();
+    let again = lab.publish(envelope).await.unwrap();
+    assert!(again.unchanged);
+    assert_eq!((again.sha256, again.catalog_version), (first.sha256, first.catalog_version));
+    assert_eq!(lab.ada.newest_change().await.unwrap(), newest);
+}
+
+#[tokio::test]
+async fn other_bytes_need_a_higher_number() {
+    let lab = Lab::start().await;
+    lab.publish(lab.hello(2, "Hello")).await.unwrap();
+    for seq in [1, 2] {
+        let refused = lab.publish(lab.hello(seq, "Goodbye")).await.unwrap_err();
+        assert!(matches!(refused, ExchangeError::Conflict { .. }), "{refused:?}");
+    }
+    assert_eq!(lab.ada.service(&hello()).await.unwrap().unwrap().value.label, "Hello");
+    lab.publish(lab.hello(3, "Goodbye")).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_who_publish_at_once_one_wins() {
+    let lab = Lab::start().await;
+    let (one, two) =
+        tokio::join!(lab.publish(lab.hello(1, "one")), lab.publish(lab.hello(1, "two")),);
+    assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
+}
+
+#[tokio::test]
+async fn a_key_alone_does_not_replace_what_others_own() {
+    let lab = Lab::start().await;
+    lab.publish(lab.hello(1, "Hello")).await.unwrap();
+    let bob = lab.as_user("bob");
+    let publication = Publication { envelope: lab.hello(2, "Bob's"), credentials: Vec::new() };
+    let refused = bob.publish(&publication).await.unwrap_err();
+    assert!(matches!(refused, ExchangeError::Denied { .. }), "{refused:?}");
+
+    // Nor once the row that hzn sees is gone.
+    assert!(lab.ada.remove_service(&hello()).await.unwrap());
+    let refused = bob.publish(&publication).await.unwrap_err();
+    assert!(matches!(refused, ExchangeError::Denied { .. }), "{refused:?}");
+
+    // Nor does a node publish.
+    let (node, _) = lab.node("n1", "").await;
+    let refused = node.publish(&publication).await.unwrap_err();
+    assert!(matches!(refused, ExchangeError::Denied { .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_is_withdrawn_leaves_hzn_but_never_the_catalog() {
+    let lab = Lab::start().await;
+    lab.publish(lab.hello(1, "Hello")).await.unwrap();
+    let withdrawn = lab.sealed((&hello()).into(), 2, State::Withdrawn, &Value::Null);
+    let published = lab.publish(withdrawn).await.unwrap();
+    assert!(lab.ada.service(&hello()).await.unwrap().is_none());
+    let catalog = lab.ada.catalog(published.catalog_version).await.unwrap();
+    let catalog = Catalog::from_bytes(&catalog).unwrap();
+    assert_eq!(catalog.entries[&DocumentKey::from(&hello())].state, State::Withdrawn);
+
+    lab.publish(lab.hello(3, "Hello")).await.unwrap();
+    assert!(lab.ada.service(&hello()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn patterns_and_policies_are_published_alike() {
+    let lab = Lab::start().await;
+    let pattern = Subject::Pattern("p".parse().unwrap());
+    let early = lab.sealed(pattern.clone(), 1, State::Active, &pattern_body(&["hello"]));
+    let refused = lab.publish(early.clone()).await.unwrap_err();
+    assert!(matches!(refused, ExchangeError::Invalid { .. }), "{refused:?}");
+    lab.publish(lab.hello(1, "Hello")).await.unwrap();
+    lab.publish(early).await.unwrap();
+    let seen = lab.ada.find_pattern(&"p".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(seen.value.services[0].service_url.as_str(), "hello");
+
+    let policy = json!({"label": "d", "constraints": ["site == lab"], "service": {
+        "name": "hello", "org": "acme", "arch": "*", "serviceVersions": [{"version": "1.0.0"}]}});
+    let policy = lab.sealed(Subject::Policy("d".parse().unwrap()), 1, State::Active, &policy);
+    lab.publish(policy).await.unwrap();
+    let seen = lab.ada.find_policy(&"d".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(seen.value.constraints, ["site == lab"]);
+}
+
+#[tokio::test]
+async fn before_the_first_trust_nothing_is_published() {
+    let lab = Lab::distrustful().await;
+    let refused = lab.publish(lab.hello(1, "Hello")).await.unwrap_err();
+    assert!(refused.is_not_found(), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_node_reports_about_itself_alone() {
+    let lab = Lab::start().await;
+    let (node, _) = lab.node("n1", "").await;
+    let report = NodeReport {
+        agent_version: "0.1.0".to_owned(),
+        stamp_seq: 7,
+        stamp_sha256: None,
+        services: Vec::new(),
+        refusals: vec![RefusalReport {
+            document: "stamp".to_owned(),
+            attack: "freeze".to_owned(),
+            detail: "stamp 7: expired".to_owned(),
+            at: lab.clock.now(),
+        }],
+    };
+    let id = "n1".parse().unwrap();
+    assert!(lab.ada.report(&id).await.unwrap().is_none());
+    node.put_report(&id, &report).await.unwrap();
+    let received = lab.ada.report(&id).await.unwrap().unwrap();
+    assert_eq!((received.report, received.received), (report.clone(), lab.clock.now()));
+    lab.node("n2", "").await;
+    let refused = node.put_report(&"n2".parse().unwrap(), &report).await.unwrap_err();
+    assert!(matches!(refused, ExchangeError::Denied { .. }), "{refused:?}");
+    let refused = lab.as_user("bob").report(&id).await.unwrap_err();
+    assert!(matches!(refused, ExchangeError::Denied { .. }), "{refused:?}");
+}

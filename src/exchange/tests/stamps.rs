@@ -1,0 +1,85 @@
+//! Trust documents, and the stamps that vouch for what is the newest.
+
+use jiff::SignedDuration;
+
+use super::*;
+use crate::trust::{Stamp, Trust, TrustPin};
+
+async fn stamp(lab: &Lab) -> Stamp {
+    serde_json::from_slice(lab.ada.stamp().await.unwrap().payload()).unwrap()
+}
+
+#[tokio::test]
+async fn trust_goes_on_one_signed_version_at_a_time() {
+    let lab = Lab::start().await;
+    let first = lab.ada.trust(1).await.unwrap().unwrap();
+    assert!(!lab.ada.put_trust(&first).await.unwrap());
+
+    let trust = Trust::pinned(&first, &TrustPin(first.digest())).unwrap();
+    let next = |version, key: &SigningKey| {
+        let next = TrustDocument { version, ..trust.document().clone() };
+        Envelope::seal(PayloadType::Trust, serde_json::to_vec(&next).unwrap(), &[key])
+    };
+    let refused = lab.ada.put_trust(&next(3, &lab.publisher)).await.unwrap_err();
+    assert!(matches!(refused, ExchangeError::Conflict { .. }), "{refused:?}");
+    let refused = lab.ada.put_trust(&next(2, &SigningKey::generate())).await.unwrap_err();
+    assert!(matches!(refused, ExchangeError::SignatureRefused { .. }), "{refused:?}");
+    let refused = lab.as_user("bob").put_trust(&next(2, &lab.publisher)).await.unwrap_err();
+    assert!(matches!(refused, ExchangeError::Denied { .. }), "{refused:?}");
+
+    let before = stamp(&lab).await;
+    assert!(lab.ada.put_trust(&next(2, &lab.publisher)).await.unwrap());
+    assert_eq!(lab.ada.newest_trust().await.unwrap(), Some(2));
+    let after = stamp(&lab).await;
+    assert_eq!((after.seq, after.trust.version), (before.seq + 1, 2));
+    lab.publish(lab.hello(1, "Hello")).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_trust_of_another_organization_is_refused() {
+    let lab = Lab::distrustful().await;
+    assert!(lab.ada.newest_trust().await.unwrap().is_none());
+    assert!(lab.ada.stamp().await.unwrap_err().is_not_found());
+    let owner = lab.publisher.verifying_key();
+    let now = lab.clock.now();
+    let other = TrustDocument::single_key("other".parse().unwrap(), &owner, &owner, now);
+    let payload = serde_json::to_vec(&other).unwrap();
+    let other = Envelope::seal(PayloadType::Trust, payload, &[&lab.publisher]);
+    let refused = lab.ada.put_trust(&other).await.unwrap_err();
+    let ExchangeError::SignatureRefused { attack, .. } = refused else { panic!("{refused:?}") };
+    assert_eq!(attack, "relabel");
+}
+
+#[tokio::test]
+async fn a_stamp_is_renewed_when_it_is_an_hour_old() {
+    let lab = Lab::start().await;
+    let first = stamp(&lab).await;
+    assert_eq!(first.catalog.version, 1);
+    assert_eq!(first.issued.duration_until(first.expires), SignedDuration::from_hours(24));
+    lab.clock.advance(SignedDuration::from_mins(59));
+    assert_eq!(stamp(&lab).await, first);
+    lab.clock.advance(SignedDuration::from_mins(2));
+    let second = stamp(&lab).await;
+    assert_eq!(second.seq, first.seq + 1);
+    assert_eq!((second.issued, second.catalog), (lab.clock.now(), first.catalog));
+}
+
+#[tokio::test]
+async fn another_organization_reads_none_of_it() {
+    let lab = Lab::start().await;
+    let root = client(&lab.server, "root", "root", "pw").about("rival".parse().unwrap());
+    root.create_org(root.org(), &OrgRequest::new("Rival", "Rival")).await.unwrap();
+    let (password, email) = (WireSecret(Secret::new("pw")), String::new());
+    let user = UserRequest { password, admin: true, hub_admin: false, email };
+    root.create_user(&"eve".parse().unwrap(), &user).await.unwrap();
+    let eve = client(&lab.server, "rival", "eve", "pw").about(acme());
+    for refused in [
+        eve.stamp().await.unwrap_err(),
+        eve.catalog(1).await.unwrap_err(),
+        eve.trust(1).await.unwrap_err(),
+        eve.put_trust(&lab.first_trust().await).await.unwrap_err(),
+    ] {
+        assert!(matches!(refused, ExchangeError::Denied { .. }), "{refused:?}");
+    }
+    assert!(lab.ada.is_edgepost().await.unwrap());
+}
