@@ -217,3 +217,148 @@ pub(super) fn told(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::{
+        agent::runtime::{ContainerId, Nothing, labels},
+        types::{Digest, PinnedImage},
+    };
+
+    /// An engine in which containers made from `bad` images end at once, or do not even start.
+    #[derive(Debug, Default)]
+    struct Frail {
+        nothing: Nothing,
+        ends: Option<Digest>,
+        never_starts: Option<Digest>,
+    }
+
+    #[async_trait]
+    impl Runtime for Frail {
+        fn name(&self) -> &'static str {
+            "frail"
+        }
+
+        async fn has_image(&self, _manifest: &Digest) -> Result<bool, RuntimeError> {
+            Ok(true)
+        }
+
+        async fn pull(&self, _image: &PinnedImage) -> Result<(), RuntimeError> {
+            Ok(())
+        }
+
+        async fn list(&self, node: &NodeRef) -> Result<Vec<Container>, RuntimeError> {
+            let ends = self.ends.map(|it| it.to_string());
+            let mut containers = self.nothing.list(node).await?;
+            for container in &mut containers {
+                if Some(&container.image) == ends.as_ref() {
+                    container.restarts = 1;
+                }
+            }
+            Ok(containers)
+        }
+
+        async fn start(&self, plan: &ContainerPlan) -> Result<ContainerId, RuntimeError> {
+            if self.never_starts == Some(plan.image) {
+                return Err(RuntimeError::NoImage(plan.image));
+            }
+            self.nothing.start(plan).await
+        }
+
+        async fn stop(&self, container: &Container, then: Afterwards) -> Result<(), RuntimeError> {
+            self.nothing.stop(container, then).await
+        }
+
+        async fn revive(&self, container: &Container) -> Result<(), RuntimeError> {
+            self.nothing.revive(container).await
+        }
+    }
+
+    fn node() -> NodeRef {
+        "acme/pump-7".parse().unwrap()
+    }
+
+    fn web() -> Instance {
+        Instance("web".to_owned())
+    }
+
+    fn image(version: &str) -> Digest {
+        Digest::of(version.as_bytes())
+    }
+
+    fn container(version: &str) -> ContainerPlan {
+        let mut plan = ContainerPlan::new("web-main", image(version));
+        for (label, value) in [
+            (labels::NODE, node().to_string()),
+            (labels::INSTANCE, "web".to_owned()),
+            (labels::DEPLOYMENT_HASH, version.to_owned()),
+            (labels::NAME, "web-main".to_owned()),
+        ] {
+            plan.labels.insert(label.to_owned(), value);
+        }
+        plan
+    }
+
+    /// What became of an update from version 1 to 2, and what runs after it.
+    async fn update(engine: &Frail) -> (Became, Vec<String>) {
+        engine.nothing.start(&container("1")).await.unwrap();
+        let old = engine.list(&node()).await.unwrap();
+        let step = Step::Replace {
+            instance: web(),
+            leftovers: Vec::new(),
+            old,
+            containers: vec![container("2")],
+        };
+        let begun = begin(engine, &node(), vec![step]).await;
+        let mut became = judge(engine, &node(), begun, Duration::from_millis(20)).await;
+        let after = engine.list(&node()).await.unwrap();
+        let versions = after
+            .iter()
+            .filter(|it| it.state == ContainerState::Running && !it.kept)
+            .map(|it| it.deployment_hash().to_owned());
+        let versions = versions.collect();
+        assert_eq!(after.len(), 1, "something is left behind: {after:?}");
+        (became.remove(&web()).unwrap(), versions)
+    }
+
+    #[tokio::test]
+    async fn the_old_version_goes_once_the_new_one_stays_up() {
+        let (became, running) = update(&Frail::default()).await;
+        assert!(matches!(became, Became::Running), "{became:?}");
+        assert_eq!(running, ["2"]);
+    }
+
+    #[tokio::test]
+    async fn a_new_version_that_ends_within_seconds_is_taken_back() {
+        let engine = Frail { ends: Some(image("2")), ..Frail::default() };
+        let (became, running) = update(&engine).await;
+        assert!(
+            matches!(&became, Became::RolledBack(why) if why.contains("web-main")),
+            "{became:?}"
+        );
+        assert_eq!(running, ["1"]);
+    }
+
+    #[tokio::test]
+    async fn a_new_version_that_does_not_start_is_taken_back() {
+        let engine = Frail { never_starts: Some(image("2")), ..Frail::default() };
+        let (became, running) = update(&engine).await;
+        assert!(matches!(became, Became::RolledBack(_)), "{became:?}");
+        assert_eq!(running, ["1"]);
+    }
+
+    #[tokio::test]
+    async fn a_first_version_that_fails_is_left_to_the_engine() {
+        let engine = Frail { ends: Some(image("1")), ..Frail::default() };
+        let step =
+            Step::Start { instance: web(), broken: Vec::new(), containers: vec![container("1")] };
+        let begun = begin(&engine, &node(), vec![step]).await;
+        assert_eq!(begun.young().collect::<Vec<_>>(), [&web()]);
+        let became = judge(&engine, &node(), begun, Duration::from_millis(20)).await;
+        assert!(matches!(became[&web()], Became::Failed(_)));
+        assert_eq!(engine.list(&node()).await.unwrap().len(), 1);
+    }
+}

@@ -349,3 +349,6 @@ async fn open(
 ) -> Result<crate::registry::client::BlobStream, RegistryError> {
     registry.open_blob(repository, blob, from).await
 }
+
+#[cfg(test)]
+mod tests;

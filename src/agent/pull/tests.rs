@@ -1,0 +1,135 @@
+//! Pulls against a real registry in this process.
+
+use std::{fs, io::Write as _, net::Ipv4Addr, path::Path};
+
+use super::*;
+use crate::{
+    image::synthetic::SyntheticImage,
+    registry::{
+        client::{ClientConfig, RetryPolicy, push_image},
+        server::{Access, RegistryConfig, RegistryServer},
+    },
+    types::Registry,
+};
+
+struct Site {
+    folder: tempfile::TempDir,
+    server: RegistryServer,
+    image: PinnedImage,
+    layers: Vec<Descriptor>,
+}
+
+impl Site {
+    /// A registry with one image of two layers.
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = RegistryConfig {
+            folder: folder.path().join("registry"),
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            tls: None,
+            access: Access::Anonymous,
+        };
+        let server = RegistryServer::bind(config).await.unwrap();
+        let registry: Registry = server.address().to_string().parse().unwrap();
+        let repository = Repository::new(registry, "team/web").unwrap();
+        let layout = folder.path().join("layout");
+        let image =
+            SyntheticImage::new(1).layers(2, 200_000).in_folder(&layout, None).await.unwrap();
+        let pushed = push_image(&client(), &image, &repository, None, &()).await.unwrap();
+        let Ok(Manifest::Image(manifest)) = pushed.root.parse() else { panic!("no image") };
+        let image = PinnedImage { repository, digest: pushed.root.digest };
+        Self { folder, server, image, layers: manifest.layers }
+    }
+
+    fn partial(&self) -> std::path::PathBuf {
+        self.folder.path().join("partial")
+    }
+
+    fn images(&self) -> Images {
+        fs::create_dir_all(self.partial()).unwrap();
+        let store = Folder::open(self.folder.path().join("store")).unwrap();
+        Images::new(store, self.partial(), Duration::from_millis(1))
+    }
+
+    async fn pull(&self) -> Result<Stored, PullError> {
+        self.images().ensure(&self.image, &platform(), &client()).await
+    }
+
+    /// The file of a blob in the registry.
+    fn blob(&self, layer: &Descriptor) -> std::path::PathBuf {
+        self.server.folder().blob_path(&layer.digest)
+    }
+}
+
+fn client() -> RegistryClient {
+    RegistryClient::new(ClientConfig { retry: RetryPolicy::once(), ..ClientConfig::default() })
+}
+
+fn platform() -> Platform {
+    Platform::linux("amd64".parse().unwrap())
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    fs::File::create(path).unwrap().write_all(bytes).unwrap();
+}
+
+#[tokio::test]
+async fn an_image_that_was_pulled_is_whole_without_its_registry() {
+    let site = Site::new().await;
+    assert_eq!(site.images().whole(&site.image, &platform()).await.unwrap(), None);
+
+    let stored = site.pull().await.unwrap();
+
+    let Site { folder, server, image, .. } = site;
+    server.shutdown().await;
+    let store = Folder::open(folder.path().join("store")).unwrap();
+    let images = Images::new(store, folder.path().join("partial"), Duration::ZERO);
+    assert_eq!(images.whole(&image, &platform()).await.unwrap(), Some(stored));
+    assert_eq!(fs::read_dir(folder.path().join("partial")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_download_that_a_restart_cut_off_goes_on_where_it_stood() {
+    let site = Site::new().await;
+    let layer = &site.layers[0];
+    let content = fs::read(site.blob(layer)).unwrap();
+    let half = content.len() / 2;
+    fs::create_dir_all(site.partial()).unwrap();
+    write(&site.partial().join(layer.digest.hex()), &content[..half]);
+    // The registry has lost the first half: only who asks for the rest alone can succeed.
+    let mut lost = content.clone();
+    lost[..half].fill(0);
+    write(&site.blob(layer), &lost);
+
+    site.pull().await.unwrap();
+
+    assert_eq!(site.images().store.has_blob(&layer.digest), Some(layer.size));
+}
+
+#[tokio::test]
+async fn a_swapped_layer_is_refused_and_nothing_of_it_is_kept() {
+    for grow in [0, 1000] {
+        let site = Site::new().await;
+        let layer = &site.layers[1];
+        let mut content = fs::read(site.blob(layer)).unwrap();
+        content[10] ^= 1;
+        content.resize(content.len() + grow, 0);
+        write(&site.blob(layer), &content);
+
+        let error = site.pull().await.unwrap_err();
+
+        assert_eq!(error.attack(), Some("swapped-layer"), "{error}");
+        assert_eq!(site.images().store.has_blob(&layer.digest), None);
+        assert_eq!(site.images().whole(&site.image, &platform()).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_is_away_is_told_from_one_that_lies() {
+    let Site { folder, server, image, .. } = Site::new().await;
+    server.shutdown().await;
+    let store = Folder::open(folder.path().join("store")).unwrap();
+    let images = Images::new(store, folder.path().to_owned(), Duration::from_millis(1));
+    let error = images.ensure(&image, &platform(), &client()).await.unwrap_err();
+    assert!(error.is_network() && error.attack().is_none(), "{error}");
+}
