@@ -6,6 +6,7 @@
 mod admin;
 mod changes;
 pub mod credentials;
+mod dock_auths;
 mod error;
 mod node_parts;
 mod nodes;
@@ -29,6 +30,7 @@ pub use changes::{
 pub use credentials::{
     BadCredential, Credential, CredentialError, MaskedCredential, SealedCredential,
 };
+pub use dock_auths::{DockAuth, ShownToken};
 pub use error::{Code, Reply};
 use jiff::Timestamp;
 pub use node_parts::{

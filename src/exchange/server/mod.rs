@@ -7,6 +7,7 @@ mod api_keys;
 mod bootstrap;
 mod caller;
 mod changes;
+mod dock_auths;
 mod error;
 mod extension;
 mod extract;
@@ -232,9 +233,9 @@ impl ExchangeServer {
     ) -> Result<Self, ExchangeServerError> {
         let (state, made_password) = AppState::open(&config).await?;
         let store = state.store.clone();
-        let chores = tokio::spawn(chores(state.clone()));
-        let router = serving(router(state));
+        let router = serving(router(state.clone()));
         let listener = Listener::bind(config.listen, config.tls.as_ref(), router)?;
+        let chores = tokio::spawn(chores(state));
         Ok(Self { listener, store, clock: config.clock, chores, made_password })
     }
 

@@ -14,8 +14,8 @@ use tower_http::{
 };
 
 use super::{
-    ApiError, AppState, admin, agreements, api_keys, caller::Caller, changes, extension, keys,
-    node_parts, nodes, orgs, posted, service_policies, services, users,
+    ApiError, AppState, admin, agreements, api_keys, caller::Caller, changes, dock_auths,
+    extension, keys, node_parts, nodes, orgs, posted, service_policies, services, users,
 };
 use crate::exchange::{
     api::{
@@ -102,6 +102,14 @@ fn services() -> Router<AppState> {
         .route(
             "/orgs/{org}/services/{service}/policy",
             get(service_policies::get).put(service_policies::put).delete(service_policies::delete),
+        )
+        .route(
+            "/orgs/{org}/services/{service}/dockauths",
+            get(dock_auths::list).post(dock_auths::create).delete(dock_auths::delete_all),
+        )
+        .route(
+            "/orgs/{org}/services/{service}/dockauths/{id}",
+            get(dock_auths::get).put(dock_auths::replace).delete(dock_auths::delete),
         )
         .nest("/orgs/{org}/services/{service}/keys", keys_of::<ServiceRequest>())
 }

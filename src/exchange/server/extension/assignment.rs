@@ -36,7 +36,7 @@ type Found = (OrgId, String, ServiceRequest);
 
 /// Whether `node` is to run the service with this id: its pattern or a policy that fits it names
 /// the service, or one that requires it.
-pub(super) async fn is_assigned(
+pub(in crate::exchange::server) async fn is_assigned(
     store: &Store,
     node: &NodeRef,
     described: &api::Node,

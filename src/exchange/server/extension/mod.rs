@@ -16,6 +16,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+pub(super) use assignment::is_assigned;
 use axum::{
     Router,
     extract::DefaultBodyLimit,

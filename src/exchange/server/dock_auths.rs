@@ -1,0 +1,231 @@
+//! Registry logins of a service, by Horizon's paths.
+//!
+//! Horizon shows every token to everyone who may read the service. Here a node reads what it pulls
+//! with if it is to run the service, its owner sees that there is a login, and nobody else does.
+
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+
+use super::{
+    ApiError, AppState,
+    answer::{listed, written},
+    caller::Caller,
+    extension::is_assigned,
+    extract::{Body, Path},
+};
+use crate::{
+    exchange::{
+        api::{Credential, DockAuth, Hidden, Reply, ServiceRequest, ShownToken},
+        store::{Ownership, StoreError, StoredCredential},
+    },
+    types::{NodeRef, OrgId},
+};
+
+/// Lists the logins.
+pub(super) async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((org, service)): Path<(OrgId, String)>,
+) -> Result<Response, ApiError> {
+    let logins = shown(&state, &caller, &org, &service).await?;
+    Ok(listed(logins.is_empty(), logins))
+}
+
+/// Tells one login.
+pub(super) async fn get(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((org, service, id)): Path<(OrgId, String, String)>,
+) -> Result<Response, ApiError> {
+    let id = number(&id)?;
+    let mut logins = shown(&state, &caller, &org, &service).await?;
+    logins.retain(|login| login.dock_auth_id == id);
+    let login = logins.pop().ok_or_else(|| missing(&org, &service, id))?;
+    Ok(Json(login).into_response())
+}
+
+/// Adds a login; the same one again is only touched.
+pub(super) async fn create(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((org, service)): Path<(OrgId, String)>,
+    Body(login): Body<Credential>,
+) -> Result<(StatusCode, Json<Reply>), ApiError> {
+    may_change(&state, &caller, &org, &service).await?;
+    let id = state.store.add_credential(&org, &service, &login, state.clock.now()).await?;
+    Ok(written(format!("dockauth {id} of service '{org}/{service}' added")))
+}
+
+/// Replaces a login.
+pub(super) async fn replace(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((org, service, id)): Path<(OrgId, String, String)>,
+    Body(login): Body<Credential>,
+) -> Result<(StatusCode, Json<Reply>), ApiError> {
+    let id = number(&id)?;
+    may_change(&state, &caller, &org, &service).await?;
+    let now = state.clock.now();
+    if state.store.replace_credential(&org, &service, id, &login, now).await? {
+        return Ok(written(format!("dockauth {id} of service '{org}/{service}' updated")));
+    }
+    Err(missing(&org, &service, id))
+}
+
+/// Removes a login.
+pub(super) async fn delete(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((org, service, id)): Path<(OrgId, String, String)>,
+) -> Result<StatusCode, ApiError> {
+    let id = number(&id)?;
+    removed(&state, &caller, &org, &service, Some(id)).await
+}
+
+/// Removes all logins.
+pub(super) async fn delete_all(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((org, service)): Path<(OrgId, String)>,
+) -> Result<StatusCode, ApiError> {
+    removed(&state, &caller, &org, &service, None).await
+}
+
+async fn removed(
+    state: &AppState,
+    caller: &Caller,
+    org: &OrgId,
+    service: &str,
+    id: Option<i64>,
+) -> Result<StatusCode, ApiError> {
+    may_change(state, caller, org, service).await?;
+    if state.store.delete_credentials(org, service, id, state.clock.now()).await? {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(ApiError::NotFound(format!("no dockauth of service '{org}/{service}'")))
+}
+
+/// The logins as the caller may see them; none to whom they are no business.
+async fn shown(
+    state: &AppState,
+    caller: &Caller,
+    org: &OrgId,
+    service: &str,
+) -> Result<Vec<DockAuth>, ApiError> {
+    let held = state.store.ownership::<ServiceRequest>(org, service).await?;
+    caller.may_read::<ServiceRequest>(org, service, held.as_ref())?;
+    let clear = pulls(state, caller, org, service).await?;
+    if !clear && !is_own(caller, org, held.as_ref()) {
+        return Ok(Vec::new());
+    }
+    let held = state.store.credentials(org, service).await?;
+    let show = |StoredCredential { id, credential, last_updated, .. }| {
+        let Credential { registry, username, token } = credential;
+        let token =
+            if clear { ShownToken::Clear(token.into()) } else { ShownToken::Hidden(Hidden) };
+        DockAuth { dock_auth_id: id, registry, username, token, last_updated }
+    };
+    Ok(held.into_iter().map(show).collect())
+}
+
+/// Whether the caller is a node that is to run the service.
+async fn pulls(
+    state: &AppState,
+    caller: &Caller,
+    org: &OrgId,
+    service: &str,
+) -> Result<bool, ApiError> {
+    let Some(id) = caller.node().filter(|_| caller.org == *org) else { return Ok(false) };
+    let Some(node) = state.store.nodes(org, None, Some(id)).await?.into_values().next() else {
+        return Ok(false);
+    };
+    let name = NodeRef { org: org.clone(), id: id.clone() };
+    is_assigned(&state.store, &name, &node, (org, service)).await
+}
+
+fn is_own(caller: &Caller, org: &OrgId, held: Option<&Ownership>) -> bool {
+    caller.administers(org) || held.is_some_and(|it| it.owner == caller.name())
+}
+
+async fn may_change(
+    state: &AppState,
+    caller: &Caller,
+    org: &OrgId,
+    service: &str,
+) -> Result<(), ApiError> {
+    let held = state.store.ownership::<ServiceRequest>(org, service).await?;
+    caller.may_change::<ServiceRequest>(org, service, held.as_ref())?;
+    held.map(drop).ok_or_else(|| StoreError::missing("service", org, service).into())
+}
+
+fn number(id: &str) -> Result<i64, ApiError> {
+    id.parse()
+        .map_err(|_| ApiError::InvalidInput(format!("'{id}' is no dockauth: they are numbers")))
+}
+
+fn missing(org: &OrgId, service: &str, id: i64) -> ApiError {
+    ApiError::NotFound(format!("dockauth {id} of service '{org}/{service}' not found"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::exchange::server::testing::{Lab, service};
+
+    const PATH: &str = "/orgs/A/services/svc_1.0.0_arm/dockauths";
+
+    #[tokio::test]
+    async fn a_login_is_kept_once_and_shown_with_stars() {
+        let lab = Lab::start().await;
+        lab.post("A/u1", "/orgs/A/services", service("svc", "1.0.0", "arm")).await.is(201);
+        assert_eq!(lab.get("A/u1", PATH).await.is(404), json!([]));
+        let login = || json!({"registry": "r.example:5000", "token": "canary:1"});
+        lab.post("A/u1", PATH, login()).await.is(201);
+        lab.post("A/u1", PATH, login()).await.is(201);
+        lab.post("A/u1", PATH, json!({"registry": "r.example"})).await.is(400);
+        lab.post("A/u2", PATH, login()).await.is(403);
+        lab.post("A/u1", "/orgs/A/services/none/dockauths", login()).await.is(404);
+        let list = lab.get("A/u1", PATH).await.is(200);
+        assert_eq!(list.as_array().unwrap().len(), 1);
+        assert_eq!(
+            (&list[0]["username"], &list[0]["token"]),
+            (&json!("token"), &json!("***************"))
+        );
+        assert_eq!(lab.get("A/u2", PATH).await.is(404), json!([]));
+        let one = format!("{PATH}/{}", list[0]["dockAuthId"]);
+        let other = json!({"registry": "r.example", "username": "u", "token": "t"});
+        lab.put("A/u1", &one, other.clone()).await.is(201);
+        assert_eq!(lab.get("A/u1", &one).await.is(200)["username"], "u");
+        lab.put("A/u1", &format!("{PATH}/999"), other.clone()).await.is(404);
+        lab.put("A/u1", &format!("{PATH}/abc"), other).await.is(400);
+        lab.delete("A/u1", &one).await.is(204);
+        lab.delete("A/u1", &one).await.is(404);
+        lab.delete("A/u1", PATH).await.is(404);
+    }
+
+    #[tokio::test]
+    async fn a_node_reads_the_logins_of_what_it_is_to_run() {
+        let lab = Lab::start().await;
+        lab.post("A/u1", "/orgs/A/services", service("svc", "1.0.0", "arm")).await.is(201);
+        let login = json!({"registry": "r.example", "username": "u", "token": "canary"});
+        lab.post("A/u1", PATH, login).await.is(201);
+        lab.node("n1").await;
+        assert_eq!(lab.get("A/n1:tok", PATH).await.is(404), json!([]));
+        let pattern = json!({"label": "p", "services": [{
+            "serviceUrl": "svc", "serviceOrgid": "A", "serviceArch": "arm",
+            "serviceVersions": [{"version": "1.0.0"}],
+        }]});
+        lab.post("A/u1", "/orgs/A/patterns/p", pattern).await.is(201);
+        lab.patch("A/n1:tok", "/orgs/A/nodes/n1", json!({"pattern": "A/p"})).await.is(201);
+        let list = lab.get("A/n1:tok", PATH).await.is(200);
+        assert_eq!(
+            (&list[0]["registry"], &list[0]["token"]),
+            (&json!("r.example"), &json!("canary"))
+        );
+    }
+}
