@@ -41,7 +41,7 @@ impl Site {
         Self { folder, server, image, layers: manifest.layers }
     }
 
-    fn partial(&self) -> std::path::PathBuf {
+    fn partial(&self) -> PathBuf {
         self.folder.path().join("partial")
     }
 
@@ -56,7 +56,7 @@ impl Site {
     }
 
     /// The file of a blob in the registry.
-    fn blob(&self, layer: &Descriptor) -> std::path::PathBuf {
+    fn blob(&self, layer: &Descriptor) -> PathBuf {
         self.server.folder().blob_path(&layer.digest)
     }
 }
