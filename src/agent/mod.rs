@@ -179,3 +179,21 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FolderError>
         .map(Some)
         .map_err(|source| FolderError::Read { path: path.to_owned(), source: source.into() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compiles only if the agent's work can be given to another thread.
+    fn spawned(mut agent: Agent) -> tokio::task::JoinHandle<Outcome> {
+        tokio::spawn(async move {
+            agent.run(tokio_util::sync::CancellationToken::new()).await;
+            agent.run_once().await
+        })
+    }
+
+    #[test]
+    fn an_agent_can_run_on_any_thread() {
+        let _ = spawned;
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt::Display, path::PathBuf, time::Duration};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{
     agent::download::{DownloadError, download, inside},
@@ -240,11 +240,9 @@ impl Images {
             .filter(|blob| seen.insert(blob.digest))
             .collect();
         self.check_disk(image, &missing)?;
-        stream::iter(missing)
-            .map(|blob| self.fetch(image, blob, registry))
-            .buffer_unordered(AT_ONCE)
-            .try_collect::<()>()
-            .await?;
+        let fetches: Vec<_> =
+            missing.into_iter().map(|blob| self.fetch(image, blob, registry).boxed()).collect();
+        stream::iter(fetches).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         let repository = RepositoryName::from(&image.repository);
         let blobs = manifest.blobs().map(|blob| blob.digest).collect();
         self.store.link_blobs(&repository, blobs).await.map_err(stored)?;
