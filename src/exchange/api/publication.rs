@@ -14,7 +14,8 @@ use crate::{
 pub struct Publication {
     /// The signed document.
     pub envelope: Envelope,
-    /// The logins that nodes need to pull the service's images; they replace the ones before.
+    /// The logins that nodes need to pull the service's images; they replace the ones before. Where
+    /// none are given, those stay.
     /// Never part of what is signed: signed documents are copied widely and never change.
     #[serde(default)]
     pub credentials: Vec<Credential>,

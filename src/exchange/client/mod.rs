@@ -4,6 +4,7 @@
 //! stands in `publications`, `trust`, `credentials`, `reports` and `changes`.
 
 mod admin;
+mod call;
 mod changes;
 mod config;
 mod credentials;
@@ -21,9 +22,10 @@ mod users;
 
 use std::sync::Arc;
 
+use call::Call;
 pub use config::{Auth, ExchangeConfig, PlainHttp};
 pub use error::ExchangeError;
-use transport::{Call, Transport};
+use transport::Transport;
 
 use crate::types::OrgId;
 

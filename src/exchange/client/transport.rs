@@ -11,15 +11,18 @@ use backon::{ExponentialBuilder, Retryable as _};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::{Bytes, BytesMut};
 use reqwest::{
-    Certificate, Client, Method, Response, StatusCode,
+    Certificate, Client, Response, StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect,
 };
-use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{ExchangeConfig, ExchangeError, PlainHttp, error::refused};
+use super::{
+    ExchangeConfig, ExchangeError, PlainHttp,
+    call::{Answer, Call},
+    error::refused,
+};
 use crate::exchange::api::VERSION_HEADER;
 
 /// A host that does not take the connection by then is as good as away.
@@ -28,8 +31,6 @@ const CONNECT: Duration = Duration::from_secs(10);
 const REQUEST: Duration = Duration::from_secs(30);
 /// What a long poll may take beyond its wait.
 const POLL_GRACE: Duration = Duration::from_secs(15);
-/// The longest answer read: a list of all an organization's nodes stays well below.
-const LARGEST_ANSWER: usize = 64 << 20;
 /// What is read of the body of an error.
 const LARGEST_ERROR: usize = 64 << 10;
 /// The longest pause that an exchange can ask for with `Retry-After`.
@@ -48,132 +49,6 @@ pub(super) struct Transport {
     who: String,
     retries: usize,
     kind: AtomicU8,
-}
-
-/// A request, as data, so that it can be sent again.
-#[derive(Debug)]
-pub(super) struct Call {
-    method: Method,
-    path: Vec<String>,
-    query: Vec<(&'static str, String)>,
-    body: Option<(Bytes, Option<&'static str>)>,
-    wait: Duration,
-    repeatable: bool,
-    largest: usize,
-}
-
-impl Call {
-    fn new(method: Method, path: &[impl AsRef<str>]) -> Self {
-        let repeatable = method != Method::POST;
-        Self {
-            method,
-            path: path.iter().map(|segment| segment.as_ref().to_owned()).collect(),
-            query: Vec::new(),
-            body: None,
-            wait: Duration::ZERO,
-            repeatable,
-            largest: LARGEST_ANSWER,
-        }
-    }
-
-    /// Reads what is at `path`, the segments below `/v1`.
-    pub(super) fn get(path: &[impl AsRef<str>]) -> Self {
-        Self::new(Method::GET, path)
-    }
-
-    /// Adds to what is at `path`.
-    pub(super) fn post(path: &[impl AsRef<str>]) -> Self {
-        Self::new(Method::POST, path)
-    }
-
-    /// Puts something at `path`.
-    pub(super) fn put(path: &[impl AsRef<str>]) -> Self {
-        Self::new(Method::PUT, path)
-    }
-
-    /// Changes one attribute of what is at `path`.
-    pub(super) fn patch(path: &[impl AsRef<str>]) -> Self {
-        Self::new(Method::PATCH, path)
-    }
-
-    /// Removes what is at `path`.
-    pub(super) fn delete(path: &[impl AsRef<str>]) -> Self {
-        Self::new(Method::DELETE, path)
-    }
-
-    /// Adds a query parameter.
-    pub(super) fn query(mut self, name: &'static str, value: &impl ToString) -> Self {
-        self.query.push((name, value.to_string()));
-        self
-    }
-
-    /// Sends `value` as JSON.
-    pub(super) fn json<T: Serialize + ?Sized>(mut self, value: &T) -> Result<Self, ExchangeError> {
-        let bytes = serde_json::to_vec(value).map_err(|error| ExchangeError::Malformed {
-            what: self.what(),
-            reason: error.to_string(),
-        })?;
-        self.body = Some((Bytes::from(bytes), Some("application/json")));
-        Ok(self)
-    }
-
-    /// Sends `bytes` as they are, without a content type (as hzn does).
-    pub(super) fn raw(mut self, bytes: impl Into<Bytes>) -> Self {
-        self.body = Some((bytes.into(), None));
-        self
-    }
-
-    /// Grants the exchange this time to hold the answer back.
-    pub(super) fn waiting(mut self, wait: Duration) -> Self {
-        self.wait = wait;
-        self
-    }
-
-    /// Says that sending it twice does no more than sending it once.
-    pub(super) fn repeatable(mut self) -> Self {
-        self.repeatable = true;
-        self
-    }
-
-    /// Reads no answer longer than this.
-    pub(super) fn at_most(mut self, bytes: usize) -> Self {
-        self.largest = bytes;
-        self
-    }
-
-    fn what(&self) -> String {
-        self.path.join("/")
-    }
-}
-
-/// What the exchange answered, its body within bounds.
-#[derive(Debug)]
-pub(super) struct Answer {
-    status: StatusCode,
-    pub(super) body: Bytes,
-    what: String,
-}
-
-impl Answer {
-    /// Reads the body as JSON.
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ExchangeError> {
-        serde_json::from_slice(&self.body).map_err(|error| self.malformed(&error))
-    }
-
-    /// The body as text.
-    pub(super) fn text(&self) -> Result<&str, ExchangeError> {
-        std::str::from_utf8(&self.body).map_err(|error| self.malformed(&error))
-    }
-
-    /// Whether something came to be by this request, rather than having been there.
-    pub(super) fn is_created(&self) -> bool {
-        self.status == StatusCode::CREATED
-    }
-
-    /// Says that the body is not what it should be.
-    pub(super) fn malformed(&self, reason: &impl ToString) -> ExchangeError {
-        ExchangeError::Malformed { what: self.what.clone(), reason: reason.to_string() }
-    }
 }
 
 /// A failure on the way to an answer, with what the retry needs to know.

@@ -201,6 +201,7 @@ impl AppState {
 pub struct ExchangeServer {
     listener: Listener,
     store: Store,
+    extension: Arc<Extension>,
     clock: Arc<dyn Clock>,
     chores: JoinHandle<()>,
     made_password: Option<Secret>,
@@ -232,11 +233,11 @@ impl ExchangeServer {
         serving: impl FnOnce(Router) -> Router,
     ) -> Result<Self, ExchangeServerError> {
         let (state, made_password) = AppState::open(&config).await?;
-        let store = state.store.clone();
+        let (store, extension) = (state.store.clone(), Arc::clone(&state.extension));
         let router = serving(router(state.clone()));
         let listener = Listener::bind(config.listen, config.tls.as_ref(), router)?;
         let chores = tokio::spawn(chores(state));
-        Ok(Self { listener, store, clock: config.clock, chores, made_password })
+        Ok(Self { listener, store, extension, clock: config.clock, chores, made_password })
     }
 
     /// The address it listens on.
@@ -256,6 +257,7 @@ impl ExchangeServer {
 
     /// Lets requests under way finish, and closes the database.
     pub async fn shutdown(self) {
+        self.extension.close();
         self.listener.shutdown().await;
         self.chores.abort();
         if let Err(error) = self.store.write_heartbeats(self.clock.now()).await {

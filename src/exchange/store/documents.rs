@@ -40,7 +40,8 @@ pub enum Publishing {
         /// The version of the catalog that lists it.
         catalog_version: u64,
     },
-    /// The same bytes were there; at most their logins are new.
+    /// The same bytes were there; at most their logins are new, or hzn sees again what it had
+    /// deleted.
     Unchanged {
         /// The version of the newest catalog.
         catalog_version: u64,
@@ -107,8 +108,9 @@ impl Store {
         if let Some(held) = write.newest_place(org, &key).await? {
             if held.sha256 == sha256 {
                 let catalog_version = write.catalog_version(org).await?;
-                if write.project_credentials(document, &key).await? {
-                    write.record_credentials(org, key.id()).await?;
+                let restored = write.restore(document, &key).await?;
+                let new_logins = write.project_credentials(document, &key).await?;
+                if restored || new_logins {
                     write.commit().await?;
                 }
                 return Ok(Publishing::Unchanged { catalog_version });
@@ -120,9 +122,7 @@ impl Store {
         }
         write.insert_document(document, &key, &sha256).await?;
         write.project(document, &key).await?;
-        if write.project_credentials(document, &key).await? {
-            write.record_credentials(org, key.id()).await?;
-        }
+        write.project_credentials(document, &key).await?;
         let state = header.state;
         let entry = CatalogEntry { epoch: header.epoch, seq: header.seq, sha256, state };
         let catalog_version = write.list(org, &key, entry).await?;
@@ -249,6 +249,25 @@ impl Write {
         }
     }
 
+    /// Shows hzn and anax again what was deleted by their paths; whether that was so.
+    async fn restore(
+        &mut self,
+        document: &NewDocument<'_>,
+        key: &DocumentKey,
+    ) -> Result<bool, StoreError> {
+        let (org, id) = (document.org, key.id());
+        let seen = match &document.projection {
+            Projection::Service { .. } => self.owner::<ServiceRequest>(org, id).await?,
+            Projection::Pattern(_) => self.owner::<PatternRequest>(org, id).await?,
+            Projection::Policy(_) => self.owner::<PolicyRequest>(org, id).await?,
+            Projection::Withdrawn => return Ok(false),
+        };
+        if seen.is_none() {
+            self.project(document, key).await?;
+        }
+        Ok(seen.is_none())
+    }
+
     async fn put<T: Posted>(
         &mut self,
         org: &OrgId,
@@ -290,6 +309,10 @@ impl Write {
         if credentials.is_empty() {
             return Ok(false);
         }
-        self.replace_credentials(org, key.id(), credentials).await
+        let changed = self.replace_credentials(org, key.id(), credentials).await?;
+        if changed {
+            self.record_credentials(org, key.id()).await?;
+        }
+        Ok(changed)
     }
 }

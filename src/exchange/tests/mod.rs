@@ -2,6 +2,7 @@
 //! stands here because neither end may know the other.
 
 mod assigned;
+mod broken;
 mod publishing;
 mod stamps;
 mod waiting;

@@ -85,6 +85,18 @@ async fn the_same_bytes_again_change_nothing() {
 }
 
 #[tokio::test]
+async fn what_hzn_deleted_comes_back_with_the_same_bytes() {
+    let lab = Lab::start().await;
+    let publication =
+        Publication { envelope: lab.hello(1, "Hello"), credentials: vec![login("t")] };
+    lab.ada.publish(&publication).await.unwrap();
+    assert!(lab.ada.remove_service(&hello()).await.unwrap());
+    assert!(lab.ada.publish(&publication).await.unwrap().unchanged);
+    assert!(lab.ada.service(&hello()).await.unwrap().is_some());
+    assert_eq!(lab.ada.masked_credentials(&hello()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn other_bytes_need_a_higher_number() {
     let lab = Lab::start().await;
     lab.publish(lab.hello(2, "Hello")).await.unwrap();

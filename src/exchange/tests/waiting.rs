@@ -39,6 +39,18 @@ async fn a_publish_wakes_a_waiting_node_at_once() {
 }
 
 #[tokio::test]
+async fn nobody_who_waits_holds_up_the_end_of_the_server() {
+    let lab = Lab::start().await;
+    let (ada, from) = (lab.ada.clone(), lab.ada.newest_change().await.unwrap() + 1);
+    let waiting = tokio::spawn(async move { ada.changes(from, Duration::from_secs(30)).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let begun = Instant::now();
+    lab.server.shutdown().await;
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(waiting.await.unwrap().unwrap().changes.is_empty());
+}
+
+#[tokio::test]
 async fn a_wait_for_nothing_ends_in_time() {
     let lab = Lab::start().await;
     let from = lab.ada.newest_change().await.unwrap() + 1;

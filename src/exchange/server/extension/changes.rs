@@ -33,14 +33,17 @@ pub(super) async fn wait(
     };
     let since = Since::Change(request.change_id);
     let deadline = Instant::now() + Duration::from_secs(request.wait).min(LONGEST_WAIT);
-    let mut news = state.store.watch();
+    let (mut news, mut closing) = (state.store.watch(), state.extension.closing.subscribe());
     loop {
         // Before the look, so that what comes during it is not slept through.
         news.mark_unchanged();
         let told = state.store.changes(&org, &audience, since, MOST_CHANGES).await?;
-        let waited =
-            !told.changes.is_empty() || timeout_at(deadline, news.changed()).await.is_err();
-        if waited {
+        let is_over = !told.changes.is_empty()
+            || tokio::select! {
+                waited = timeout_at(deadline, news.changed()) => waited.is_err(),
+                _ = closing.wait_for(|it| *it) => true,
+            };
+        if is_over {
             let exchange_version = state.version.to_string();
             return Ok((StatusCode::CREATED, Json(ChangesResponse { exchange_version, ..told })));
         }

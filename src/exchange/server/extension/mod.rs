@@ -24,6 +24,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post, put},
 };
+use tokio::sync::watch;
 
 use super::{ApiError, AppState, caller::Caller};
 use crate::{
@@ -60,12 +61,20 @@ pub(super) struct Extension {
     stamp_key: SigningKey,
     /// The newest trust of each organization, as far as it was asked for.
     trusts: Mutex<HashMap<OrgId, Arc<Trust>>>,
+    /// Whether the server is about to end, so that nobody should wait any longer.
+    closing: watch::Sender<bool>,
 }
 
 impl Extension {
     /// With the keys in the data folder, which are made on first use.
     pub(super) fn open(folder: &Path) -> Result<Self, SecretFileError> {
-        Ok(Self { stamp_key: stamp_key(folder)?, trusts: Mutex::default() })
+        let stamp_key = stamp_key(folder)?;
+        Ok(Self { stamp_key, trusts: Mutex::default(), closing: watch::Sender::new(false) })
+    }
+
+    /// Answers everyone who waits for changes, now and from now on.
+    pub(super) fn close(&self) {
+        self.closing.send_replace(true);
     }
 }
 

@@ -35,6 +35,9 @@ pub(super) async fn publish(
     if !credentials.is_empty() && key.kind() != DocumentKind::Service {
         return Err(invalid(format!("a {} has no credentials", key.kind())));
     }
+    if !credentials.is_empty() && header.state == DocumentState::Withdrawn {
+        return Err(invalid("what is withdrawn has no credentials".to_owned()));
+    }
     let trust = state.trust(&org).await?.ok_or_else(|| no_trust(&org))?;
     let projection = open(&trust, &envelope, &header)?;
     let document = NewDocument {

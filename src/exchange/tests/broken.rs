@@ -1,0 +1,100 @@
+//! The client against exchanges that fail, lie or talk too much.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    response::IntoResponse as _,
+};
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// Serves `router`, and gives a client of it.
+async fn client_of(router: Router) -> ExchangeClient {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    client_at(address)
+}
+
+fn client_at(address: SocketAddr) -> ExchangeClient {
+    let (org, name) = (acme(), "ada".parse().unwrap());
+    let auth = Auth::User { org: org.clone(), name, password: Secret::new("canary") };
+    let config = ExchangeConfig::new(format!("http://{address}"), org, auth).retries(2);
+    ExchangeClient::new(&config).unwrap()
+}
+
+/// An exchange that is busy `times` times; and how often it was asked.
+fn busy(times: usize) -> (Router, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let router = Router::new().fallback(move || {
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        async move {
+            if number < times {
+                return StatusCode::SERVICE_UNAVAILABLE.into_response();
+            }
+            "2.154.0\n".into_response()
+        }
+    });
+    (router, asked)
+}
+
+#[tokio::test]
+async fn a_busy_exchange_is_asked_again() {
+    let (router, asked) = busy(2);
+    let client = client_of(router).await;
+    assert_eq!(client.version().await.unwrap(), "2.154.0");
+    assert_eq!(asked.load(Ordering::Relaxed), 3);
+    assert!(!client.is_edgepost().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_creation_is_not_repeated_blindly() {
+    let (router, asked) = busy(1);
+    let client = client_of(router).await;
+    let failed = client.create_service(&json!({})).await.unwrap_err();
+    assert!(matches!(failed, ExchangeError::Server { status: 503, .. }), "{failed:?}");
+    assert!(failed.is_passing());
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn an_exchange_that_is_away_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = client_at(listener.local_addr().unwrap());
+    drop(listener);
+    let failed = client.version().await.unwrap_err();
+    assert!(matches!(failed, ExchangeError::Unreachable { .. }), "{failed:?}");
+    assert!(!format!("{failed:?}").contains("canary"));
+}
+
+#[tokio::test]
+async fn credentials_do_not_follow_a_redirect() {
+    let (elsewhere, asked) = busy(0);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, elsewhere).await.unwrap() });
+    let redirect = move || async move { (StatusCode::FOUND, [(header::LOCATION, target)]) };
+    let client = client_of(Router::new().fallback(redirect)).await;
+    assert!(client.version().await.is_err());
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut_off() {
+    let endless = || async { vec![b'x'; 300 << 10] };
+    let client = client_of(Router::new().fallback(endless)).await;
+    let failed = client.stamp().await.unwrap_err();
+    assert!(matches!(failed, ExchangeError::Malformed { .. }), "{failed:?}");
+    let failed = client.newest_trust().await.unwrap_err();
+    assert!(matches!(failed, ExchangeError::Malformed { .. }), "{failed:?}");
+}
