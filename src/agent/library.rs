@@ -63,9 +63,7 @@ fn open_into<T: DeserializeOwned>(
     key: &DocumentKey,
     envelope: &Envelope,
 ) -> Result<(), Refusal> {
-    let document = trust.open(envelope, key)?;
-    catalog.confirm(&document)?;
-    shelf.insert(key.clone(), document);
+    shelf.insert(key.clone(), catalog.open(trust, envelope, key)?);
     Ok(())
 }
 

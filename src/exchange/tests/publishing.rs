@@ -24,8 +24,7 @@ async fn a_published_service_is_vouched_for_from_the_pin_to_the_document() {
         Marks::default().admit(&trust, &stamp, &bytes, now).unwrap();
     let key = DocumentKey::from(&hello());
     let envelope = lab.ada.document(&catalog.entries[&key].sha256).await.unwrap();
-    let document: Verified<ServiceBody> = trust.open(&envelope, &key).unwrap();
-    catalog.confirm(&document).unwrap();
+    let document: Verified<ServiceBody> = catalog.open(&trust, &envelope, &key).unwrap();
     assert_eq!(document.body().definition.label, "Hello");
     let newest = lab.ada.newest_document(&key).await.unwrap().unwrap();
     assert_eq!(newest.to_json(), envelope.to_json());
