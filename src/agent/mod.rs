@@ -164,6 +164,16 @@ impl Agent {
         Ok(())
     }
 
+    /// Leaves the organization: stops what runs here, removes the node from the exchange, and forgets
+    /// who it was. Pulled images stay in the folder.
+    pub async fn unregister(mut self) -> Result<(), AgentError> {
+        self.clear().await?;
+        self.exchange.remove_node(&self.identity.node.id).await?;
+        folder::remove(&self.folder.identity())?;
+        folder::remove(&self.folder.status())?;
+        Ok(())
+    }
+
     /// One pass: whatever should be done now is done, and its outcome told.
     pub async fn run_once(&mut self) -> Outcome {
         self.pass().await

@@ -138,6 +138,9 @@ impl Agent {
                 notes.problem_text(End::Failed, format!("{}: {detail}", instance.0));
             }
         }
+        // What was noted before the steps may have gone with them.
+        notes.services.retain(|it| wanted.iter().any(|service| service.id == it.service));
+        note_what_still_runs(&self.runtime.list(&self.identity.node).await?, notes);
         Ok(())
     }
 
