@@ -30,7 +30,7 @@ mod users;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use axum::{Router, routing::any_service};
+use axum::Router;
 use caller::Caller;
 pub use error::ApiError;
 use extension::Extension;
@@ -219,13 +219,7 @@ impl ExchangeServer {
         config: ExchangeConfig,
         beside: Router,
     ) -> Result<Self, ExchangeServerError> {
-        let both = |exchange: Router| {
-            Router::new()
-                .route("/v1", any_service(exchange.clone()))
-                .route("/v1/{*rest}", any_service(exchange))
-                .fallback_service(beside)
-        };
-        Self::bind_with(config, both).await
+        Self::bind_with(config, |exchange| exchange.fallback_service(beside)).await
     }
 
     async fn bind_with(

@@ -32,7 +32,8 @@ const LONGEST_BODY: usize = 1024 * 1024;
 pub fn router(state: AppState) -> Router {
     let v1 = Router::new().merge(horizon()).merge(extension::routes());
     Router::new()
-        .nest("/v1", v1)
+        // Its own fallback: the one below may be replaced by what stands beside the exchange.
+        .nest("/v1", v1.fallback(unknown_path))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
