@@ -1,1 +1,226 @@
 //! Arguments in, library call, words out.
+
+#![expect(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are the help text, as it is shown"
+)]
+
+pub mod agent;
+pub mod code;
+pub mod config;
+mod context;
+pub mod demo;
+mod documents;
+pub mod error;
+mod explain;
+mod hello;
+mod key;
+mod node;
+mod org;
+pub mod output;
+mod pattern;
+mod policy;
+mod project;
+mod publish;
+mod registries;
+mod serve;
+mod service;
+mod translate;
+mod trust;
+mod user;
+
+use std::{process::ExitCode, sync::Arc};
+
+use clap::{ArgAction, Parser, Subcommand};
+pub use context::Context;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    cli::{
+        config::{Connection, Environment},
+        error::CliError,
+        output::Output,
+    },
+    types::SystemClock,
+};
+
+/// Posts container services to edge nodes: publish, verify, pull, run
+///
+/// See the whole story on this machine:        edgepost demo
+/// Start a server for a small site:            edgepost hub --data /var/lib/edgepost
+/// Publish a service from its definition:      edgepost publish horizon/service.definition.json
+#[derive(Debug, Parser)]
+#[command(version, verbatim_doc_comment, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    /// Print the result, or the error, as one JSON object
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print nothing but the result
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Log what happens, to stderr; twice: in detail
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0 ok   1 failed   2 usage   3 configuration or definition   4 not allowed   5 network
+  6 not found   7 conflict   8 refused by trust   9 does not fit   10 timeout   130 stopped
+`edgepost explain CODE` says what an error's code means.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Tell the whole story on this machine: publish, verify, run, update, attack
+    Demo(demo::DemoArgs),
+    /// Run exchange and registry in one process
+    Hub(serve::HubArgs),
+    /// Run an exchange
+    Exchange(serve::ExchangeArgs),
+    /// Run a registry
+    Registry(serve::RegistryArgs),
+    /// Organizations
+    #[command(subcommand)]
+    Org(org::OrgCommand),
+    /// Users of an organization
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Signing keys
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Who may sign what in the organization
+    #[command(subcommand)]
+    Trust(trust::TrustCommand),
+    /// Publish a service: push its images, pin, sign and commit it
+    Publish(publish::PublishArgs),
+    /// Published services
+    #[command(subcommand)]
+    Service(service::ServiceCommand),
+    /// Patterns: lists of services that a node takes as a whole
+    #[command(subcommand)]
+    Pattern(pattern::PatternCommand),
+    /// Deployment policies: services with conditions on nodes
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Registered nodes
+    #[command(subcommand)]
+    Node(node::NodeCommand),
+    /// The node's side: register, run, status
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
+    /// Say what an error's code means
+    Explain(explain::ExplainArgs),
+    #[command(hide = true)]
+    Hello,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let environment = Environment::read();
+    start_logging(&arguments, &environment);
+    let context = Context {
+        environment,
+        connection: arguments.connection,
+        output: Output::new(arguments.json, arguments.quiet),
+        clock: Arc::new(SystemClock),
+    };
+    let outcome = runtime(&arguments.command)
+        .map_err(|error| CliError::new(code::FAILED, "cannot start").because(&error))
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(run(arguments.command, &context));
+            // What still runs on its threads, such as a helper program of a login, must not hold up the end.
+            runtime.shutdown_background();
+            outcome
+        });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            context.output.error(&error);
+            ExitCode::from(error.code().exit as u8)
+        }
+    }
+}
+
+/// The agent lives on small machines for years: one thread, no more. The others use both cores.
+fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = match command {
+        Command::Agent(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    builder.enable_all().build()
+}
+
+async fn run(command: Command, context: &Context) -> Result<(), CliError> {
+    match command {
+        Command::Demo(args) => args.run(context).await,
+        Command::Hub(args) => args.run(context).await,
+        Command::Exchange(args) => args.run(context).await,
+        Command::Registry(args) => args.run(context).await,
+        Command::Org(command) => command.run(context).await,
+        Command::User(command) => command.run(context).await,
+        Command::Key(command) => command.run(context),
+        Command::Trust(command) => command.run(context).await,
+        Command::Publish(args) => args.run(context).await,
+        Command::Service(command) => command.run(context).await,
+        Command::Pattern(command) => command.run(context).await,
+        Command::Policy(command) => command.run(context).await,
+        Command::Node(command) => command.run(context).await,
+        Command::Agent(command) => command.run(context).await,
+        Command::Explain(args) => args.run(context),
+        Command::Hello => {
+            hello::run(&context.environment).await;
+            Ok(())
+        }
+    }
+}
+
+/// Logs to stderr. The level is -v's, or `EDGEPOST_LOG`'s in the words of tracing's filters.
+fn start_logging(arguments: &Arguments, environment: &Environment) {
+    let level = match arguments.verbose {
+        // The demonstration tells by itself what is refused, and does it on purpose.
+        0 if matches!(arguments.command, Command::Demo(_)) => "error",
+        0 => "warn",
+        1 => "edgepost=info,warn",
+        2 => "edgepost=debug,info",
+        _ => "trace",
+    };
+    let filter = EnvFilter::new(environment.get("EDGEPOST_LOG").unwrap_or(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(output::stderr_is_terminal() && environment.get("NO_COLOR").is_none())
+        .init();
+}
+
+/// Ends when the user presses Ctrl-C or the system asks for the end (SIGTERM).
+pub(crate) async fn stop_signal() {
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => (),
+        () = terminate => (),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,103 @@
+//! The stable codes of errors, with the exit code of each: `edgepost explain` prints this table.
+
+/// How the program ends: what a script can tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It failed in a way that has no code of its own.
+    Failed = 1,
+    /// The command line cannot be understood.
+    Usage = 2,
+    /// A file or setting is missing or wrong.
+    Config = 3,
+    /// A server refused who asked, or what they may do.
+    Auth = 4,
+    /// A server cannot be reached, or breaks off.
+    Network = 5,
+    /// What was named does not exist.
+    NotFound = 6,
+    /// Something else stands there already.
+    Conflict = 7,
+    /// A signature, digest or trust rule refused it.
+    Trust = 8,
+    /// It does not fit the node.
+    Incompatible = 9,
+    /// It took too long.
+    Timeout = 10,
+    /// The user stopped it.
+    Cancelled = 130,
+}
+
+/// A stable error code. Codes are never reused; the first two digits are the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// `E` and four digits.
+    pub id: &'static str,
+    /// How the program ends with it.
+    pub exit: Exit,
+    /// What it means, in a sentence or two.
+    pub meaning: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident = $id:literal, $exit:ident, $meaning:literal;)*) => {
+        $(
+            #[doc = $meaning]
+            pub const $name: Code = Code { id: $id, exit: Exit::$exit, meaning: $meaning };
+        )*
+
+        /// Every code, in order.
+        pub const ALL: &[Code] = &[$($name),*];
+    };
+}
+
+codes! {
+    FAILED = "E0100", Failed, "Something failed that has no code of its own; the text says what.";
+    FILES = "E0101", Failed, "A file or folder of this machine cannot be read or written.";
+    ENGINE = "E0102", Failed, "The container engine (Docker or Podman) refused or cannot be reached.";
+    STEP = "E0103", Failed, "A step of the demonstration did not hold; its line says which and why.";
+    SERVE = "E0104", Failed, "A server could not start: its address is taken, or its files are not usable.";
+    USAGE = "E0200", Usage, "The command line cannot be understood.";
+    REGISTRY_LOGIN = "E0201", Usage, "A value of -r is not host[:port]:user:token. It is never skipped, because a service without its pull credentials fails on the node.";
+    SETTINGS = "E0300", Config, "A setting that the command needs is missing: the exchange's URL, the organization or the credentials.";
+    DEFINITION = "E0301", Config, "A definition, pattern or policy file has problems; each is listed with its line and column.";
+    KEY = "E0302", Config, "A signing key cannot be read, does not exist, or its file may be read by others.";
+    SOURCE = "E0303", Config, "An image of the definition is in none of the places that were searched.";
+    NODE = "E0304", Config, "The node's folder is missing, unfinished or damaged; `edgepost agent register` makes it.";
+    EXCHANGE_LOGIN = "E0400", Auth, "The exchange does not know the user or node, or the password is wrong.";
+    EXCHANGE_DENIED = "E0401", Auth, "The exchange knows who asks, and does not allow it.";
+    REGISTRY_AUTH = "E0402", Auth, "The registry does not accept the credentials.";
+    REGISTRY_DENIED = "E0403", Auth, "The registry accepts the credentials, and does not allow this with them: a pull-only token cannot push, and a new grant may take ten minutes.";
+    EXCHANGE_AWAY = "E0500", Network, "The exchange cannot be reached, or broke off.";
+    REGISTRY_AWAY = "E0501", Network, "A registry cannot be reached, or broke off. Nothing was published; the same command goes on where it stopped.";
+    TLS = "E0502", Network, "A server's certificate is not trusted, or does not fit its name.";
+    ANSWER = "E0503", Network, "A server answered with something that is not what its protocol says.";
+    NOT_FOUND = "E0600", NotFound, "What was named does not exist in the exchange.";
+    IMAGE_NOT_FOUND = "E0601", NotFound, "The registry does not have the image, or does not show it to these credentials.";
+    CONFLICT = "E0700", Conflict, "Other content stands under this name and version. Raise the version, or say --overwrite.";
+    REFUSED = "E0800", Trust, "The trust rules refuse it; the text names the attack it looks like.";
+    CONTENT = "E0801", Trust, "Bytes are not those that the digest names.";
+    UNFIT = "E0900", Incompatible, "Nothing that is published fits this node.";
+    TIMEOUT = "E1000", Timeout, "It took longer than allowed.";
+    CANCELLED = "E1300", Cancelled, "It was stopped by Ctrl-C. What was pushed stays and is not pushed again.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_code_says_its_exit_code() {
+        for code in ALL {
+            let digits: i32 = code.id[1..3].parse().unwrap();
+            let expected = if code.exit == Exit::Cancelled { 13 } else { code.exit as i32 };
+            assert_eq!(digits, expected, "{}", code.id);
+        }
+    }
+
+    #[test]
+    fn no_code_is_used_twice() {
+        assert_eq!(ALL.iter().map(|code| code.id).collect::<BTreeSet<_>>().len(), ALL.len());
+    }
+}

@@ -1,0 +1,271 @@
+//! Where settings come from: flag, environment, project file, user file, system file, in this order.
+//! The only reader of the environment, the home folder and the current folder.
+
+use std::{
+    collections::BTreeMap,
+    env, fs, io,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use serde::Deserialize;
+
+use crate::{
+    agent::Sockets,
+    cli::{
+        code,
+        error::{CliError, file_error},
+    },
+    document::source::Variables,
+    exchange::client::{Auth, ExchangeClient, ExchangeConfig},
+    image::engine::EngineEndpoint,
+    types::{Arch, NodeRef, OrgId, Secret, UserId},
+};
+
+/// How to reach the exchange, and as whom.
+#[derive(Debug, Clone, Args)]
+pub struct Connection {
+    /// The exchange, ending in /v1 [also: HZN_EXCHANGE_URL]
+    #[arg(long, env = "EDGEPOST_EXCHANGE_URL", value_name = "URL", global = true)]
+    pub exchange: Option<String>,
+    /// The organization [also: HZN_ORG_ID]
+    #[arg(short, long, env = "EDGEPOST_ORG", global = true)]
+    pub org: Option<OrgId>,
+    /// [ORG/]USER:PASSWORD; better in the environment than on the command line [also: HZN_EXCHANGE_USER_AUTH]
+    #[arg(short, long, env = "EDGEPOST_USER_AUTH", hide_env_values = true, global = true)]
+    pub user_auth: Option<String>,
+    /// A certificate authority to trust for the exchange, as a PEM file [also: HZN_MGMT_HUB_CERT_PATH]
+    #[arg(long, env = "EDGEPOST_CA_FILE", value_name = "FILE", global = true)]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// What a settings file may say. Unknown words are refused, so that a typing error is found.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct SettingsFile {
+    exchange: Option<String>,
+    org: Option<String>,
+    user_auth: Option<String>,
+    ca_file: Option<String>,
+}
+
+/// A snapshot of what surrounds the program, taken once.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    current_folder: PathBuf,
+}
+
+impl Environment {
+    /// Reads it. Variables that are not UTF-8 are left out: nothing of ours is.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn read() -> Self {
+        let variables = env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self { variables, current_folder: env::current_dir().unwrap_or_else(|_| ".".into()) }
+    }
+
+    /// A variable that is set to something.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The folder the program was started in.
+    pub fn current_folder(&self) -> &Path {
+        &self.current_folder
+    }
+
+    /// The user's own settings: `$EDGEPOST_HOME`, or `edgepost` in the configuration folder.
+    pub fn home(&self) -> PathBuf {
+        let folder = |name: &str| self.get(name).map(PathBuf::from);
+        folder("EDGEPOST_HOME")
+            .or_else(|| folder("XDG_CONFIG_HOME").map(|it| it.join("edgepost")))
+            .or_else(|| folder("HOME").map(|it| it.join(".config/edgepost")))
+            .unwrap_or_else(|| self.current_folder.join(".edgepost"))
+    }
+
+    /// The folder of the user's signing keys.
+    pub fn keys(&self) -> PathBuf {
+        self.home().join("keys")
+    }
+
+    /// The Docker login file: `$DOCKER_CONFIG/config.json`, or in `~/.docker`.
+    pub fn docker_login_file(&self) -> Option<PathBuf> {
+        let folder = self
+            .get("DOCKER_CONFIG")
+            .map(PathBuf::from)
+            .or_else(|| self.get("HOME").map(|home| Path::new(home).join(".docker")))?;
+        Some(folder.join("config.json"))
+    }
+
+    /// The container engine of this machine: `DOCKER_HOST`, or the first socket there is.
+    pub fn engine(&self) -> Result<Option<EngineEndpoint>, CliError> {
+        if let Some(host) = self.get("DOCKER_HOST") {
+            return host.parse().map(Some).map_err(|error| {
+                CliError::new(code::SETTINGS, "DOCKER_HOST is unusable").because(&error)
+            });
+        }
+        let user =
+            self.get("XDG_RUNTIME_DIR").map(|folder| Path::new(folder).join("podman/podman.sock"));
+        let system = ["/var/run/docker.sock", "/run/podman/podman.sock"].map(PathBuf::from);
+        let found = user.into_iter().chain(system).find(|socket| socket.exists());
+        Ok(found.map(EngineEndpoint::Unix))
+    }
+
+    /// Where the agent looks for engines: `DOCKER_HOST` alone, or the usual sockets.
+    pub fn sockets(&self) -> Sockets {
+        match self.get("DOCKER_HOST") {
+            Some(host) => Sockets { docker: vec![host.to_owned()], podman: vec![host.to_owned()] },
+            None => Sockets::default(),
+        }
+    }
+
+    /// The folders that may hold `HOST[:PORT]/ca.crt`, as Docker and Podman read them.
+    pub fn certs_folders(&self) -> Vec<PathBuf> {
+        let own = self.home().join("certs.d");
+        let podman =
+            self.get("HOME").map(|home| Path::new(home).join(".config/containers/certs.d"));
+        let system = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
+        [own].into_iter().chain(podman).chain(system).collect()
+    }
+
+    /// The variables that a definition file may use: the environment over the project's hzn.json.
+    pub fn variables(&self, project: &Variables) -> Variables {
+        let mut all = Variables::new();
+        for (name, value) in &self.variables {
+            all.set(name, value);
+        }
+        let mut machine = Variables::new();
+        machine.set("ARCH", Arch::of_this_machine().to_string());
+        all.or(project).or(&machine)
+    }
+
+    /// The settings files, the nearest first.
+    fn settings_files(&self) -> Result<Vec<SettingsFile>, CliError> {
+        let project = self.current_folder.ancestors().map(|it| it.join("edgepost.toml"));
+        let project = project.into_iter().find(|file| file.is_file());
+        let user = self.home().join("config.toml");
+        let system = PathBuf::from("/etc/edgepost/config.toml");
+        project.into_iter().chain([user, system]).filter_map(|path| read_settings(&path)).collect()
+    }
+}
+
+/// Reads a settings file, if it is there.
+fn read_settings(path: &Path) -> Option<Result<SettingsFile, CliError>> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => return Some(Err(file_error(path, &error))),
+    };
+    Some(toml::from_str(&text).map_err(|error| {
+        CliError::new(code::SETTINGS, format!("`{}` is not a settings file", path.display()))
+            .because(&error)
+            .help("it may have: exchange, org, user-auth, ca-file")
+    }))
+}
+
+/// The connection's settings, found.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The exchange's URL.
+    pub url: String,
+    /// The organization.
+    pub org: OrgId,
+    /// A certificate authority for the exchange, as PEM.
+    pub ca: Option<String>,
+    user_auth: Option<Secret>,
+}
+
+impl Connection {
+    /// Finds the settings: flag or `EDGEPOST_…`, `HZN_…`, project file, user file, system file.
+    pub fn settings(&self, environment: &Environment) -> Result<Settings, CliError> {
+        let files = environment.settings_files()?;
+        let find =
+            |flag: Option<String>, horizon: &str, field: fn(&SettingsFile) -> Option<&String>| {
+                flag.or_else(|| environment.get(horizon).map(str::to_owned))
+                    .or_else(|| files.iter().find_map(|file| field(file).cloned()))
+            };
+        let url = find(self.exchange.clone(), "HZN_EXCHANGE_URL", |file| file.exchange.as_ref())
+            .ok_or_else(|| missing("the exchange's URL", "--exchange or EDGEPOST_EXCHANGE_URL"))?;
+        let org = self.org.as_ref().map(ToString::to_string);
+        let org = find(org, "HZN_ORG_ID", |file| file.org.as_ref())
+            .ok_or_else(|| missing("the organization", "--org or EDGEPOST_ORG"))?;
+        let ca_file = self.ca_file.as_ref().map(|file| file.display().to_string());
+        let ca_file = find(ca_file, "HZN_MGMT_HUB_CERT_PATH", |file| file.ca_file.as_ref());
+        let user_auth =
+            find(self.user_auth.clone(), "HZN_EXCHANGE_USER_AUTH", |file| file.user_auth.as_ref());
+        Ok(Settings {
+            url,
+            org: org.parse().map_err(|error| {
+                CliError::new(code::SETTINGS, "the organization is unusable").because(&error)
+            })?,
+            ca: ca_file.map(|file| read_text(Path::new(&file))).transpose()?,
+            user_auth: user_auth.map(Secret::new),
+        })
+    }
+}
+
+impl Settings {
+    /// How to reach the exchange as the user.
+    pub fn exchange_config(&self) -> Result<ExchangeConfig, CliError> {
+        let auth = self.user_auth.as_ref().ok_or_else(|| {
+            missing("who you are", "EDGEPOST_USER_AUTH=user:password in the environment")
+        })?;
+        let auth = user_auth(auth, &self.org)?;
+        let config = ExchangeConfig::new(self.url.clone(), self.org.clone(), auth);
+        Ok(match &self.ca {
+            Some(pem) => config.trusting(pem.clone()),
+            None => config,
+        })
+    }
+
+    /// A client of the exchange, as the user.
+    pub fn client(&self) -> Result<ExchangeClient, CliError> {
+        Ok(ExchangeClient::new(&self.exchange_config()?)?)
+    }
+}
+
+fn missing(what: &str, help: &str) -> CliError {
+    CliError::new(code::SETTINGS, format!("{what} is not known")).help(format!("set {help}"))
+}
+
+/// Splits `[org/]user:password`; the organization is the command's unless it is given.
+fn user_auth(text: &Secret, org: &OrgId) -> Result<Auth, CliError> {
+    let (org, name, password) = split_auth(text, org)?;
+    let name: UserId = name.parse().map_err(|error| {
+        CliError::new(code::SETTINGS, "the user's name is unusable").because(&error)
+    })?;
+    Ok(Auth::User { org, name, password })
+}
+
+/// Splits `[org/]node:token`.
+pub fn node_auth(text: &Secret, org: &OrgId) -> Result<(NodeRef, Secret), CliError> {
+    let (org, id, token) = split_auth(text, org)?;
+    let id = id.parse().map_err(|error| {
+        CliError::new(code::SETTINGS, "the node's id is unusable").because(&error)
+    })?;
+    Ok((NodeRef { org, id }, token))
+}
+
+fn split_auth(text: &Secret, org: &OrgId) -> Result<(OrgId, String, Secret), CliError> {
+    let (name, secret) = text.expose().split_once(':').ok_or_else(|| {
+        CliError::new(code::SETTINGS, "the credentials have no `:`")
+            .help("write them as user:password, or org/user:password")
+    })?;
+    let (org, name) = match name.split_once('/') {
+        Some((org, name)) => {
+            let org = org.parse().map_err(|error| {
+                CliError::new(code::SETTINGS, "the organization is unusable").because(&error)
+            })?;
+            (org, name)
+        }
+        None => (org.clone(), name),
+    };
+    Ok((org, name.to_owned(), Secret::new(secret)))
+}
+
+/// Reads a text file whole.
+pub fn read_text(path: &Path) -> Result<String, CliError> {
+    fs::read_to_string(path).map_err(|error| file_error(path, &error))
+}

@@ -1,0 +1,142 @@
+//! An error as people see it: what, where, why, and what to do next.
+
+use std::{error::Error, fmt};
+
+use serde_json::{Value, json};
+
+use crate::cli::code::{self, Code};
+
+/// An error on its way to the person who typed the command.
+#[derive(Debug)]
+pub struct CliError(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    code: Code,
+    what: String,
+    place: Option<String>,
+    why: Vec<String>,
+    help: Option<String>,
+    details: Vec<String>,
+    told_as_json: bool,
+}
+
+impl CliError {
+    /// An error of this code; `what` is a lower-case fragment that names the object.
+    pub fn new(code: Code, what: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            code,
+            what: what.into(),
+            place: None,
+            why: Vec::new(),
+            help: None,
+            details: Vec::new(),
+            told_as_json: false,
+        }))
+    }
+
+    /// Says where: a file with line and column, or a URL.
+    #[must_use]
+    pub fn at(mut self, place: impl fmt::Display) -> Self {
+        self.0.place = Some(place.to_string());
+        self
+    }
+
+    /// Says why, by an error and all its causes.
+    #[must_use]
+    pub fn because(mut self, error: &(dyn Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            let text = error.to_string();
+            // Many errors of libraries repeat their cause in their own text.
+            if text != self.0.what && self.0.why.last() != Some(&text) {
+                self.0.why.push(text);
+            }
+            cause = error.source();
+        }
+        self
+    }
+
+    /// Says why, in words of our own.
+    #[must_use]
+    pub fn why(mut self, why: impl Into<String>) -> Self {
+        self.0.why.push(why.into());
+        self
+    }
+
+    /// Says what to do next.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    /// Adds lines that belong to the error one by one, such as the problems of a file.
+    #[must_use]
+    pub fn details(mut self, details: impl IntoIterator<Item = String>) -> Self {
+        self.0.details.extend(details);
+        self
+    }
+
+    /// Leaves out the JSON form, where the command has told the failure as its own object already.
+    #[must_use]
+    pub fn told_as_json(mut self) -> Self {
+        self.0.told_as_json = true;
+        self
+    }
+
+    /// Whether the command has told the failure as its own object already.
+    pub fn is_told_as_json(&self) -> bool {
+        self.0.told_as_json
+    }
+
+    /// Its stable code.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// Its machine-readable form.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "ok": false,
+            "error": {
+                "code": self.0.code.id,
+                "exit": self.0.code.exit as u8,
+                "what": self.0.what,
+                "where": self.0.place,
+                "why": self.0.why,
+                "try": self.0.help,
+                "details": self.0.details,
+            }
+        })
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error[{}]: {}", self.0.code.id, self.0.what)?;
+        for detail in &self.0.details {
+            write!(f, "\n  {}", detail.replace('\n', "\n  "))?;
+        }
+        if let Some(place) = &self.0.place {
+            write!(f, "\n  where  {place}")?;
+        }
+        if !self.0.why.is_empty() {
+            write!(f, "\n  why    {}", self.0.why.join(": "))?;
+        }
+        if let Some(help) = &self.0.help {
+            write!(f, "\n  try    {help}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Trouble with a file of this machine.
+pub fn file_error(path: &std::path::Path, error: &std::io::Error) -> CliError {
+    let (what, help) = match error.kind() {
+        std::io::ErrorKind::NotFound => ("does not exist", "check the path"),
+        std::io::ErrorKind::PermissionDenied => ("may not be read or written", "check its mode"),
+        _ => ("cannot be read or written", "check the disk and the path"),
+    };
+    CliError::new(code::FILES, format!("`{}` {what}", path.display())).because(error).help(help)
+}

@@ -1,0 +1,42 @@
+//! `edgepost explain`: what an error's code means.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::{Context, code, error::CliError, output::table};
+
+/// Say what an error's code means
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// A code such as E0402; without one, all codes are listed
+    code: Option<String>,
+}
+
+impl ExplainArgs {
+    /// Runs the command.
+    pub(super) fn run(&self, context: &Context) -> Result<(), CliError> {
+        let wanted = self.code.as_deref().map(str::to_ascii_uppercase);
+        let codes: Vec<_> = code::ALL
+            .iter()
+            .filter(|code| wanted.as_deref().is_none_or(|wanted| wanted == code.id))
+            .collect();
+        if codes.is_empty() {
+            return Err(CliError::new(code::USAGE, "there is no such code")
+                .help("`edgepost explain` lists them all"));
+        }
+        let objects: Vec<_> = codes
+            .iter()
+            .map(|it| json!({"code": it.id, "exit": it.exit as u8, "meaning": it.meaning}))
+            .collect();
+        context.output.result(&objects, || match codes.as_slice() {
+            [one] => format!("{} (exit {}): {}", one.id, one.exit as u8, one.meaning),
+            all => table(
+                &["CODE", "EXIT", "MEANING"],
+                all.iter().map(|it| {
+                    vec![it.id.to_owned(), (it.exit as u8).to_string(), it.meaning.to_owned()]
+                }),
+            ),
+        });
+        Ok(())
+    }
+}

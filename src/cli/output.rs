@@ -1,0 +1,94 @@
+//! What people and scripts see: the result on stdout, all else on stderr.
+
+use std::io::{self, IsTerminal as _};
+
+use serde::Serialize;
+
+use crate::cli::error::CliError;
+
+/// How a command speaks.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    json: bool,
+    quiet: bool,
+}
+
+impl Output {
+    /// Speaks JSON or prose; `quiet` leaves out everything but the result.
+    pub fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet }
+    }
+
+    /// Whether the result is JSON.
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints the result: `value` as JSON, or else `text`.
+    pub fn result(self, value: &impl Serialize, text: impl FnOnce() -> String) {
+        if self.json {
+            let json = serde_json::to_string(value).unwrap_or_else(|error| error.to_string());
+            write_line(io::stdout(), &json);
+        } else {
+            write_line(io::stdout(), text().trim_end_matches('\n'));
+        }
+    }
+
+    /// Prints a document: on one line as JSON, or indented for people.
+    pub fn document(self, document: &impl Serialize) {
+        self.result(document, || serde_json::to_string_pretty(document).unwrap_or_default());
+    }
+
+    /// Prints text that is the result in either form, such as a document as it is.
+    pub fn verbatim(self, text: &str) {
+        write_line(io::stdout(), text.trim_end_matches('\n'));
+    }
+
+    /// Tells a person what is going on.
+    pub fn note(self, text: impl AsRef<str>) {
+        if !self.quiet {
+            write_line(io::stderr(), text.as_ref());
+        }
+    }
+
+    /// One step of a longer command: a short word and what it did.
+    pub fn step(self, word: &str, text: impl AsRef<str>) {
+        self.note(format!("{word:<10}{}", text.as_ref()));
+    }
+
+    /// Prints an error, in the form of the results.
+    pub fn error(self, error: &CliError) {
+        if self.json {
+            if error.is_told_as_json() {
+                return;
+            }
+            let json = serde_json::to_string(&error.to_json()).unwrap_or_default();
+            write_line(io::stdout(), &json);
+        } else {
+            write_line(io::stderr(), &error.to_string());
+        }
+    }
+}
+
+/// Writes a line. A reader that went away, as in `… | head`, is no error.
+fn write_line(mut to: impl io::Write, line: &str) {
+    let _ = writeln!(to, "{line}");
+}
+
+/// Whether log lines may be coloured: a terminal, and no wish for the contrary.
+pub fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Rows under headings, as wide as they need to be.
+pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING).set_header(headings.iter().copied());
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}

@@ -1,0 +1,267 @@
+//! `edgepost publish`: a service, from its definition to the nodes.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use crate::{
+    cli::{
+        Context, code,
+        config::read_text,
+        error::{CliError, file_error},
+        key::{DEFAULT_KEY, read_key, read_private},
+        output::Output,
+        project::read_definition,
+        registries::{push_config, with_logins},
+        stop_signal,
+    },
+    document::{ServiceDefinition, ServicePolicy},
+    image::{Descriptor, engine::EngineEndpoint},
+    publish::{
+        DocumentPlan, Existing, Order, Place, PublishPlan, Publisher, PullLogin, Registries, Source,
+    },
+    registry::client::{BlobOutcome, Progress, RegistryClient},
+    sign::compat::horizon::HorizonKey,
+    types::Registry,
+};
+
+/// Publish a service: push its images, pin, sign and commit it
+///
+/// From the engine of this machine:  edgepost publish horizon/service.definition.json -r reg.example:puller:TOKEN
+/// From an OCI layout, without any engine:  edgepost publish service.json --source oci:build/image
+/// What would happen:  edgepost publish service.json --dry-run
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct PublishArgs {
+    /// The service definition; without it, service.definition.json is looked for here, in horizon/, and above
+    file: Option<PathBuf>,
+    /// What nodes pull with, HOST[:PORT]:USER:TOKEN; repeatable. A secret on the command line is seen by
+    /// others on this machine: --registry-token-file keeps it away
+    #[arg(short, long = "registry-token", value_name = "LOGIN", hide_env_values = true)]
+    registry_token: Vec<String>,
+    /// A file with one such login a line
+    #[arg(long, value_name = "FILE")]
+    registry_token_file: Vec<PathBuf>,
+    /// The signing key: its name or file; repeatable
+    #[arg(short, long = "key", value_name = "KEY", env = "EDGEPOST_KEY", default_value = DEFAULT_KEY)]
+    key: Vec<String>,
+    /// An RSA key in PEM that signs the deployment for anax nodes too
+    #[arg(long, value_name = "FILE", env = "HZN_PRIVATE_KEY_FILE")]
+    horizon_key: Option<PathBuf>,
+    /// Where images come from, [IMAGE=]PLACE; PLACE is docker:[SOCKET], docker-archive:FILE, oci:FOLDER[:NAME]
+    /// or registry: (pushed before); repeatable. Without it: the engine of this machine, then the registry
+    #[arg(long, value_name = "SOURCE")]
+    source: Vec<String>,
+    /// Properties and constraints that go with the service
+    #[arg(long, value_name = "FILE")]
+    service_policy: Option<PathBuf>,
+    /// Give nodes this certificate authority for one registry, REGISTRY=FILE; repeatable
+    #[arg(long, value_name = "CA")]
+    registry_ca: Vec<String>,
+    /// Speak plain HTTP with this registry, though it is not on this machine; repeatable
+    #[arg(long, value_name = "REGISTRY")]
+    plain_http: Vec<Registry>,
+    /// Publish over other content that stands under the same version
+    #[arg(short = 'O', long)]
+    overwrite: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl PublishArgs {
+    /// Runs the command.
+    pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        let output = context.output;
+        let (file, definition) = self.definition(context)?;
+        output.step("service", format!("{} from {}", name_of(&definition), file.display()));
+        let order = self.order(definition, context)?;
+        let registries = self.registries(&order.logins, context)?;
+        let publisher = self.publisher(context)?;
+        if self.dry_run {
+            let plan = publisher.plan(&order, &registries).await?;
+            output.result(&plan, || describe_plan(&plan));
+            return Ok(());
+        }
+        let narrator = Narrator(output);
+        let outcome = tokio::select! {
+            outcome = publisher.publish(&order, &registries, &narrator) => outcome?,
+            () = stop_signal() => return Err(stopped()),
+        };
+        if order.logins.is_empty() {
+            output.note("note: without -r, nodes pull with no credentials");
+        }
+        context.tell_published(&outcome);
+        Ok(())
+    }
+
+    fn definition(&self, context: &Context) -> Result<(PathBuf, ServiceDefinition), CliError> {
+        let file = match &self.file {
+            Some(file) => file.clone(),
+            None => find_definition(context.environment.current_folder())?,
+        };
+        let definition = read_definition(&file, context, ServiceDefinition::from_source)?;
+        Ok((file, definition))
+    }
+
+    fn order(&self, definition: ServiceDefinition, context: &Context) -> Result<Order, CliError> {
+        let policy = self
+            .service_policy
+            .as_deref()
+            .map(|file| read_definition(file, context, ServicePolicy::from_source))
+            .transpose()?;
+        Ok(Order {
+            definition,
+            policy,
+            logins: self.logins(context)?,
+            registry_ca: self.registry_ca()?,
+            sources: self.sources(context)?,
+            existing: if self.overwrite { Existing::Overwrite } else { Existing::Refuse },
+        })
+    }
+
+    /// The logins for nodes. A value that cannot be read ends the command, and is not repeated.
+    fn logins(&self, context: &Context) -> Result<Vec<PullLogin>, CliError> {
+        let mut logins = Vec::new();
+        for (number, text) in self.registry_token.iter().enumerate() {
+            logins.push(read_login(text, &format!("-r, value {}", number + 1))?);
+        }
+        if !self.registry_token.is_empty() {
+            context.output.note("note: a token on the command line can be seen by other users of this machine; --registry-token-file keeps it away");
+        }
+        for file in &self.registry_token_file {
+            let text = read_private(file)?;
+            for (number, line) in
+                text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty())
+            {
+                logins
+                    .push(read_login(line.trim(), &format!("{}:{}", file.display(), number + 1))?);
+            }
+        }
+        Ok(logins)
+    }
+
+    fn sources(&self, context: &Context) -> Result<Vec<Source>, CliError> {
+        let found = context.environment.engine()?;
+        if self.source.is_empty() {
+            let engine = found.map(|engine| Source { image: None, place: Place::Engine(engine) });
+            return Ok(engine.into_iter().collect());
+        }
+        let engine = found.unwrap_or_else(default_engine);
+        let read = |text: &String| {
+            Source::parse(text, &engine)
+                .map_err(|error| CliError::new(code::USAGE, error.to_string()))
+        };
+        self.source.iter().map(read).collect()
+    }
+
+    fn registry_ca(&self) -> Result<BTreeMap<Registry, String>, CliError> {
+        let read = |text: &String| {
+            let usage = || CliError::new(code::USAGE, "--registry-ca is not REGISTRY=FILE");
+            let (registry, file) = text.split_once('=').ok_or_else(usage)?;
+            let registry: Registry = registry.parse().map_err(|error| usage().because(&error))?;
+            Ok((registry, read_text(Path::new(file))?))
+        };
+        self.registry_ca.iter().map(read).collect()
+    }
+
+    fn registries(&self, logins: &[PullLogin], context: &Context) -> Result<Registries, CliError> {
+        let mut config = push_config(context, &self.plain_http);
+        for (registry, ca) in self.registry_ca()? {
+            config.ca.entry(registry).or_default().push(ca);
+        }
+        let pull = with_logins(config.clone(), logins);
+        Ok(Registries { push: RegistryClient::new(config), pull: RegistryClient::new(pull) })
+    }
+
+    fn publisher(&self, context: &Context) -> Result<Publisher, CliError> {
+        let keys = self
+            .key
+            .iter()
+            .map(|name| read_key(&context.environment.keys(), name))
+            .collect::<Result<_, _>>()?;
+        let horizon_key = self.horizon_key.as_deref().map(read_horizon_key).transpose()?;
+        let settings = context.connection.settings(&context.environment)?;
+        let publisher =
+            Publisher::new(settings.org.clone(), settings.client()?, keys, context.clock.clone());
+        Ok(publisher.horizon_key(horizon_key))
+    }
+}
+
+/// Reads an RSA key for Horizon's signature.
+fn read_horizon_key(file: &Path) -> Result<HorizonKey, CliError> {
+    let pem = read_private(file)?;
+    HorizonKey::from_pem(&pem).map_err(|error| {
+        CliError::new(code::KEY, "the Horizon key cannot be used")
+            .at(file.display())
+            .because(&error)
+            .help("it must be an RSA key of 2048 bits or more, PKCS#1 or PKCS#8, in PEM")
+    })
+}
+
+fn read_login(text: &str, place: &str) -> Result<PullLogin, CliError> {
+    text.parse::<PullLogin>().map_err(|error| {
+        CliError::new(code::REGISTRY_LOGIN, "a login for nodes cannot be read")
+            .at(place)
+            .because(&error)
+            .help("write HOST:USER:TOKEN, or HOST:PORT:USER:TOKEN; an IPv6 address stands in brackets")
+    })
+}
+
+/// Looks for the definition where Horizon's projects keep it, here and in the folders above.
+fn find_definition(start: &Path) -> Result<PathBuf, CliError> {
+    let names = ["service.definition.json", "horizon/service.definition.json"];
+    start
+        .ancestors()
+        .flat_map(|folder| names.map(|name| folder.join(name)))
+        .find(|file| file.is_file())
+        .ok_or_else(|| {
+            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+            file_error(&start.join(names[0]), &missing).help("name the file: edgepost publish FILE")
+        })
+}
+
+/// What Ctrl-C in the middle means.
+fn stopped() -> CliError {
+    CliError::new(code::CANCELLED, "stopped before the commit: nothing was published")
+        .help("the same command goes on where it stopped")
+}
+
+/// What `docker:` means where no engine answers: the error then names this place.
+fn default_engine() -> EngineEndpoint {
+    EngineEndpoint::Unix(PathBuf::from("/var/run/docker.sock"))
+}
+
+fn name_of(definition: &ServiceDefinition) -> String {
+    format!("{} {} for {}", definition.url, definition.version, definition.arch)
+}
+
+/// Tells on stderr what became of each blob.
+struct Narrator(Output);
+
+impl Progress for Narrator {
+    fn settled(&self, blob: &Descriptor, outcome: BlobOutcome) {
+        let word = match outcome {
+            BlobOutcome::Existed => "is there",
+            BlobOutcome::Mounted => "mounted",
+            BlobOutcome::Uploaded => "sent",
+        };
+        self.0.step("push", format!("{} {word}, {} bytes", blob.digest.short(), blob.size));
+    }
+}
+
+fn describe_plan(plan: &PublishPlan) -> String {
+    let document = match plan.document {
+        DocumentPlan::New => "would be published for the first time",
+        DocumentPlan::Unchanged => "is published already, unchanged",
+        DocumentPlan::Different => "is published with other content: --overwrite would replace it",
+    };
+    let images = plan.images.iter().map(|it| {
+        let pushed = if it.in_registry { "is in its registry" } else { "would be pushed" };
+        format!("{} ({}, {} bytes, from {}) {pushed}\n", it.image, it.platform, it.size, it.from)
+    });
+    images.collect::<String>() + &format!("{} {document}", plan.key)
+}

@@ -1,0 +1,194 @@
+//! `edgepost hub`, `exchange` and `registry`: the servers.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use crate::{
+    cli::{Context, error::CliError, stop_signal, user::first_line},
+    exchange::server::{ExchangeConfig, ExchangeServer},
+    hub::{Hub, HubConfig, RegistryAccounts},
+    listener::Tls,
+    registry::server::{Access, RegistryConfig, RegistryServer},
+    types::Secret,
+};
+
+/// Where a server keeps its data and where it listens.
+#[derive(Debug, Args)]
+struct ServerArgs {
+    /// The folder of all its data
+    #[arg(long, value_name = "DIR", env = "EDGEPOST_DATA")]
+    data: PathBuf,
+    /// The address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// The certificate chain, as a PEM file; without it: plain HTTP
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, as a PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
+
+/// Run exchange and registry in one process
+#[derive(Debug, Args)]
+pub(super) struct HubArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    root: RootArgs,
+}
+
+/// Run an exchange
+#[derive(Debug, Args)]
+pub(super) struct ExchangeArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    root: RootArgs,
+}
+
+/// Run a registry
+#[derive(Debug, Args)]
+pub(super) struct RegistryArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Let everybody push and pull, without credentials
+    #[arg(long)]
+    anonymous: bool,
+}
+
+#[derive(Debug, Args)]
+struct RootArgs {
+    /// A file with the root user's password in its first line; without it the first start makes one and prints it
+    #[arg(long, value_name = "FILE")]
+    root_password_file: Option<PathBuf>,
+}
+
+impl RootArgs {
+    fn password(&self) -> Result<Option<Secret>, CliError> {
+        self.root_password_file.as_deref().map(first_line).transpose()
+    }
+}
+
+impl ServerArgs {
+    fn tls(&self) -> Option<Tls> {
+        let (cert_file, key_file) = (self.tls_cert.clone()?, self.tls_key.clone()?);
+        Some(Tls { cert_file, key_file })
+    }
+}
+
+impl HubArgs {
+    /// Runs the servers until they are stopped.
+    pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        let hub = Hub::bind(HubConfig {
+            data: self.server.data.clone(),
+            listen: self.server.listen,
+            tls: self.server.tls(),
+            root_password: self.root.password()?,
+        })
+        .await?;
+        let first = FirstStart {
+            exchange: Some(hub.exchange_url()),
+            registry: Some(hub.address()),
+            root_password: hub.made_root_password(),
+            accounts: hub.made_accounts(),
+        };
+        first.tell(context);
+        stop_signal().await;
+        hub.shutdown().await;
+        Ok(())
+    }
+}
+
+impl ExchangeArgs {
+    /// Runs the server until it is stopped.
+    pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        let mut config = ExchangeConfig::new(self.server.data.clone(), self.server.listen);
+        config.tls = self.server.tls();
+        config.root_password = self.root.password()?;
+        let server = ExchangeServer::bind(config).await?;
+        let first = FirstStart {
+            exchange: Some(server.url()),
+            registry: None,
+            root_password: server.made_root_password(),
+            accounts: None,
+        };
+        first.tell(context);
+        stop_signal().await;
+        server.shutdown().await;
+        Ok(())
+    }
+}
+
+impl RegistryArgs {
+    /// Runs the server until it is stopped.
+    pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        let (access, accounts) = if self.anonymous {
+            (Access::Anonymous, None)
+        } else {
+            RegistryAccounts::open(&self.server.data)?
+        };
+        let server = RegistryServer::bind(RegistryConfig {
+            folder: self.server.data.join("registry"),
+            listen: self.server.listen,
+            tls: self.server.tls(),
+            access,
+        })
+        .await?;
+        let first = FirstStart {
+            exchange: None,
+            registry: Some(server.address()),
+            root_password: None,
+            accounts: accounts.as_ref(),
+        };
+        first.tell(context);
+        stop_signal().await;
+        server.shutdown().await;
+        Ok(())
+    }
+}
+
+/// Where a server listens, and what its first start made: that is told once.
+struct FirstStart<'a> {
+    exchange: Option<String>,
+    registry: Option<SocketAddr>,
+    root_password: Option<&'a Secret>,
+    accounts: Option<&'a RegistryAccounts>,
+}
+
+impl FirstStart<'_> {
+    /// Says where the server listens, and the secrets that were made: this once they are shown, since
+    /// nobody could know them otherwise.
+    fn tell(&self, context: &Context) {
+        let root = self.root_password.map(Secret::expose);
+        let accounts = self.accounts.map(|it| (it.push.expose(), it.pull.expose()));
+        let object = json!({
+            "exchange": self.exchange,
+            "registry": self.registry,
+            "rootPassword": root,
+            "registryAccounts": accounts.map(|(push, pull)| json!({"push": push, "pull": pull})),
+        });
+        context.output.result(&object, || self.describe());
+    }
+
+    fn describe(&self) -> String {
+        let mut lines = Vec::new();
+        lines.extend(self.exchange.iter().map(|url| format!("exchange  {url}")));
+        lines.extend(self.registry.map(|address| format!("registry  {address}")));
+        lines.extend(self.accounts.map(|made| {
+            let (push, pull) = (made.push.expose(), made.pull.expose());
+            format!("registry accounts, not shown again: push:{push} pushes, pull:{pull} pulls")
+        }));
+        if let (Some(url), Some(password)) = (&self.exchange, self.root_password) {
+            let password = password.expose();
+            lines.push(format!("root's password, not shown again: {password}"));
+            lines.push("next, in another terminal:".to_owned());
+            lines.push(format!("  export EDGEPOST_EXCHANGE_URL={url} EDGEPOST_ORG=root"));
+            lines.push(format!("  export EDGEPOST_USER_AUTH=root/root:{password}"));
+            lines.push("  edgepost org create ORG".to_owned());
+        }
+        lines.join("\n")
+    }
+}

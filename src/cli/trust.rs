@@ -1,0 +1,106 @@
+//! `edgepost trust`: who may sign what in the organization.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::{
+    cli::{
+        Context, code,
+        error::CliError,
+        key::{DEFAULT_KEY, read_key},
+    },
+    trust::{Trust, TrustDocument, TrustPin},
+};
+
+/// Who may sign what in the organization
+#[derive(Debug, Subcommand)]
+pub(super) enum TrustCommand {
+    /// Make the first trust document: one key for everything
+    Init(InitArgs),
+    /// Show the newest trust document, and the pin that nodes register with
+    Show,
+}
+
+/// Make the first trust document: one key for everything
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// The key that signs it, and may sign everything in it: its name or file
+    #[arg(short, long, default_value = DEFAULT_KEY, env = "EDGEPOST_KEY")]
+    key: String,
+}
+
+impl TrustCommand {
+    /// Runs the command.
+    pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        match self {
+            Self::Init(args) => init(args, context).await,
+            Self::Show => show(context).await,
+        }
+    }
+}
+
+async fn init(args: &InitArgs, context: &Context) -> Result<(), CliError> {
+    let client = context.client()?;
+    let key = read_key(&context.environment.keys(), &args.key)?;
+    if client.newest_trust().await?.is_some() {
+        return Err(CliError::new(
+            code::CONFLICT,
+            format!("organization {} has a trust document", client.org()),
+        )
+        .help("`edgepost trust show` shows it; nodes trust no other"));
+    }
+    let stamp_key = client.stamp_key().await?;
+    let document = TrustDocument::single_key(
+        client.org().clone(),
+        &key.verifying_key(),
+        &stamp_key,
+        context.clock.now(),
+    );
+    let envelope = document.seal(&[&key]).map_err(|error| {
+        CliError::new(code::REFUSED, "the trust document would not be taken").because(&error)
+    })?;
+    client.put_trust(&envelope).await?;
+    let pin = TrustPin(envelope.digest());
+    context.output.note("keep the key safe: what it signs, your nodes run");
+    context.output.note(format!("next: nodes register with --trust-sha256 {pin}"));
+    context.output.result(
+        &json!({"ok": true, "org": client.org(), "version": 1, "pin": pin.to_string(), "keyId": key.key_id()}),
+        || pin.to_string(),
+    );
+    Ok(())
+}
+
+async fn show(context: &Context) -> Result<(), CliError> {
+    let client = context.client()?;
+    let missing = || {
+        CliError::new(
+            code::NOT_FOUND,
+            format!("organization {} has no trust document", client.org()),
+        )
+        .help("`edgepost trust init` makes one")
+    };
+    let newest = client.newest_trust().await?.ok_or_else(missing)?;
+    let first = client.trust(1).await?.ok_or_else(missing)?;
+    let pin = TrustPin(first.digest());
+    let mut trust = Trust::pinned(&first, &pin)?;
+    for version in 2..=newest {
+        trust = trust.advance(&client.trust(version).await?.ok_or_else(missing)?)?;
+    }
+    let document = trust.document();
+    context.output.result(&json!({"pin": pin.to_string(), "trust": document}), || {
+        let rules = document.rules.iter().map(|rule| {
+            let name = if rule.prefix.is_empty() {
+                "any name".to_owned()
+            } else {
+                format!("names in {}", rule.prefix)
+            };
+            let keys = rule.keyids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            format!("{} of {name}: {} of {keys}\n", rule.kind, rule.threshold)
+        });
+        format!(
+            "pin {pin}\norganization {} version {} expires {}\n",
+            document.org, document.version, document.expires
+        ) + &rules.collect::<String>()
+    });
+    Ok(())
+}

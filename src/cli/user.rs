@@ -1,0 +1,100 @@
+//! `edgepost user`: users of the organization.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::{
+    cli::{Context, code, config::read_text, error::CliError, output::table},
+    exchange::api::UserRequest,
+    types::{Secret, UserId},
+};
+
+/// Users of an organization
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// Make a user
+    Create(CreateArgs),
+    /// List the users you may see
+    List,
+    /// Remove a user and all that they own
+    Remove(RemoveArgs),
+}
+
+/// Make a user
+#[derive(Debug, Args)]
+pub(super) struct CreateArgs {
+    /// Their name
+    name: UserId,
+    /// A file with their password in its first line
+    #[arg(long, value_name = "FILE")]
+    password_file: PathBuf,
+    /// They may administer the organization
+    #[arg(long)]
+    admin: bool,
+    /// Their address
+    #[arg(long, default_value = "")]
+    email: String,
+}
+
+/// Remove a user and all that they own
+#[derive(Debug, Args)]
+pub(super) struct RemoveArgs {
+    /// Their name
+    name: UserId,
+    /// Really remove them: there is no way back
+    #[arg(short = 'f', long)]
+    force: bool,
+}
+
+impl UserCommand {
+    /// Runs the command.
+    pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        let client = context.client()?;
+        match self {
+            Self::Create(args) => {
+                let user = UserRequest {
+                    password: first_line(&args.password_file)?.into(),
+                    admin: args.admin,
+                    hub_admin: false,
+                    email: args.email.clone(),
+                };
+                client.create_user(&args.name, &user).await?;
+                context
+                    .output
+                    .result(&json!({"ok": true, "user": args.name}), || args.name.to_string());
+            }
+            Self::List => {
+                let users = client.users().await?;
+                let rows = users.iter().map(|(name, user)| {
+                    let role = if user.admin { "admin" } else { "user" };
+                    vec![name.clone(), role.to_owned(), user.email.clone()]
+                });
+                context.output.result(&users, || table(&["NAME", "ROLE", "EMAIL"], rows));
+            }
+            Self::Remove(args) => {
+                context.confirm(args.force, &format!("user {}", args.name))?;
+                if !client.remove_user(&args.name).await? {
+                    return Err(CliError::new(
+                        code::NOT_FOUND,
+                        format!("there is no user {}", args.name),
+                    ));
+                }
+                context
+                    .output
+                    .result(&json!({"ok": true, "removed": args.name}), || args.name.to_string());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first line of a file that holds a secret.
+pub(super) fn first_line(file: &std::path::Path) -> Result<Secret, CliError> {
+    let text = zeroize::Zeroizing::new(read_text(file)?);
+    match text.lines().next().map(str::trim_end) {
+        Some(line) if !line.is_empty() => Ok(Secret::new(line)),
+        _ => Err(CliError::new(code::SETTINGS, "the password file is empty").at(file.display())),
+    }
+}
