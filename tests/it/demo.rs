@@ -1,0 +1,35 @@
+//! The demonstration tells the truth.
+
+use crate::support::{peers, program::Program};
+
+#[test]
+fn the_demo_holds_without_an_engine() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::at_home_in(folder.path());
+
+    let story = program.run(&["demo", "--engine", "none", "--json"]).good().json();
+
+    assert_eq!(story["ok"], true);
+    let names: Vec<_> =
+        story["steps"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    for attack in ["altered", "swapped-layer", "rollback", "stranger", "freeze"] {
+        assert!(names.contains(&attack), "{attack} is missing in {names:?}");
+    }
+}
+
+#[test]
+fn the_demo_holds_in_docker_and_leaves_nothing_there() {
+    let Some(docker) = peers::docker() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::at_home_in(folder.path()).with("DOCKER_HOST", &docker);
+
+    let story = program.run(&["demo", "--engine", "docker", "--json"]).good().json();
+
+    assert_eq!(story["ok"], true);
+    let left = |what: &[&str]| {
+        peers::run(std::process::Command::new("docker").args(["--host", &docker]).args(what))
+    };
+    let ours = "label=edgepost.service";
+    assert_eq!(left(&["ps", "--all", "--quiet", "--filter", ours]), "");
+    assert_eq!(left(&["network", "ls", "--quiet", "--filter", ours]), "");
+}

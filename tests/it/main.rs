@@ -1,0 +1,21 @@
+//! Stories, told against real parts.
+
+#![expect(clippy::disallowed_methods, reason = "tests make files and read their environment")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says by a panic that its claim is false"
+)]
+#![expect(clippy::print_stderr, reason = "a story that is skipped says so")]
+#![expect(unreachable_pub, reason = "the support modules read as a small library")]
+
+mod demo;
+mod horizon;
+mod layers;
+mod node;
+mod peers;
+mod publishing;
+mod secrets;
+mod servers;
+mod support;

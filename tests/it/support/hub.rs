@@ -1,0 +1,119 @@
+//! A hub in a process of its own, with an organization ready to publish in.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use super::{
+    peers::free_port,
+    program::{Program, Running},
+};
+
+/// A running hub, and a publisher who is at home in it.
+#[derive(Debug)]
+pub struct Hub {
+    folder: PathBuf,
+    address: SocketAddr,
+    running: Option<Running>,
+    /// The program as the organization's administrator uses it.
+    pub publisher: Program,
+    /// The pin of the organization's trust.
+    pub pin: String,
+    /// The password of the registry account `push`.
+    pub push_password: String,
+    /// The password of the registry account `pull`.
+    pub pull_password: String,
+}
+
+impl Hub {
+    /// Starts a hub in `folder`, with organization `acme`, administrator `ann`, a key and trust.
+    pub fn start(folder: &Path) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let (running, first) = spawn(folder, address);
+        let text = |value: &Value| value.as_str().expect("the first start tells it").to_owned();
+        let root_password = text(&first["rootPassword"]);
+        let mut publisher = Program::at_home_in(folder);
+        publisher.set("EDGEPOST_EXCHANGE_URL", format!("http://{address}/v1"));
+        publisher.set("EDGEPOST_ORG", "acme");
+        let root = publisher.with("EDGEPOST_USER_AUTH", format!("root/root:{root_password}"));
+        root.run(&["org", "create", "acme"]).good();
+        fs::write(folder.join("password"), "ann-secret\n").expect("the folder is writable");
+        root.run(&["user", "create", "ann", "--admin", "--password-file", "password"]).good();
+        publisher.set("EDGEPOST_USER_AUTH", "ann:ann-secret");
+        publisher.run(&["key", "create"]).good();
+        let trust = publisher.run(&["trust", "init", "--json"]).good().json();
+        let mut hub = Self {
+            folder: folder.to_owned(),
+            address,
+            running: Some(running),
+            publisher,
+            pin: text(&trust["pin"]),
+            push_password: text(&first["registryAccounts"]["push"]),
+            pull_password: text(&first["registryAccounts"]["pull"]),
+        };
+        hub.log_in(&hub.registry(), "push", &hub.push_password.clone());
+        hub
+    }
+
+    /// Its registry's `host:port`.
+    pub fn registry(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The folder of everything in this story.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The hub's own data.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("hub")
+    }
+
+    /// Writes a Docker login file for the publisher, as `docker login` does.
+    pub fn log_in(&mut self, registry: &str, user: &str, password: &str) {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        let folder = self.folder.join("docker");
+        fs::create_dir_all(&folder).expect("the folder can be made");
+        let auth = STANDARD.encode(format!("{user}:{password}"));
+        let file = serde_json::json!({"auths": {registry: {"auth": auth}}});
+        fs::write(folder.join("config.json"), file.to_string()).expect("the folder is writable");
+    }
+
+    /// Ends the hub at once (SIGKILL).
+    pub fn kill(&mut self) {
+        self.running.take().expect("the hub runs").kill();
+    }
+
+    /// Starts it again, on the same address and data.
+    pub fn restart(&mut self) -> Value {
+        let (running, told) = spawn(&self.folder, self.address);
+        self.running = Some(running);
+        told
+    }
+
+    /// Ends it in order (SIGTERM), and gives its exit code.
+    pub fn stop(&mut self) -> i32 {
+        self.running.take().expect("the hub runs").stop()
+    }
+}
+
+fn spawn(folder: &Path, address: SocketAddr) -> (Running, Value) {
+    let program = Program::at_home_in(folder);
+    let data = folder.join("hub").display().to_string();
+    let listen = address.to_string();
+    let arguments = ["hub", "--json", "-vvv", "--data", &data, "--listen", &listen];
+    let mut running = program.start(&arguments, &folder.join("hub.log"));
+    let line = running.first_line();
+    let told = serde_json::from_str(&line).unwrap_or_else(|_| {
+        panic!(
+            "the hub says {line:?}\n{}",
+            fs::read_to_string(folder.join("hub.log")).unwrap_or_default()
+        )
+    });
+    (running, told)
+}

@@ -1,0 +1,8 @@
+//! The words that stories are told in.
+
+pub mod hub;
+pub mod image;
+pub mod link;
+pub mod node;
+pub mod peers;
+pub mod program;
