@@ -29,7 +29,8 @@ fn the_demo_holds_in_docker_and_leaves_nothing_there() {
     let left = |what: &[&str]| {
         peers::run(std::process::Command::new("docker").args(["--host", &docker]).args(what))
     };
-    let ours = "label=edgepost.service";
+    let ours = "label=edgepost.node=demo/node-1";
     assert_eq!(left(&["ps", "--all", "--quiet", "--filter", ours]), "");
     assert_eq!(left(&["network", "ls", "--quiet", "--filter", ours]), "");
+    assert_eq!(left(&["images", "--quiet", "--filter", "reference=*/hello_*"]), "");
 }

@@ -89,12 +89,14 @@ fn an_image_built_in_docker_runs_on_a_node_by_its_digest() {
     let image = published["images"][0]["image"].as_str().unwrap().to_owned();
     let digest = image.split('@').nth(1).unwrap();
     assert_eq!(node.services(), [id("1.0.0")]);
-    let running = docker(
-        &engine,
-        &["ps", "--filter", "label=edgepost.service", "--format", "{{.Image}} {{.State}}"],
-    );
-    assert!(running.contains(digest) && running.contains("running"), "{running}");
+    let container = docker(&engine, &["ps", "--quiet", "--filter", "label=edgepost.node=acme/n1"]);
+    let id = docker(&engine, &["inspect", "--format", "{{.Image}}", &container]);
+    let names = docker(&engine, &["image", "inspect", "--format", "{{.RepoDigests}}", &id]);
+    assert!(names.contains(digest), "{names}");
     if peers::has("skopeo") {
+        let certificates = folder.path().join("certificates");
+        fs::create_dir(&certificates).unwrap();
+        fs::copy(site.registry.ca(), certificates.join("ca.crt")).unwrap();
         let seen = peers::run(
             Command::new("skopeo")
                 .args([
@@ -105,14 +107,14 @@ fn an_image_built_in_docker_runs_on_a_node_by_its_digest() {
                     "{{.Digest}}",
                     "--cert-dir",
                 ])
-                .arg(site.registry.ca().parent().unwrap())
+                .arg(&certificates)
                 .arg(format!("docker://{host}/site/hello:1.0.0")),
         );
         assert_eq!(seen, digest);
     }
     node.program.run(&["agent", "unregister"]).good();
     assert_eq!(
-        docker(&engine, &["ps", "--all", "--quiet", "--filter", "label=edgepost.service"]),
+        docker(&engine, &["ps", "--all", "--quiet", "--filter", "label=edgepost.node=acme/n1"]),
         ""
     );
 }

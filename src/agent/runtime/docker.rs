@@ -15,8 +15,8 @@ use bollard::{
     },
     query_parameters::{
         CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder,
-        ListImagesOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
-        StartContainerOptions, StopContainerOptionsBuilder,
+        ListImagesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
+        RenameContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
     },
 };
 use futures_util::TryStreamExt as _;
@@ -158,6 +158,23 @@ impl Docker {
             .map_err(self.failed(format!("rename a container to {name}")))
     }
 
+    /// Removes the image of a removed container, if nobody else has a name for it: it has no tag, and
+    /// came from a hand-off on loopback. The content store has it still. An image that another
+    /// container uses stays, and so does whatever cannot be removed: that is only a matter of room.
+    pub(super) async fn remove_image_of(&self, container: &Container) {
+        let Ok(image) = self.api.inspect_image(&container.image).await else { return };
+        let tags = image.repo_tags.unwrap_or_default();
+        let digests = image.repo_digests.unwrap_or_default();
+        let is_handed_off = |name: &String| name.starts_with("127.0.0.1:");
+        if !tags.is_empty() || digests.is_empty() || !digests.iter().all(is_handed_off) {
+            return;
+        }
+        let options = RemoveImageOptionsBuilder::new().force(false).build();
+        if let Err(error) = self.api.remove_image(&container.image, Some(options), None).await {
+            tracing::debug!(image = container.image, error = %error, "the image stays");
+        }
+    }
+
     /// Removes the network of a container that has gone, unless one of `left` belongs in it: also one
     /// that is merely kept could not start again without.
     pub(super) async fn remove_network_of(
@@ -260,6 +277,7 @@ impl Runtime for Docker {
         let Some(node) = container.node().filter(|_| then == Afterwards::Remove) else {
             return Ok(());
         };
+        self.remove_image_of(container).await;
         let left = self.list(&node).await?;
         self.remove_network_of(container, &left).await
     }

@@ -218,6 +218,7 @@ impl Runtime for Podman {
         let Some(node) = container.node().filter(|_| then == Afterwards::Remove) else {
             return Ok(());
         };
+        self.docker.remove_image_of(container).await;
         let left = self.list(&node).await?;
         self.docker.remove_network_of(container, &left).await
     }
