@@ -49,7 +49,7 @@ pub use identity::{Identity, IdentityError};
 pub use marks::MarksError;
 pub use outcome::{AgentError, End, Outcome};
 pub use pull::PullError;
-pub use register::{RegisterError, Registered, Registration, TrustRoot, register};
+pub use register::{RegisterError, Registered, Registration, register};
 pub use runtime::{EngineChoice, Sockets};
 pub use select::Unfit;
 pub use status::{Status, status};

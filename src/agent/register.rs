@@ -8,7 +8,7 @@ use crate::{
         folder::{self, FolderError, NodeFolder},
         identity::{Identity, IdentityError},
         marks::{MarksError, MarksFile},
-        verify::{self, Refused},
+        verify::Refused,
     },
     document::{NodePolicy, UserInputValue},
     exchange::{
@@ -16,18 +16,9 @@ use crate::{
         client::{ExchangeClient, ExchangeConfig, ExchangeError},
     },
     sign::{Envelope, sealed::NodeKey},
-    trust::{Refusal, TrustPin},
+    trust::{Refusal, Trust, TrustPin, TrustRoot},
     types::{Arch, NodeRef, PatternRef, Secret},
 };
-
-/// How the node comes to its organization's trust.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TrustRoot {
-    /// The first trust document has this hash, as somebody trustworthy said.
-    Pinned(TrustPin),
-    /// Whatever the exchange gives is taken, this once: a hostile exchange could give its own.
-    FirstSeen,
-}
 
 /// A node to be.
 #[derive(Debug, Clone)]
@@ -145,16 +136,15 @@ pub async fn register(
     }
     let exchange =
         ExchangeClient::new(&registration.exchange)?.about(registration.node.org.clone());
-    let chain = fetch_chain(&exchange, &registration.node).await?;
-    let (first, rest) =
-        chain.split_first().ok_or_else(|| RegisterError::NoTrust(registration.node.org.clone()))?;
-    let pin = match (registration.trust, &before) {
-        (TrustRoot::Pinned(pin), _) => pin,
+    let root = match (registration.trust, &before) {
         // What was pinned once is not given up for whatever the exchange says today.
-        (TrustRoot::FirstSeen, Some(before)) => before.trust,
-        (TrustRoot::FirstSeen, None) => TrustPin(first.digest()),
+        (TrustRoot::FirstSeen, Some(before)) => TrustRoot::Pinned(before.trust),
+        (root, _) => root,
     };
-    let trust = verify::walk(first, rest, &pin)?;
+    let chain = exchange.trust_chain().await?;
+    let trust = Trust::walk(&chain, root).map_err(Refused::of("trust"))?;
+    let trust = trust.ok_or_else(|| RegisterError::NoTrust(registration.node.org.clone()))?;
+    let pin = trust.pin();
     if *trust.org() != registration.node.org {
         let expected = format!("the trust of {}", registration.node.org);
         let received = format!("the trust of {}", trust.org());
@@ -223,20 +213,6 @@ async fn make(
         exchange.put_node_policy(id, &policy.map_err(RegisterError::Policy)?).await?;
     }
     Ok(())
-}
-
-/// All versions of the organization's trust.
-async fn fetch_chain(
-    exchange: &ExchangeClient,
-    node: &NodeRef,
-) -> Result<Vec<Envelope>, RegisterError> {
-    let newest = exchange.newest_trust().await?.unwrap_or_default();
-    let mut chain = Vec::new();
-    for version in 1..=newest.min(crate::trust::chain::MAX_VERSIONS) {
-        let envelope = exchange.trust(version).await?;
-        chain.push(envelope.ok_or_else(|| RegisterError::NoTrust(node.org.clone()))?);
-    }
-    Ok(chain)
 }
 
 /// Keeps the chain, unless the node has walked as far already.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::{
     agent::{library::Library, marks::Kept},
     sign::Envelope,
-    trust::{Catalog, Refusal, Trust, TrustPin, VerifiedStamp},
+    trust::{Catalog, Refusal, Trust, TrustPin, TrustRoot, VerifiedStamp},
     types::DocumentKey,
 };
 
@@ -44,12 +44,12 @@ pub(super) struct Accepted {
 impl Accepted {
     /// What the node had accepted when it stopped, verified again. A document that the trust of
     /// today no longer vouches for is set aside.
-    /// None if it had accepted nothing, not even a trust.
+    /// `None` if it had accepted nothing, not even a trust.
     pub(super) fn restore(kept: Kept, pin: &TrustPin) -> Result<Option<Self>, Refused> {
-        let Some((first, rest)) = kept.trust.split_first() else {
+        let walked = Trust::walk(&kept.trust, TrustRoot::Pinned(*pin));
+        let Some(trust) = walked.map_err(Refused::of("trust"))? else {
             return Ok(None);
         };
-        let trust = walk(first, rest, pin)?;
         let catalog = match &kept.catalog {
             Some(bytes) => Catalog::from_bytes(bytes).map_err(Refused::of("catalog"))?,
             None => Catalog::empty(trust.document().org.clone()),
@@ -99,12 +99,6 @@ impl Accepted {
         self.kept.documents.retain(|key, _| used.contains(key));
         self.library.retain(used);
     }
-}
-
-/// The trust at the end of a chain whose first document is pinned.
-pub(super) fn walk(first: &Envelope, rest: &[Envelope], pin: &TrustPin) -> Result<Trust, Refused> {
-    let trust = Trust::pinned(first, pin).map_err(Refused::of("trust"))?;
-    rest.iter().try_fold(trust, |trust, next| trust.advance(next)).map_err(Refused::of("trust"))
 }
 
 /// Opens documents that had been accepted. What fails now was signed by a key that has been taken

@@ -8,15 +8,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     agent::{
-        Agent, AgentConfig, End, EngineChoice, Outcome, Registration, Status, TrustRoot, register,
-        status,
+        Agent, AgentConfig, End, EngineChoice, Outcome, Registration, Status, register, status,
     },
     cli::{
         Context, code, config::node_auth, error::CliError, output::table, project::read_definition,
         stop_signal,
     },
     document::{NodePolicy, UserInputValue},
-    trust::TrustPin,
+    trust::{TrustPin, TrustRoot},
     types::{PatternRef, Registry, Secret},
 };
 

@@ -9,10 +9,11 @@ use crate::{
         Context, code,
         error::CliError,
         key::{DEFAULT_KEY, read_key},
+        trust::walk_trust,
     },
     exchange::client::ExchangeClient,
     publish::Publisher,
-    trust::{Catalog, Marks, Trust, TrustPin, Verified},
+    trust::{Catalog, Marks, Trust, TrustPin, TrustRoot, Verified},
     types::DocumentKey,
 };
 
@@ -85,24 +86,13 @@ pub(super) async fn read_trust(
     pin: Option<&TrustPin>,
     context: &Context,
 ) -> Result<(Trust, Catalog), CliError> {
-    let missing = || {
-        CliError::new(
-            code::NOT_FOUND,
-            format!("organization {} has no trust document", client.org()),
-        )
-        .help("`edgepost trust init` makes one")
-    };
-    let newest = client.newest_trust().await?.ok_or_else(missing)?;
-    let first = client.trust(1).await?.ok_or_else(missing)?;
-    let first_seen = TrustPin(first.digest());
-    if pin.is_none() {
-        context.output.note(format!(
-            "note: taking the exchange's word for the trust; its pin is {first_seen}"
-        ));
-    }
-    let mut trust = Trust::pinned(&first, pin.unwrap_or(&first_seen))?;
-    for version in 2..=newest {
-        trust = trust.advance(&client.trust(version).await?.ok_or_else(missing)?)?;
+    let root = pin.map_or(TrustRoot::FirstSeen, |pin| TrustRoot::Pinned(*pin));
+    let trust = walk_trust(client, root).await?;
+    if root == TrustRoot::FirstSeen {
+        let pin = trust.pin();
+        context
+            .output
+            .note(format!("note: taking the exchange's word for the trust; its pin is {pin}"));
     }
     let now = context.clock.now();
     let stamp = trust.open_stamp(&client.stamp().await?, now)?;

@@ -3,7 +3,10 @@
 use crate::{
     agent::{AgentError, FolderError, RegisterError},
     cli::{code, error::CliError},
-    exchange::{client::ExchangeError, server::ExchangeServerError},
+    exchange::{
+        client::{ExchangeError, WalkError},
+        server::ExchangeServerError,
+    },
     hub::{AccountsError, HubError},
     publish::PublishError,
     registry::{client::RegistryError, server::StartRegistryError},
@@ -126,6 +129,15 @@ impl From<Refusal> for CliError {
         Self::new(code::REFUSED, format!("refused by trust: {}", error.attack()))
             .because(&error)
             .help("do not work around it: find out who changed what")
+    }
+}
+
+impl From<WalkError> for CliError {
+    fn from(error: WalkError) -> Self {
+        match error {
+            WalkError::Exchange(error) => error.into(),
+            WalkError::Refused(refusal) => refusal.into(),
+        }
     }
 }
 

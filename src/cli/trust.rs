@@ -9,7 +9,8 @@ use crate::{
         error::CliError,
         key::{DEFAULT_KEY, read_key},
     },
-    trust::{Trust, TrustDocument, TrustPin},
+    exchange::client::ExchangeClient,
+    trust::{Trust, TrustDocument, TrustPin, TrustRoot},
 };
 
 /// Who may sign what in the organization
@@ -70,23 +71,20 @@ async fn init(args: &InitArgs, context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
+/// The organization's newest trust, walked from its first version.
+pub(super) async fn walk_trust(
+    client: &ExchangeClient,
+    root: TrustRoot,
+) -> Result<Trust, CliError> {
+    client.walk_trust(root).await?.ok_or_else(|| {
+        let what = format!("organization {} has no trust document", client.org());
+        CliError::new(code::NOT_FOUND, what).help("`edgepost trust init` makes one")
+    })
+}
+
 async fn show(context: &Context) -> Result<(), CliError> {
-    let client = context.client()?;
-    let missing = || {
-        CliError::new(
-            code::NOT_FOUND,
-            format!("organization {} has no trust document", client.org()),
-        )
-        .help("`edgepost trust init` makes one")
-    };
-    let newest = client.newest_trust().await?.ok_or_else(missing)?;
-    let first = client.trust(1).await?.ok_or_else(missing)?;
-    let pin = TrustPin(first.digest());
-    let mut trust = Trust::pinned(&first, &pin)?;
-    for version in 2..=newest {
-        trust = trust.advance(&client.trust(version).await?.ok_or_else(missing)?)?;
-    }
-    let document = trust.document();
+    let trust = walk_trust(&context.client()?, TrustRoot::FirstSeen).await?;
+    let (document, pin) = (trust.document(), trust.pin());
     context.output.result(&json!({"pin": pin.to_string(), "trust": document}), || {
         let rules = document.rules.iter().map(|rule| {
             let name = if rule.prefix.is_empty() {

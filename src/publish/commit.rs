@@ -16,8 +16,8 @@ use crate::{
         report::{Published, TrustGrade},
     },
     sign::{Envelope, SigningKey},
-    trust::{Header, State, Statement, Subject, Trust, TrustPin},
-    types::{DocumentKey, OrgId},
+    trust::{Header, State, Statement, Subject, TrustRoot},
+    types::DocumentKey,
 };
 
 /// What stands under a name already.
@@ -102,7 +102,10 @@ impl Publisher {
     }
 
     async fn seal(&self, draft: Draft, seq: u64) -> Result<Envelope, PublishError> {
-        let trust = read_trust(&self.exchange, &self.org).await?;
+        // A publisher pins nothing: it learns from the rules what to write into a header, and nodes
+        // judge the result by their own pin.
+        let trust = self.exchange.walk_trust(TrustRoot::FirstSeen).await?;
+        let trust = trust.ok_or_else(|| PublishError::NoTrust(self.org.clone()))?;
         let key = draft.key();
         let rule = trust.document().authority(&key);
         let rule = rule.ok_or_else(|| PublishError::NoKey(key.clone()))?;
@@ -150,22 +153,4 @@ async fn standing(
     let statement: Statement<Value> = serde_json::from_slice(envelope.payload())
         .map_err(|source| PublishError::Published { key: key.clone(), source })?;
     Ok(Some((Standing { header: statement.header, body: statement.body }, envelope)))
-}
-
-/// The organization's newest trust, walked from its first version. A publisher pins nothing: it
-/// learns from the rules what to write into a header, and nodes judge the result by their own pin.
-async fn read_trust(exchange: &ExchangeClient, org: &OrgId) -> Result<Trust, PublishError> {
-    let missing = || PublishError::NoTrust(org.clone());
-    let newest =
-        exchange.newest_trust().await.map_err(PublishError::Exchange)?.ok_or_else(missing)?;
-    let fetch = async |version| {
-        exchange.trust(version).await.map_err(PublishError::Exchange)?.ok_or_else(missing)
-    };
-    let first = fetch(1).await?;
-    let mut trust =
-        Trust::pinned(&first, &TrustPin(first.digest())).map_err(PublishError::Trust)?;
-    for version in 2..=newest {
-        trust = trust.advance(&fetch(version).await?).map_err(PublishError::Trust)?;
-    }
-    Ok(trust)
 }

@@ -5,7 +5,10 @@ use crate::{
         deployment::{ParseDeploymentError, PinError},
         service_body::ServiceBodyError,
     },
-    exchange::{api::BadCredential, client::ExchangeError},
+    exchange::{
+        api::BadCredential,
+        client::{ExchangeError, WalkError},
+    },
     image::{ImageError, ManifestError},
     registry::client::RegistryError,
     sign::compat::horizon::HorizonKeyError,
@@ -138,6 +141,15 @@ impl PublishError {
                 }
             },
             source => Self::Source { image, source },
+        }
+    }
+}
+
+impl From<WalkError> for PublishError {
+    fn from(error: WalkError) -> Self {
+        match error {
+            WalkError::Exchange(error) => Self::Exchange(error),
+            WalkError::Refused(refusal) => Self::Trust(refusal),
         }
     }
 }

@@ -36,15 +36,38 @@ impl fmt::Display for TrustPin {
     }
 }
 
+/// Whether the first trust document is known beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrustRoot {
+    /// It has this hash, as somebody trustworthy said.
+    Pinned(TrustPin),
+    /// Whatever is given is taken: a hostile exchange could give its own.
+    FirstSeen,
+}
+
 /// Whom an organization trusts, as far as its chain has been walked. It can only be had by walking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trust {
     pub(super) document: TrustDocument,
+    pin: TrustPin,
     digest: Digest,
     walked: u64,
 }
 
 impl Trust {
+    /// Walks all of `chain`, which begins with the first version; `None` if there is nothing in it.
+    pub fn walk(chain: &[Envelope], root: TrustRoot) -> Result<Option<Self>, Refusal> {
+        let Some((first, rest)) = chain.split_first() else {
+            return Ok(None);
+        };
+        let pin = match root {
+            TrustRoot::Pinned(pin) => pin,
+            TrustRoot::FirstSeen => TrustPin(first.digest()),
+        };
+        let trust = Self::pinned(first, &pin)?;
+        rest.iter().try_fold(trust, |trust, next| trust.advance(next)).map(Some)
+    }
+
     /// Begins with the document whose hash is pinned, which its own root keys must have signed.
     pub fn pinned(first: &Envelope, pin: &TrustPin) -> Result<Self, Refusal> {
         let digest = first.digest();
@@ -54,7 +77,7 @@ impl Trust {
         check_type(first)?;
         let document = read(first)?;
         check_root(&document, first)?;
-        Ok(Self { document, digest, walked: 1 })
+        Ok(Self { document, pin: *pin, digest, walked: 1 })
     }
 
     /// Takes the next version: exactly one more, signed by enough root keys of this version and of the
@@ -74,7 +97,7 @@ impl Trust {
         if self.walked == MAX_VERSIONS {
             return Err(Refusal::malformed("trust", Malformed::TooManyVersions(MAX_VERSIONS)));
         }
-        Ok(Self { document, digest: next.digest(), walked: self.walked + 1 })
+        Ok(Self { document, pin: self.pin, digest: next.digest(), walked: self.walked + 1 })
     }
 
     /// The newest version.
@@ -85,6 +108,11 @@ impl Trust {
     /// The organization.
     pub fn org(&self) -> &OrgId {
         &self.document.org
+    }
+
+    /// The hash of the first version, from which it was walked.
+    pub fn pin(&self) -> TrustPin {
+        self.pin
     }
 
     /// The number of the newest version.
@@ -194,6 +222,25 @@ mod tests {
         document.root.keyids = keys.iter().map(|key| key.key_id()).collect();
         document.root.threshold = threshold;
         document
+    }
+
+    #[test]
+    fn a_chain_is_walked_to_its_end_from_the_pin_or_from_what_is_seen_first() {
+        let owner = SigningKey::generate();
+        let first = Org::new().trust.document().clone();
+        let first = rooted(&first, 1, &[&owner]).seal(&[&owner]).unwrap();
+        let pin = TrustPin(first.digest());
+        let trust = Trust::walk(std::slice::from_ref(&first), TrustRoot::FirstSeen);
+        let next = trust.unwrap().unwrap().document().next(now()).seal(&[&owner]).unwrap();
+        let chain = [first, next];
+
+        for root in [TrustRoot::FirstSeen, TrustRoot::Pinned(pin)] {
+            let trust = Trust::walk(&chain, root).unwrap().unwrap();
+            assert_eq!((trust.version(), trust.pin()), (2, pin));
+        }
+        let other = TrustRoot::Pinned(TrustPin(chain[1].digest()));
+        assert_eq!(attack(Trust::walk(&chain, other)), "wrong-root");
+        assert_eq!(Trust::walk(&[], TrustRoot::FirstSeen).unwrap(), None);
     }
 
     fn keys() -> [SigningKey; 3] {

@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 use serde::de::DeserializeOwned;
 
 pub use catalog::{Catalog, CatalogEntry};
-pub use chain::{Trust, TrustPin};
+pub use chain::{Trust, TrustPin, TrustRoot};
 pub use document::{Import, Revocation, RevocationReason, TrustDocument, TrustProblem};
 pub use marks::{Mark, Marks};
 pub use refusal::{Malformed, Refusal};

@@ -6,9 +6,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 use crate::{
-    agent::{
-        Agent, AgentConfig, End, EngineChoice, Outcome, Registration, Sockets, TrustRoot, register,
-    },
+    agent::{Agent, AgentConfig, End, EngineChoice, Outcome, Registration, Sockets, register},
     cli::{
         Context,
         agent::Engine,
@@ -32,7 +30,7 @@ use crate::{
     publish::{self, Existing, Order, Place, Publisher, PullLogin, Registries},
     registry::client::{ClientConfig, Login, Logins, RegistryClient},
     sign::{Envelope, SigningKey},
-    trust::{TrustDocument, TrustPin},
+    trust::{TrustDocument, TrustPin, TrustRoot},
     types::{
         Arch, Clock, Digest, DocumentKey, NodeRef, OrgId, PatternId, PatternRef, Registry, Secret,
         UserId,

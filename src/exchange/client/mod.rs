@@ -26,6 +26,7 @@ use call::Call;
 pub use config::{Auth, ExchangeConfig, PlainHttp};
 pub use error::ExchangeError;
 use transport::Transport;
+pub use trust::WalkError;
 
 use crate::types::OrgId;
 

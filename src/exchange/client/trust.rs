@@ -1,4 +1,5 @@
-//! Trust documents, the stamp and the catalog. None of it is verified here.
+//! Trust documents, the stamp and the catalog, as the exchange gives them; [`ExchangeClient::walk_trust`]
+//! alone verifies what it gives.
 
 use bytes::Bytes;
 
@@ -6,12 +7,24 @@ use super::{Call, ExchangeClient, ExchangeError};
 use crate::{
     exchange::api::{StampKey, TrustHead},
     sign::{Envelope, VerifyingKey},
+    trust::{Refusal, Trust, TrustRoot, chain::MAX_VERSIONS},
 };
 
 /// Four times the 64 KiB that a trust document may have: base64 and signatures come on top.
 const LARGEST_TRUST: usize = 256 << 10;
 /// A stamp has at most 4 KiB.
 const LARGEST_STAMP: usize = 16 << 10;
+
+/// Why the organization's trust could not be walked.
+#[derive(Debug, thiserror::Error)]
+pub enum WalkError {
+    /// The exchange did not give all of it.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    /// What it gave does not hold.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
 
 impl ExchangeClient {
     /// The exchange's online key, which a trust document names for stamps.
@@ -55,6 +68,29 @@ impl ExchangeClient {
             return Ok(None);
         };
         Envelope::from_json(&answer.body).map(Some).map_err(|error| answer.malformed(&error))
+    }
+
+    /// Every version of the trust document, the first one first; nothing if there is none.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NotFound`] if a version is missing among them.
+    pub async fn trust_chain(&self) -> Result<Vec<Envelope>, ExchangeError> {
+        let newest = self.newest_trust().await?.unwrap_or_default();
+        let mut chain = Vec::new();
+        // One more than are walked, so that walking says what is wrong with it.
+        for version in 1..=newest.min(MAX_VERSIONS + 1) {
+            let missing = || ExchangeError::NotFound { what: format!("trust version {version}") };
+            chain.push(self.trust(version).await?.ok_or_else(missing)?);
+        }
+        Ok(chain)
+    }
+
+    /// The organization's newest trust, walked from its first version; `None` if it has none.
+    ///
+    /// # Errors
+    /// As of [`ExchangeClient::trust_chain`], and if the chain does not hold.
+    pub async fn walk_trust(&self, root: TrustRoot) -> Result<Option<Trust>, WalkError> {
+        Ok(Trust::walk(&self.trust_chain().await?, root)?)
     }
 
     /// The newest stamp.

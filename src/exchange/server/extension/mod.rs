@@ -30,7 +30,7 @@ use super::{ApiError, AppState, caller::Caller};
 use crate::{
     exchange::store::{SecretFileError, stamp_key},
     sign::{Envelope, SigningKey},
-    trust::{Trust, TrustPin},
+    trust::{Trust, TrustRoot},
     types::OrgId,
 };
 
@@ -97,17 +97,13 @@ impl AppState {
 
     /// Verifies the chain again, from its first document on.
     async fn walk(&self, org: &OrgId, newest: u64) -> Result<Trust, ApiError> {
-        let mut trust: Option<Trust> = None;
+        let mut chain = Vec::new();
         for version in 1..=newest {
             let bytes = self.store.trust(org, version).await?;
             let bytes = bytes.ok_or_else(|| ApiError::internal("a trust document is missing"))?;
-            let envelope = Envelope::from_json(&bytes).map_err(ApiError::internal)?;
-            let next = match &trust {
-                Some(trust) => trust.advance(&envelope),
-                None => Trust::pinned(&envelope, &TrustPin(envelope.digest())),
-            };
-            trust = Some(next.map_err(ApiError::internal)?);
+            chain.push(Envelope::from_json(&bytes).map_err(ApiError::internal)?);
         }
+        let trust = Trust::walk(&chain, TrustRoot::FirstSeen).map_err(ApiError::internal)?;
         trust.ok_or_else(|| ApiError::internal("a chain of trust is empty"))
     }
 }
