@@ -78,16 +78,14 @@ mod tests {
         assert!(super::variables("hzn.json", "[]").is_err());
     }
 
-    /// Horizon's own files, if they are on this machine.
+    /// Checkouts of Horizon's repositories, in the folder that the environment names.
     #[expect(clippy::disallowed_methods, reason = "a test may look where its data are")]
     fn horizon_data() -> Option<PathBuf> {
-        let folder = std::env::var_os("EDGEPOST_HORIZON_DATA")
-            .map_or_else(|| PathBuf::from("../shared/data/horizon"), PathBuf::from);
-        if folder.is_dir() {
-            return Some(folder);
+        let folder = std::env::var_os("EDGEPOST_HORIZON_DATA").map(PathBuf::from);
+        if folder.is_none() {
+            println!("skipped: EDGEPOST_HORIZON_DATA names no folder of Horizon's repositories");
         }
-        println!("skipped: {} is not there", folder.display());
-        None
+        folder
     }
 
     fn read(folder: &Path, name: &str, variables: &Variables) -> Source {
@@ -97,12 +95,11 @@ mod tests {
 
     #[test]
     fn the_hello_world_of_horizon_is_read() {
-        let Some(data) = horizon_data() else { return };
-        let folder = data.join("examples/edge/services/helloworld/horizon");
+        let folder = Path::new("tests/fixtures/horizon/helloworld");
         let project = std::fs::read_to_string(folder.join("hzn.json")).unwrap();
         let mut variables = variables("hzn.json", &project).unwrap();
         variables.set("ARCH", "amd64");
-        let source = |name| read(&folder, name, &variables);
+        let source = |name| read(folder, name, &variables);
 
         let source_of_service = source("service.definition.json");
         let (service, warnings) = ServiceDefinition::from_source(&source_of_service).unwrap();
