@@ -3,11 +3,11 @@
 use std::{
     fs, io,
     io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 use crate::{
     registry::server::{Access, Account, ParsePasswordError, Password},
@@ -99,20 +99,20 @@ fn access(stored: Vec<StoredAccount>) -> Result<Access, AccountsError> {
     stored.into_iter().map(account).collect::<Result<_, _>>().map(Access::Basic)
 }
 
+/// Writes the file, whole or not at all, and readable by its owner alone.
 fn write(file: &Path, stored: &[StoredAccount]) -> Result<(), AccountsError> {
     let fail = |source| AccountsError::File { file: file.to_owned(), source };
     let json = serde_json::to_vec_pretty(stored)
         .map_err(|source| AccountsError::Content { file: file.to_owned(), source })?;
     let folder = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(fail)?;
-    let part = file.with_extension("part");
-    let _ = fs::remove_file(&part);
-    let mut out = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&part)
-        .map_err(fail)?;
-    out.write_all(&json).and_then(|()| out.sync_all()).map_err(fail)?;
-    fs::rename(&part, file).map_err(fail)
+    let write = || {
+        fs::create_dir_all(folder)?;
+        // Temporary files have mode 0600 from the start.
+        let mut whole = NamedTempFile::new_in(folder)?;
+        whole.write_all(&json)?;
+        whole.as_file().sync_all()?;
+        whole.persist(file)?;
+        fs::File::open(folder)?.sync_all()
+    };
+    write().map_err(fail)
 }
