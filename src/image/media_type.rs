@@ -33,11 +33,6 @@ pub fn is_index(media_type: &str) -> bool {
     media_type == OCI_INDEX || media_type == DOCKER_INDEX
 }
 
-/// Whether `media_type` names an image manifest.
-pub fn is_image(media_type: &str) -> bool {
-    media_type == OCI_MANIFEST || media_type == DOCKER_MANIFEST
-}
-
 /// Whether `media_type` names a layer that is not compressed.
 pub fn is_plain_layer(media_type: &str) -> bool {
     media_type == OCI_LAYER || media_type == DOCKER_LAYER

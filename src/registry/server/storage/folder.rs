@@ -53,12 +53,6 @@ impl Folder {
         durable::blocking(move || durable::move_in(&file, &to)).await
     }
 
-    /// Removes content from all repositories; `false` if it was not here.
-    pub async fn remove_blob(&self, digest: &Digest) -> Result<bool, StorageError> {
-        let path = self.blob_path(digest);
-        durable::blocking(move || durable::remove(&path)).await
-    }
-
     /// A folder on the same file system for files that become content later; it is emptied when
     /// the folder is opened.
     pub fn temporary(&self) -> PathBuf {
