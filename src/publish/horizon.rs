@@ -63,6 +63,25 @@ impl Publisher {
         self.exchange.put_service_key(id, KEY_NAME, &pem).await.map_err(PublishError::Exchange)
     }
 
+    /// What would become of a pattern there.
+    pub(super) async fn plan_horizon_pattern(
+        &self,
+        id: &PatternId,
+    ) -> Result<DocumentPlan, PublishError> {
+        let standing = self.exchange.find_pattern(id).await.map_err(PublishError::Exchange)?;
+        Ok(if standing.is_some() { DocumentPlan::Different } else { DocumentPlan::New })
+    }
+
+    /// What would become of a deployment policy there.
+    pub(super) async fn plan_horizon_policy(
+        &self,
+        id: &PolicyId,
+    ) -> Result<DocumentPlan, PublishError> {
+        let standing = self.exchange.find_policy(id).await.map_err(PublishError::Exchange)?;
+        Ok(if standing.is_some() { DocumentPlan::Different } else { DocumentPlan::New })
+    }
+
+    /// Makes the pattern there, or replaces it.
     pub(super) async fn put_horizon_pattern(
         &self,
         id: &PatternId,
@@ -79,6 +98,7 @@ impl Publisher {
         Ok(published(DocumentKey::pattern(id)))
     }
 
+    /// Makes the deployment policy there, or replaces it.
     pub(super) async fn put_horizon_policy(
         &self,
         id: &PolicyId,

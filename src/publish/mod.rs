@@ -152,6 +152,9 @@ impl Publisher {
         id: &PatternId,
         pattern: &Pattern,
     ) -> Result<DocumentPlan, PublishError> {
+        if !self.speaks_edgepost().await? {
+            return self.plan_horizon_pattern(id).await;
+        }
         self.plan_document(&Draft::new(Subject::Pattern(id.clone()), pattern)?).await
     }
 
@@ -175,6 +178,9 @@ impl Publisher {
         id: &PolicyId,
         policy: &DeploymentPolicy,
     ) -> Result<DocumentPlan, PublishError> {
+        if !self.speaks_edgepost().await? {
+            return self.plan_horizon_policy(id).await;
+        }
         self.plan_document(&Draft::new(Subject::Policy(id.clone()), policy)?).await
     }
 
