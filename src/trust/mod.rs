@@ -6,7 +6,7 @@
 //!            ├─ open_stamp ──► VerifiedStamp ─┐
 //!            │                                ├─ Marks::admit ──► Marks, Catalog
 //!            │              catalog bytes ────┘
-//!            └─ open ────────► Verified<T> ──── Catalog::confirm
+//!            └─ open ────────► Verified<T> ◄── Catalog::open (what is listed)
 //! ```
 
 pub mod catalog;
@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// A document that its organization's trust vouches for. Whether it is the newest is for
-/// [`Catalog::confirm`] to say.
+/// [`Catalog::open`] to say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verified<T> {
     header: Header,
