@@ -3,6 +3,8 @@
 mod attacks;
 mod executable;
 mod narrator;
+mod node;
+mod publisher;
 mod stage;
 mod thief;
 
@@ -22,7 +24,7 @@ use crate::cli::{
 /// A hub starts on a free loopback port in a temporary folder; a service is published, a node verifies and
 /// runs it, takes an update, and refuses five attacks by name. Nothing is left behind.
 #[derive(Debug, Args)]
-pub struct DemoArgs {
+pub(super) struct DemoArgs {
     /// Which engine runs the containers; none: images are pulled and verified only
     #[arg(long, value_enum, default_value = "auto")]
     engine: Engine,
@@ -30,7 +32,7 @@ pub struct DemoArgs {
 
 impl DemoArgs {
     /// Tells the story; an error unless every step held.
-    pub async fn run(&self, context: &Context) -> Result<(), CliError> {
+    pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
         let mut stage = Stage::new(self.engine, context)?;
         let mut narrator = Narrator::new(context.output);
         let stopped = tokio::select! {

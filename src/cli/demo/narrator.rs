@@ -49,9 +49,7 @@ impl Narrator {
             Err(error) => (false, error.to_string(), None),
         };
         let mark = if ok { "ok  " } else { "FAIL" };
-        if !self.output.is_json() {
-            self.output.verbatim(&format!("{mark} {ms:>6} ms  {name:<14} {detail}"));
-        }
+        self.output.line(&format!("{mark} {ms:>6} ms  {name:<14} {detail}"));
         self.steps.push(Step { name, ok, ms, detail });
         value
     }
@@ -63,7 +61,7 @@ impl Narrator {
         if self.output.is_json() {
             self.output.result(&Story { ok, steps: &self.steps }, String::new);
         } else if ok {
-            self.output.verbatim("every step held; nothing is left behind");
+            self.output.line("every step held; nothing is left behind");
         }
         if ok {
             return Ok(());

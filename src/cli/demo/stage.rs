@@ -1,62 +1,45 @@
-//! The stage of the demonstration: a temporary folder, a hub in it, a publisher, and a node.
+//! The stage of the demonstration: a temporary folder, a hub in it, an organization with its trust.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 use tempfile::TempDir;
 
 use crate::{
-    agent::{Agent, AgentConfig, End, EngineChoice, Outcome, Registration, Sockets, register},
+    agent::{EngineChoice, Sockets},
     cli::{
         Context,
         agent::Engine,
         code,
-        demo::{
-            executable,
-            thief::{TheftError, Thief},
-        },
+        demo::thief::{TheftError, Thief},
         error::CliError,
     },
-    document::{
-        Pattern, ServiceDefinition, project,
-        source::{Source, Variables},
-    },
     exchange::{
-        api::{OrgRequest, ServiceState, UserRequest},
+        api::{OrgRequest, UserRequest},
         client::{Auth, ExchangeClient, ExchangeConfig},
     },
     hub::{Hub, HubConfig},
-    image::{ImageManifest, ImageSource as _, Manifest, layout::OciLayout},
-    publish::{self, Existing, Order, Place, Publisher, PullLogin, Registries},
-    registry::client::{ClientConfig, Login, Logins, RegistryClient},
     sign::{Envelope, SigningKey},
-    trust::{TrustDocument, TrustPin, TrustRoot},
-    types::{
-        Arch, Clock, Digest, DocumentKey, NodeRef, OrgId, PatternId, PatternRef, Registry, Secret,
-        UserId,
-    },
+    trust::{TrustDocument, TrustPin},
+    types::{Arch, Clock, Digest, DocumentKey, OrgId, PatternId, Registry, Secret, UserId},
 };
 
-/// What is published: the files of `examples/hello`.
-const SERVICE: &str = include_str!("../../../examples/hello/service.definition.json");
-const PATTERN: &str = include_str!("../../../examples/hello/pattern.json");
-const PROJECT: &str = include_str!("../../../examples/hello/hzn.json");
-
-type Told<T = ()> = Result<(T, String), TheftError>;
+/// What a step gives to later ones, and what it has to say.
+pub(super) type Told<T = ()> = Result<(T, String), TheftError>;
 
 /// The stage.
 #[derive(Debug)]
 pub(super) struct Stage {
     folder: TempDir,
-    engine: EngineChoice,
-    sockets: Sockets,
-    clock: Arc<dyn Clock>,
-    org: OrgId,
-    key: SigningKey,
+    pub(super) engine: EngineChoice,
+    pub(super) sockets: Sockets,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) org: OrgId,
+    pub(super) key: SigningKey,
     hub: Option<Hub>,
-    exchange: Option<ExchangeConfig>,
+    pub(super) exchange: Option<ExchangeConfig>,
     client: Option<ExchangeClient>,
-    pin: Option<TrustPin>,
+    pub(super) pin: Option<TrustPin>,
 }
 
 impl Stage {
@@ -135,124 +118,9 @@ impl Stage {
         Ok(((), format!("one key for everything; nodes pin {}", envelope.digest().short())))
     }
 
-    /// Makes an image out of this very program, as an OCI layout.
-    pub(super) async fn make_image(&mut self, version: &str) -> Told {
-        let image = executable::image(version)?;
-        let layout = image.in_folder(&self.layout(version), None).await?;
-        let manifest = image_manifest(&layout).await?;
-        let size: u64 = manifest.layers.iter().map(|layer| layer.size).sum();
-        let count = manifest.layers.len();
-        Ok(((), format!("version {version}: {count} layers, {} KiB, no base image", size / 1024)))
-    }
-
-    /// Publishes the service of `examples/hello`.
-    pub(super) async fn publish(&mut self, version: &str) -> Told {
-        let source = Source::read("service.definition.json", SERVICE, &self.variables(version)?)?;
-        let (definition, _) = ServiceDefinition::from_source(&source)?;
-        let accounts =
-            self.hub()?.made_accounts().ok_or("the registry's accounts are not known")?;
-        let registry = self.registry()?;
-        let login = |user: &str, password: &Secret| {
-            let login = Login::new(user, password.clone());
-            let logins = Logins::none().with(registry.clone(), login);
-            RegistryClient::new(ClientConfig { logins, ..ClientConfig::default() })
-        };
-        let registries =
-            Registries { push: login("push", &accounts.push), pull: login("pull", &accounts.pull) };
-        let order = Order {
-            definition,
-            policy: None,
-            logins: vec![PullLogin {
-                registry: registry.clone(),
-                username: "pull".to_owned(),
-                token: accounts.pull.clone(),
-            }],
-            registry_ca: BTreeMap::new(),
-            sources: vec![publish::Source {
-                image: None,
-                place: Place::Layout(self.layout(version), None),
-            }],
-            existing: Existing::Refuse,
-        };
-        let publisher = self.publisher()?;
-        let outcome = Box::pin(publisher.publish(&order, &registries, &())).await?;
-        let image = outcome.images.first().ok_or("nothing was shipped")?;
-        let digest = image.image.digest.short();
-        Ok((
-            (),
-            format!(
-                "{} as {digest}, {} bytes sent, signed, one commit",
-                outcome.key, image.sent_bytes
-            ),
-        ))
-    }
-
-    /// Publishes the pattern of `examples/hello`, so that its nodes should run `version`.
-    pub(super) async fn publish_pattern(&mut self, version: &str) -> Told {
-        let source = Source::read("pattern.json", PATTERN, &self.variables(version)?)?;
-        let (pattern, _) = Pattern::from_source(&source)?;
-        let id = pattern_id()?;
-        let published =
-            self.publisher()?.publish_pattern(&id, &pattern, Existing::Overwrite).await?;
-        Ok(((), format!("{} now names {version}, seq {}", published.key, published.seq)))
-    }
-
-    /// Registers a node that takes the pattern.
-    pub(super) async fn register(&mut self) -> Told {
-        let exchange = self.exchange.clone().ok_or("there is no user yet")?;
-        let trust = TrustRoot::Pinned(self.pin.ok_or("there is no trust yet")?);
-        let pattern = PatternRef { org: self.org.clone(), id: pattern_id()? };
-        let node = NodeRef { org: self.org.clone(), id: "node-1".parse()? };
-        let registration =
-            Registration::new(exchange, node, Secret::random()?, trust).pattern(pattern);
-        register(&self.agent_config(), registration).await?;
-        Ok(((), "node-1 pinned the trust and took the pattern".to_owned()))
-    }
-
-    /// Lets the node settle; it must have `version` then, and nothing else.
-    pub(super) async fn settle(&mut self, version: &str) -> Told {
-        let outcome = self.run_agent().await?;
-        let key = service_key(version)?;
-        let has: Vec<_> = outcome
-            .status
-            .services
-            .iter()
-            .filter(|it| it.state == ServiceState::Running)
-            .map(|it| DocumentKey::from(&it.service))
-            .collect();
-        if outcome.end != End::Settled || has != [key.clone()] {
-            return Err(format!(
-                "the node ended as {:?} with {has:?}: {}",
-                outcome.end,
-                told(&outcome)
-            )
-            .into());
-        }
-        let verb = if outcome.status.engine == "none" { "verified and pulled" } else { "runs" };
-        Ok(((), format!("the node {verb} {key} (engine {})", outcome.status.engine)))
-    }
-
-    /// Lets the node settle while something is wrong: it must say `attack`, and keep what it has.
-    pub(super) async fn must_refuse(&mut self, attack: &str) -> Result<String, TheftError> {
-        let outcome = self.run_agent().await?;
-        let kept = service_key("2.0.0")?;
-        let has_kept =
-            outcome.status.services.iter().any(|it| {
-                DocumentKey::from(&it.service) == kept && it.state == ServiceState::Running
-            });
-        match outcome.status.refusals.iter().find(|it| it.attack == attack) {
-            Some(refusal) if outcome.end == End::Refused && has_kept => Ok(refusal.detail.clone()),
-            _ => Err(format!("not refused as `{attack}`: {}", told(&outcome)).into()),
-        }
-    }
-
-    /// Ends everything and removes what it left. Trouble here must not hide the story's end.
+    /// Ends everything and removes what it left.
     pub(super) async fn clear(self) {
-        if let Ok(mut agent) = Agent::open(self.agent_config()).await
-            && let Err(error) = agent.clear().await
-        {
-            tracing::warn!(%error, "containers of the demonstration are left behind");
-        }
+        self.clear_node().await;
         if let Some(hub) = self.hub {
             hub.shutdown().await;
         }
@@ -273,13 +141,6 @@ impl Stage {
         self.clock.now()
     }
 
-    /// A layer that only `version` has.
-    pub(super) async fn a_new_layer(&self, version: &str) -> Result<Digest, TheftError> {
-        let layout = OciLayout::open(&self.layout(version), None).await?;
-        let manifest = image_manifest(&layout).await?;
-        Ok(manifest.layers.first().ok_or("the image has no layer")?.digest)
-    }
-
     /// The file of a blob in the registry's folder.
     pub(super) fn registry_blob(&self, digest: &Digest) -> Result<PathBuf, TheftError> {
         let mut folders = vec![self.path("hub/registry")];
@@ -296,49 +157,23 @@ impl Stage {
         Err(format!("the registry has no file of {digest}").into())
     }
 
-    async fn run_agent(&self) -> Result<Outcome, TheftError> {
-        let mut agent = Agent::open(self.agent_config()).await?;
-        Ok(Box::pin(agent.run_once()).await)
-    }
-
-    fn agent_config(&self) -> AgentConfig {
-        AgentConfig::new(self.path("node"))
-            .engine(self.engine)
-            .sockets(self.sockets.clone())
-            .clock(self.clock.clone())
-            .watch(Duration::from_millis(500))
-    }
-
-    fn publisher(&self) -> Result<Publisher, TheftError> {
-        let key = SigningKey::from_pem(&self.key.to_pem())?;
-        Ok(Publisher::new(self.org.clone(), self.client()?.clone(), vec![key], self.clock.clone()))
-    }
-
-    fn variables(&self, version: &str) -> Result<Variables, TheftError> {
-        let mut own = Variables::new();
-        own.set("REGISTRY", self.registry()?.to_string());
-        own.set("SERVICE_VERSION", version);
-        own.set("ARCH", Arch::of_this_machine().to_string());
-        Ok(own.or(&project::variables("hzn.json", PROJECT)?))
-    }
-
-    fn hub(&self) -> Result<&Hub, TheftError> {
+    pub(super) fn hub(&self) -> Result<&Hub, TheftError> {
         Ok(self.hub.as_ref().ok_or("the hub does not run")?)
     }
 
-    fn client(&self) -> Result<&ExchangeClient, TheftError> {
+    pub(super) fn client(&self) -> Result<&ExchangeClient, TheftError> {
         Ok(self.client.as_ref().ok_or("there is no user yet")?)
     }
 
-    fn registry(&self) -> Result<Registry, TheftError> {
+    pub(super) fn registry(&self) -> Result<Registry, TheftError> {
         Ok(self.hub()?.address().to_string().parse()?)
     }
 
-    fn layout(&self, version: &str) -> PathBuf {
+    pub(super) fn layout(&self, version: &str) -> PathBuf {
         self.path(&format!("image-{version}"))
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 }
@@ -353,20 +188,6 @@ pub(super) fn pattern_key() -> Result<DocumentKey, TheftError> {
     Ok(DocumentKey::pattern(&pattern_id()?))
 }
 
-fn pattern_id() -> Result<PatternId, TheftError> {
+pub(super) fn pattern_id() -> Result<PatternId, TheftError> {
     Ok("pattern-hello".parse()?)
-}
-
-/// The image manifest of a layout of one image.
-async fn image_manifest(layout: &OciLayout) -> Result<ImageManifest, TheftError> {
-    match layout.root().await?.parse()? {
-        Manifest::Image(manifest) => Ok(manifest),
-        Manifest::Index(_) => Err("the layout holds an index".into()),
-    }
-}
-
-/// What an agent's pass had to say.
-fn told(outcome: &Outcome) -> String {
-    let refusals = outcome.status.refusals.iter().map(|it| format!("{}: {}", it.attack, it.detail));
-    refusals.chain(outcome.status.problems.iter().cloned()).collect::<Vec<_>>().join("; ")
 }
