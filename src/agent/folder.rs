@@ -51,6 +51,18 @@ pub enum FolderError {
     },
 }
 
+impl FolderError {
+    /// The file it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Read { path, .. }
+            | Self::Write { path, .. }
+            | Self::Exposed { path, .. }
+            | Self::TooLong { path } => path,
+        }
+    }
+}
+
 impl NodeFolder {
     /// The folder at `path`, made with mode 0700 if it is missing.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, FolderError> {

@@ -98,7 +98,7 @@ pub enum RegisterError {
     #[error("failed to register the node in the exchange")]
     Exchange(#[from] ExchangeError),
     /// The organization has no trust document yet, so that nothing could be believed.
-    #[error("the organization {0} has no trust yet; make one with `edgepost trust init`")]
+    #[error("the organization {0} has no trust document yet")]
     NoTrust(crate::types::OrgId),
     /// The organization's trust is not the one that was pinned, or its chain does not hold.
     #[error("the trust of the organization is refused")]

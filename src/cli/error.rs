@@ -8,7 +8,7 @@ use crate::cli::code::{self, Code};
 
 /// An error on its way to the person who typed the command.
 #[derive(Debug)]
-pub struct CliError(Box<Parts>);
+pub(crate) struct CliError(Box<Parts>);
 
 #[derive(Debug)]
 struct Parts {
@@ -23,7 +23,7 @@ struct Parts {
 
 impl CliError {
     /// An error of this code; `what` is a lower-case fragment that names the object.
-    pub fn new(code: Code, what: impl Into<String>) -> Self {
+    pub(crate) fn new(code: Code, what: impl Into<String>) -> Self {
         Self(Box::new(Parts {
             code,
             what: what.into(),
@@ -37,14 +37,23 @@ impl CliError {
 
     /// Says where: a file with line and column, or a URL.
     #[must_use]
-    pub fn at(mut self, place: impl fmt::Display) -> Self {
+    pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
         self.0.place = Some(place.to_string());
         self
     }
 
+    /// Says where, if that is known.
+    #[must_use]
+    pub(crate) fn at_known(self, place: Option<impl fmt::Display>) -> Self {
+        match place {
+            Some(place) => self.at(place),
+            None => self,
+        }
+    }
+
     /// Says why, by an error and all its causes.
     #[must_use]
-    pub fn because(mut self, error: &(dyn Error + 'static)) -> Self {
+    pub(crate) fn because(mut self, error: &(dyn Error + 'static)) -> Self {
         let mut cause = Some(error);
         while let Some(error) = cause {
             let text = error.to_string();
@@ -59,44 +68,44 @@ impl CliError {
 
     /// Says why, in words of our own.
     #[must_use]
-    pub fn why(mut self, why: impl Into<String>) -> Self {
+    pub(crate) fn why(mut self, why: impl Into<String>) -> Self {
         self.0.why.push(why.into());
         self
     }
 
     /// Says what to do next.
     #[must_use]
-    pub fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.0.help = Some(help.into());
         self
     }
 
     /// Adds lines that belong to the error one by one, such as the problems of a file.
     #[must_use]
-    pub fn details(mut self, details: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn details(mut self, details: impl IntoIterator<Item = String>) -> Self {
         self.0.details.extend(details);
         self
     }
 
     /// Leaves out the JSON form, where the command has told the failure as its own object already.
     #[must_use]
-    pub fn told_as_json(mut self) -> Self {
+    pub(crate) fn told_as_json(mut self) -> Self {
         self.0.told_as_json = true;
         self
     }
 
     /// Whether the command has told the failure as its own object already.
-    pub fn is_told_as_json(&self) -> bool {
+    pub(crate) fn is_told_as_json(&self) -> bool {
         self.0.told_as_json
     }
 
     /// Its stable code.
-    pub fn code(&self) -> Code {
+    pub(crate) fn code(&self) -> Code {
         self.0.code
     }
 
     /// Its machine-readable form.
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         json!({
             "ok": false,
             "error": {
@@ -131,8 +140,14 @@ impl fmt::Display for CliError {
     }
 }
 
+/// What was named is not in the exchange; `noun` is the command that lists what is.
+pub(crate) fn missing(noun: &str, name: &impl fmt::Display) -> CliError {
+    CliError::new(code::NOT_FOUND, format!("there is no {noun} {name}"))
+        .help(format!("`edgepost {noun} list` shows what there is"))
+}
+
 /// Trouble with a file of this machine.
-pub fn file_error(path: &std::path::Path, error: &std::io::Error) -> CliError {
+pub(crate) fn file_error(path: &std::path::Path, error: &std::io::Error) -> CliError {
     let (what, help) = match error.kind() {
         std::io::ErrorKind::NotFound => ("does not exist", "check the path"),
         std::io::ErrorKind::PermissionDenied => ("may not be read or written", "check its mode"),

@@ -1,13 +1,19 @@
-//! Every error of the library, in the words of the command line: which code, and what to do next.
+//! Every error of the library, in the words of the command line: which code, where, and what to do next.
+
+use std::path::Path;
 
 use crate::{
-    agent::{AgentError, FolderError, RegisterError},
-    cli::{code, error::CliError},
+    agent::{AgentError, FolderError, IdentityError, RegisterError},
+    cli::{
+        code::{self, Code},
+        error::CliError,
+    },
     exchange::{
         client::{ExchangeError, WalkError},
         server::ExchangeServerError,
     },
     hub::{AccountsError, HubError},
+    listener::ListenError,
     publish::PublishError,
     registry::{client::RegistryError, server::StartRegistryError},
     trust::Refusal,
@@ -15,43 +21,69 @@ use crate::{
 
 impl From<ExchangeError> for CliError {
     fn from(error: ExchangeError) -> Self {
-        use ExchangeError as E;
-        let (code, help) = match &error {
-            E::Unusable { .. } => {
-                (code::SETTINGS, "check --exchange; plain http is for this machine alone")
-            }
-            E::Unreachable { .. } => (
-                code::EXCHANGE_AWAY,
-                "is the exchange running, and is the URL right? The same command can simply be repeated",
-            ),
-            E::Unauthorized { .. } => {
-                (code::EXCHANGE_LOGIN, "check EDGEPOST_USER_AUTH (org/user:password)")
-            }
-            E::Denied { .. } => (code::EXCHANGE_DENIED, "ask an administrator of the organization"),
-            E::NotFound { .. } => (code::NOT_FOUND, "`list` shows what there is"),
-            E::Conflict { .. } => (code::CONFLICT, "raise the version, or say --overwrite"),
-            E::Invalid { .. } => (code::FAILED, "the text says what the exchange did not like"),
-            E::SignatureRefused { .. } => {
-                (code::REFUSED, "sign with a key that `edgepost trust show` names for it")
-            }
-            E::Server { .. } => {
-                (code::EXCHANGE_AWAY, "repeat the command; the exchange's log says more")
-            }
-            _ => (code::ANSWER, "is there an exchange at this URL? It ends in /v1"),
-        };
-        Self::new(code, "the exchange did not do it").because(&error).help(help)
+        let (code, help) = exchange_advice(&error);
+        Self::new(code, "the exchange did not do it")
+            .at_known(exchange_place(&error))
+            .because(&error)
+            .help(help)
+    }
+}
+
+/// Which code an exchange's failure has, and what helps.
+fn exchange_advice(error: &ExchangeError) -> (Code, &'static str) {
+    use ExchangeError as E;
+    match error {
+        E::Unusable { .. } => {
+            (code::SETTINGS, "check --exchange and --ca-file; plain http is for this machine alone")
+        }
+        E::Unreachable { .. } => (
+            code::EXCHANGE_AWAY,
+            "is the exchange running, and is the URL right? A certificate of a private authority needs --ca-file. \
+             The same command can simply be repeated",
+        ),
+        E::Unauthorized { .. } => {
+            (code::EXCHANGE_LOGIN, "check EDGEPOST_USER_AUTH (org/user:password)")
+        }
+        E::Denied { .. } => (code::EXCHANGE_DENIED, "ask an administrator of the organization"),
+        E::NotFound { .. } => (code::NOT_FOUND, "`list` shows what there is"),
+        E::Conflict { .. } => {
+            (code::CONFLICT, "choose another name or version; a service is replaced by --overwrite")
+        }
+        E::Invalid { .. } => (code::FAILED, "the text says what the exchange did not like"),
+        E::SignatureRefused { .. } => {
+            (code::REFUSED, "sign with a key that `edgepost trust show` names for it")
+        }
+        E::Server { .. } => {
+            (code::EXCHANGE_AWAY, "repeat the command; the exchange's log says more")
+        }
+        _ => (code::ANSWER, "is there an exchange at this URL? It ends in /v1"),
+    }
+}
+
+/// The exchange, or what was asked of it.
+fn exchange_place(error: &ExchangeError) -> Option<&str> {
+    use ExchangeError as E;
+    match error {
+        E::Unusable { url, .. } | E::Unreachable { url, .. } => Some(url),
+        E::NotFound { what } | E::Malformed { what, .. } => Some(what),
+        _ => None,
     }
 }
 
 impl From<RegistryError> for CliError {
     fn from(error: RegistryError) -> Self {
-        let (code, help) = registry_advice(&error);
-        Self::new(code, "the registry did not do it").because(&error).help(help)
+        of_registry("the registry did not do it", &error)
     }
 }
 
+/// A registry's failure, that stopped `what`.
+fn of_registry(what: impl Into<String>, error: &RegistryError) -> CliError {
+    let (code, help) = registry_advice(error);
+    CliError::new(code, what).at_known(error.place()).because(error).help(help)
+}
+
 /// Which code a registry's failure has, and what helps.
-fn registry_advice(error: &RegistryError) -> (code::Code, &'static str) {
+fn registry_advice(error: &RegistryError) -> (Code, &'static str) {
     use RegistryError as E;
     match error {
         E::Unauthorized { .. } => {
@@ -72,10 +104,17 @@ fn registry_advice(error: &RegistryError) -> (code::Code, &'static str) {
             code::TLS,
             "put its CA into certs.d/HOST:PORT/ca.crt, or give --registry-ca HOST:PORT=FILE; a certificate needs the name in its SAN",
         ),
-        E::WrongContent { .. } => {
+        E::WrongContent { .. } | E::WrongSize { .. } => {
             (code::CONTENT, "the registry, or something before it, changes what it serves")
         }
         E::Timeout { .. } => (code::TIMEOUT, "the same command goes on where it stopped"),
+        E::Login { .. } => {
+            (code::FILES, "check the Docker login file, and the credential helper that it names")
+        }
+        E::Source(_) => (code::SOURCE, "the text says what is wrong with the image"),
+        error if error.may_pass() => {
+            (code::REGISTRY_AWAY, "repeat the command: it goes on where it stopped")
+        }
         _ => (code::ANSWER, "the text says what the registry did not like"),
     }
 }
@@ -88,10 +127,7 @@ impl From<PublishError> for CliError {
         match error {
             E::Exchange(error) => error.into(),
             E::Trust(error) => error.into(),
-            E::Registry { source, .. } => {
-                let (code, help) = registry_advice(&source);
-                with(code, help).because(&source)
-            }
+            E::Registry { source, .. } => of_registry(what, &source),
             E::NotFound { searched, .. } => with(code::SOURCE, "build it, or say where it is: --source oci:FOLDER, docker-archive:FILE or docker:SOCKET")
                 .details(searched.into_iter().map(|place| format!("searched: {place}"))),
             E::Source { source, .. } => with(code::SOURCE, "the text says what is wrong with the image").because(&source),
@@ -101,8 +137,10 @@ impl From<PublishError> for CliError {
                 let why = has.map_or_else(|| "its index has no such image".to_owned(), |it| format!("it is for {it}"));
                 with(code::SOURCE, "build it for the service's arch, or set ARCH").why(why)
             }
-            E::NotPullable { source, .. } => {
-                let error = with(code::REGISTRY_DENIED, "check the login given by -r: nodes pull with it");
+            E::NotPullable { source: Some(source), .. } if !is_refusal(&source) => of_registry(what, &source),
+            E::NotPullable { image, source } => {
+                let error = with(code::REGISTRY_DENIED, "check the login given by -r: nodes pull with it")
+                    .at(&image.repository);
                 match source {
                     Some(source) => error.because(&source),
                     None => error.why("the registry does not show the image to it, even after some seconds"),
@@ -124,11 +162,30 @@ impl From<PublishError> for CliError {
     }
 }
 
+/// Whether the registry answered that these credentials do not get it.
+fn is_refusal(error: &RegistryError) -> bool {
+    use RegistryError as E;
+    matches!(error, E::Unauthorized { .. } | E::Denied { .. } | E::NotFound { .. })
+}
+
 impl From<Refusal> for CliError {
     fn from(error: Refusal) -> Self {
+        let help = match &error {
+            Refusal::Withdrawn { .. } => "its publisher took it back; is there a newer version?",
+            Refusal::Retired { .. } | Refusal::NoAuthority { .. } => {
+                "publish it again with a key that `edgepost trust show` names for it"
+            }
+            Refusal::WrongRoot { .. } => {
+                "ask somebody you trust what `edgepost trust show` says there: another pin may mean another exchange, or a hostile one"
+            }
+            Refusal::Freeze { .. } => {
+                "is the clock here right? Otherwise the exchange hides what is new"
+            }
+            _ => "do not work around it: find out who changed what",
+        };
         Self::new(code::REFUSED, format!("refused by trust: {}", error.attack()))
             .because(&error)
-            .help("do not work around it: find out who changed what")
+            .help(help)
     }
 }
 
@@ -143,40 +200,76 @@ impl From<WalkError> for CliError {
 
 impl From<HubError> for CliError {
     fn from(error: HubError) -> Self {
-        Self::new(code::SERVE, "the hub could not start")
-            .because(&error)
-            .help("check --data and --listen")
+        match error {
+            HubError::Exchange(error) => error.into(),
+            HubError::Accounts(error) => error.into(),
+            HubError::Registry(_) => unstarted("the hub could not start", &error),
+        }
     }
 }
 
 impl From<ExchangeServerError> for CliError {
     fn from(error: ExchangeServerError) -> Self {
-        Self::new(code::SERVE, "the exchange could not start")
-            .because(&error)
-            .help("check --data and --listen")
+        let what = "the exchange could not start";
+        match &error {
+            ExchangeServerError::Listen(error) => deaf(what, error),
+            _ => unstarted(what, &error),
+        }
     }
 }
 
 impl From<StartRegistryError> for CliError {
     fn from(error: StartRegistryError) -> Self {
-        Self::new(code::SERVE, "the registry could not start")
-            .because(&error)
-            .help("check --data and --listen")
+        let what = "the registry could not start";
+        match &error {
+            StartRegistryError::Listen(error) => deaf(what, error),
+            StartRegistryError::Folder(_) => unstarted(what, &error),
+        }
+    }
+}
+
+/// A server whose files are of no use.
+fn unstarted(what: &str, error: &(dyn std::error::Error + 'static)) -> CliError {
+    CliError::new(code::SERVE, what).because(error).help(
+        "check the --data folder: does it belong to this user, and is there room on the disk?",
+    )
+}
+
+/// A server that cannot listen.
+fn deaf(what: &str, error: &ListenError) -> CliError {
+    let told = CliError::new(code::SERVE, what).because(error);
+    match error {
+        ListenError::Bind { address, .. } => {
+            told.at(address).help("does something else listen there? Choose another --listen")
+        }
+        ListenError::Pem { file, .. } => told.at(file.display()).help("is it a PEM file?"),
+        ListenError::Tls { tls, .. } => {
+            told.at(tls.cert_file.display()).help("do --tls-cert and --tls-key belong together?")
+        }
     }
 }
 
 impl From<AccountsError> for CliError {
     fn from(error: AccountsError) -> Self {
+        let file = match &error {
+            AccountsError::File { file, .. } | AccountsError::Content { file, .. } => Some(file),
+            _ => None,
+        };
         Self::new(code::SERVE, "the registry's accounts could not be opened")
+            .at_known(file.map(|it| it.display()))
             .because(&error)
-            .help("check the data folder")
+            .help("check the file; without it, the next start makes new accounts")
     }
 }
 
 impl From<AgentError> for CliError {
     fn from(error: AgentError) -> Self {
         use AgentError as E;
-        let (code, help) = match &error {
+        let (code, help) = match error {
+            E::Exchange(ExchangeError::Unusable { .. }) => {
+                (code::SETTINGS, "register the node again with the right URL")
+            }
+            E::Exchange(error) => return error.into(),
             E::Runtime(_) => (
                 code::ENGINE,
                 "is the engine running, and may you use its socket? --engine none pulls and verifies only",
@@ -184,34 +277,61 @@ impl From<AgentError> for CliError {
             E::Refused(_) => {
                 (code::REFUSED, "the node's folder was changed; register the node again")
             }
-            E::Exchange(_) => (code::SETTINGS, "register the node again with the right URL"),
-            _ => (code::NODE, "`edgepost agent register` makes the node's folder"),
+            _ => (code::NODE, "`edgepost agent register` makes the node's folder; check --data"),
         };
-        Self::new(code, "the agent could not start").because(&error).help(help)
+        Self::new(code, "the agent did not do it")
+            .at_known(agent_file(&error).map(Path::display))
+            .because(&error)
+            .help(help)
+    }
+}
+
+fn agent_file(error: &AgentError) -> Option<&Path> {
+    match error {
+        AgentError::Identity(error) => Some(identity_file(error)),
+        AgentError::Folder(error) => Some(error.path()),
+        _ => None,
+    }
+}
+
+fn identity_file(error: &IdentityError) -> &Path {
+    match error {
+        IdentityError::Folder(error) => error.path(),
+        IdentityError::NotRegistered { path } | IdentityError::Damaged { path, .. } => path,
     }
 }
 
 impl From<RegisterError> for CliError {
     fn from(error: RegisterError) -> Self {
         use RegisterError as E;
-        let what = "the node could not be registered";
-        match error {
-            E::Exchange(error) => error.into(),
-            E::Refused(refused) => refused.refusal.into(),
-            E::NoTrust(_) => {
-                Self::new(code::REFUSED, what).because(&error).help("edgepost trust init")
-            }
-            E::OtherNode(_) => {
-                Self::new(code::CONFLICT, what).because(&error).help("choose another --data folder")
-            }
-            _ => Self::new(code::NODE, what).because(&error).help("check the --data folder"),
-        }
+        let (code, help) = match error {
+            E::Exchange(error) => return error.into(),
+            E::Refused(refused) => return refused.refusal.into(),
+            E::NoTrust(_) => (code::REFUSED, "`edgepost trust init` makes it"),
+            E::OtherNode(_) => (code::CONFLICT, "choose another --data folder"),
+            E::Taken(_) => (
+                code::CONFLICT,
+                "choose another name, or give this one up there: edgepost node remove NODE --force",
+            ),
+            E::Policy(_) => (code::DEFINITION, "check the file given by --policy"),
+            _ => (code::NODE, "check the --data folder"),
+        };
+        let file = match &error {
+            E::Identity(error) => Some(identity_file(error)),
+            E::Folder(error) => Some(error.path()),
+            _ => None,
+        };
+        Self::new(code, "the node could not be registered")
+            .at_known(file.map(Path::display))
+            .because(&error)
+            .help(help)
     }
 }
 
 impl From<FolderError> for CliError {
     fn from(error: FolderError) -> Self {
         Self::new(code::NODE, "the node's folder cannot be read")
+            .at(error.path().display())
             .because(&error)
             .help("check --data, or EDGEPOST_NODE_DATA")
     }

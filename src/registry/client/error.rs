@@ -238,6 +238,28 @@ impl RegistryError {
         }
     }
 
+    /// The registry or repository it is about; `None` if it is about the source of what was pushed.
+    pub fn place(&self) -> Option<Place> {
+        match self {
+            Self::Unauthorized { registry, .. }
+            | Self::Unreachable { registry, .. }
+            | Self::Timeout { registry, .. }
+            | Self::Tls { registry, .. }
+            | Self::UnsafeTarget { registry, .. }
+            | Self::Login { registry, .. } => Some(Place::from(registry)),
+            Self::Denied { place, .. }
+            | Self::NotFound { place, .. }
+            | Self::WrongContent { place, .. }
+            | Self::WrongSize { place, .. }
+            | Self::TooLarge { place, .. }
+            | Self::ForeignLayers { place }
+            | Self::Refused { place, .. }
+            | Self::Protocol { place, .. }
+            | Self::Manifest { place, .. } => Some(place.clone()),
+            Self::Source(_) => None,
+        }
+    }
+
     /// When the registry wants to be asked again.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
