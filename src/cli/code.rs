@@ -2,7 +2,7 @@
 
 /// How the program ends: what a script can tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// It failed in a way that has no code of its own.
     Failed = 1,
     /// The command line cannot be understood.
@@ -29,24 +29,24 @@ pub enum Exit {
 
 /// A stable error code. Codes are never reused; the first two digits are the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Code {
+pub(crate) struct Code {
     /// `E` and four digits.
-    pub id: &'static str,
+    pub(crate) id: &'static str,
     /// How the program ends with it.
-    pub exit: Exit,
+    pub(crate) exit: Exit,
     /// What it means, in a sentence or two.
-    pub meaning: &'static str,
+    pub(crate) meaning: &'static str,
 }
 
 macro_rules! codes {
     ($($name:ident = $id:literal, $exit:ident, $meaning:literal;)*) => {
         $(
             #[doc = $meaning]
-            pub const $name: Code = Code { id: $id, exit: Exit::$exit, meaning: $meaning };
+            pub(crate) const $name: Code = Code { id: $id, exit: Exit::$exit, meaning: $meaning };
         )*
 
         /// Every code, in order.
-        pub const ALL: &[Code] = &[$($name),*];
+        pub(crate) const ALL: &[Code] = &[$($name),*];
     };
 }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::{
     agent::Sockets,
     cli::{
-        code,
+        EVERYWHERE, code,
         error::{CliError, file_error},
     },
     document::source::Variables,
@@ -24,19 +24,19 @@ use crate::{
 
 /// How to reach the exchange, and as whom.
 #[derive(Debug, Clone, Args)]
-pub struct Connection {
+pub(crate) struct Connection {
     /// The exchange, ending in /v1 [also: HZN_EXCHANGE_URL]
-    #[arg(long, env = "EDGEPOST_EXCHANGE_URL", value_name = "URL", global = true)]
-    pub exchange: Option<String>,
+    #[arg(long, env = "EDGEPOST_EXCHANGE_URL", value_name = "URL", global = true, help_heading = EVERYWHERE)]
+    pub(crate) exchange: Option<String>,
     /// The organization [also: HZN_ORG_ID]
-    #[arg(short, long, env = "EDGEPOST_ORG", global = true)]
-    pub org: Option<OrgId>,
+    #[arg(short, long, env = "EDGEPOST_ORG", global = true, help_heading = EVERYWHERE)]
+    pub(crate) org: Option<OrgId>,
     /// [ORG/]USER:PASSWORD; better in the environment than on the command line [also: HZN_EXCHANGE_USER_AUTH]
-    #[arg(short, long, env = "EDGEPOST_USER_AUTH", hide_env_values = true, global = true)]
-    pub user_auth: Option<String>,
+    #[arg(short, long, env = "EDGEPOST_USER_AUTH", hide_env_values = true, global = true, help_heading = EVERYWHERE)]
+    pub(crate) user_auth: Option<String>,
     /// A certificate authority to trust for the exchange, as a PEM file [also: HZN_MGMT_HUB_CERT_PATH]
-    #[arg(long, env = "EDGEPOST_CA_FILE", value_name = "FILE", global = true)]
-    pub ca_file: Option<PathBuf>,
+    #[arg(long, env = "EDGEPOST_CA_FILE", value_name = "FILE", global = true, help_heading = EVERYWHERE)]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// What a settings file may say. Unknown words are refused, so that a typing error is found.
@@ -51,7 +51,7 @@ struct SettingsFile {
 
 /// A snapshot of what surrounds the program, taken once.
 #[derive(Debug, Clone)]
-pub struct Environment {
+pub(crate) struct Environment {
     variables: BTreeMap<String, String>,
     current_folder: PathBuf,
 }
@@ -59,7 +59,7 @@ pub struct Environment {
 impl Environment {
     /// Reads it. Variables that are not UTF-8 are left out: nothing of ours is.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let variables = env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
@@ -67,17 +67,17 @@ impl Environment {
     }
 
     /// A variable that is set to something.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// The folder the program was started in.
-    pub fn current_folder(&self) -> &Path {
+    pub(crate) fn current_folder(&self) -> &Path {
         &self.current_folder
     }
 
     /// The user's own settings: `$EDGEPOST_HOME`, or `edgepost` in the configuration folder.
-    pub fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         let folder = |name: &str| self.get(name).map(PathBuf::from);
         folder("EDGEPOST_HOME")
             .or_else(|| folder("XDG_CONFIG_HOME").map(|it| it.join("edgepost")))
@@ -86,12 +86,12 @@ impl Environment {
     }
 
     /// The folder of the user's signing keys.
-    pub fn keys(&self) -> PathBuf {
+    pub(crate) fn keys(&self) -> PathBuf {
         self.home().join("keys")
     }
 
     /// The Docker login file: `$DOCKER_CONFIG/config.json`, or in `~/.docker`.
-    pub fn docker_login_file(&self) -> Option<PathBuf> {
+    pub(crate) fn docker_login_file(&self) -> Option<PathBuf> {
         let folder = self
             .get("DOCKER_CONFIG")
             .map(PathBuf::from)
@@ -100,7 +100,7 @@ impl Environment {
     }
 
     /// The container engine of this machine: `DOCKER_HOST`, or the first socket there is.
-    pub fn engine(&self) -> Result<Option<EngineEndpoint>, CliError> {
+    pub(crate) fn engine(&self) -> Result<Option<EngineEndpoint>, CliError> {
         if let Some(host) = self.get("DOCKER_HOST") {
             return host.parse().map(Some).map_err(|error| {
                 CliError::new(code::SETTINGS, "DOCKER_HOST is unusable").because(&error)
@@ -114,7 +114,7 @@ impl Environment {
     }
 
     /// Where the agent looks for engines: `DOCKER_HOST` alone, or the usual sockets.
-    pub fn sockets(&self) -> Sockets {
+    pub(crate) fn sockets(&self) -> Sockets {
         match self.get("DOCKER_HOST") {
             Some(host) => Sockets { docker: vec![host.to_owned()], podman: vec![host.to_owned()] },
             None => Sockets::default(),
@@ -122,7 +122,7 @@ impl Environment {
     }
 
     /// The folders that may hold `HOST[:PORT]/ca.crt`, as Docker and Podman read them.
-    pub fn certs_folders(&self) -> Vec<PathBuf> {
+    pub(crate) fn certs_folders(&self) -> Vec<PathBuf> {
         let own = self.home().join("certs.d");
         let podman =
             self.get("HOME").map(|home| Path::new(home).join(".config/containers/certs.d"));
@@ -131,7 +131,7 @@ impl Environment {
     }
 
     /// The variables that a definition file may use: the environment over the project's hzn.json.
-    pub fn variables(&self, project: &Variables) -> Variables {
+    pub(crate) fn variables(&self, project: &Variables) -> Variables {
         let mut all = Variables::new();
         for (name, value) in &self.variables {
             all.set(name, value);
@@ -167,19 +167,19 @@ fn read_settings(path: &Path) -> Option<Result<SettingsFile, CliError>> {
 
 /// The connection's settings, found.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The exchange's URL.
-    pub url: String,
+    pub(crate) url: String,
     /// The organization.
-    pub org: OrgId,
+    pub(crate) org: OrgId,
     /// A certificate authority for the exchange, as PEM.
-    pub ca: Option<String>,
+    pub(crate) ca: Option<String>,
     user_auth: Option<Secret>,
 }
 
 impl Connection {
     /// Finds the settings: flag or `EDGEPOST_…`, `HZN_…`, project file, user file, system file.
-    pub fn settings(&self, environment: &Environment) -> Result<Settings, CliError> {
+    pub(crate) fn settings(&self, environment: &Environment) -> Result<Settings, CliError> {
         let files = environment.settings_files()?;
         let find =
             |flag: Option<String>, horizon: &str, field: fn(&SettingsFile) -> Option<&String>| {
@@ -208,7 +208,7 @@ impl Connection {
 
 impl Settings {
     /// How to reach the exchange as the user.
-    pub fn exchange_config(&self) -> Result<ExchangeConfig, CliError> {
+    pub(crate) fn exchange_config(&self) -> Result<ExchangeConfig, CliError> {
         let auth = self.user_auth.as_ref().ok_or_else(|| {
             missing("who you are", "EDGEPOST_USER_AUTH=user:password in the environment")
         })?;
@@ -221,7 +221,7 @@ impl Settings {
     }
 
     /// A client of the exchange, as the user.
-    pub fn client(&self) -> Result<ExchangeClient, CliError> {
+    pub(crate) fn client(&self) -> Result<ExchangeClient, CliError> {
         Ok(ExchangeClient::new(&self.exchange_config()?)?)
     }
 }
@@ -240,7 +240,7 @@ fn user_auth(text: &Secret, org: &OrgId) -> Result<Auth, CliError> {
 }
 
 /// Splits `[org/]node:token`.
-pub fn node_auth(text: &Secret, org: &OrgId) -> Result<(NodeRef, Secret), CliError> {
+pub(crate) fn node_auth(text: &Secret, org: &OrgId) -> Result<(NodeRef, Secret), CliError> {
     let (org, id, token) = split_auth(text, org)?;
     let id = id.parse().map_err(|error| {
         CliError::new(code::SETTINGS, "the node's id is unusable").because(&error)
@@ -266,6 +266,6 @@ fn split_auth(text: &Secret, org: &OrgId) -> Result<(OrgId, String, Secret), Cli
 }
 
 /// Reads a text file whole.
-pub fn read_text(path: &Path) -> Result<String, CliError> {
+pub(crate) fn read_text(path: &Path) -> Result<String, CliError> {
     fs::read_to_string(path).map_err(|error| file_error(path, &error))
 }

@@ -1,4 +1,5 @@
-//! What `service`, `pattern` and `policy` have in common: verifying and removing a signed document.
+//! What `service`, `pattern` and `policy` have in common: publishing, showing, verifying and removing a
+//! signed document.
 
 use clap::Args;
 use serde::{Serialize, de::DeserializeOwned};
@@ -7,44 +8,81 @@ use serde_json::json;
 use crate::{
     cli::{
         Context, code,
-        error::CliError,
-        key::{DEFAULT_KEY, read_key},
-        trust::walk_trust,
+        error::{CliError, missing},
+        key::KeyArgs,
+        removal::ForceArgs,
+        trust::{PinArgs, walk_trust},
     },
     exchange::client::ExchangeClient,
-    publish::Publisher,
-    trust::{Catalog, Marks, Trust, TrustPin, TrustRoot, Verified},
+    publish::{DocumentPlan, Published, TrustGrade},
+    trust::{Catalog, Marks, Trust, Verified, VerifiedStamp},
     types::DocumentKey,
 };
+
+/// How patterns and policies are published.
+#[derive(Debug, Args)]
+pub(super) struct PublishingArgs {
+    #[command(flatten)]
+    pub(super) keys: KeyArgs,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
 
 /// Which document to show
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
     /// Its name, as `list` shows it
-    pub name: String,
+    pub(super) name: String,
 }
 
 /// Which document to verify, and against which trust
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
     /// Its name, as `list` shows it
-    pub name: String,
-    /// The pin of the organization's trust; without it the exchange's word is taken for the first trust document
-    #[arg(long, value_name = "HEX")]
-    pub trust_sha256: Option<TrustPin>,
+    pub(super) name: String,
+    #[command(flatten)]
+    pin: PinArgs,
 }
 
 /// Which document to remove
 #[derive(Debug, Args)]
 pub(super) struct RemoveArgs {
     /// Its name, as `list` shows it
-    pub name: String,
-    /// The key that signs the withdrawal: its name or file
-    #[arg(short, long, default_value = DEFAULT_KEY, env = "EDGEPOST_KEY")]
-    pub key: String,
-    /// Really remove it
-    #[arg(short, long)]
-    pub force: bool,
+    pub(super) name: String,
+    #[command(flatten)]
+    keys: KeyArgs,
+    #[command(flatten)]
+    force: ForceArgs,
+}
+
+/// The newest state of the organization, verified as a node would.
+pub(super) struct Newest {
+    pub(super) trust: Trust,
+    pub(super) stamp: VerifiedStamp,
+    pub(super) catalog: Catalog,
+}
+
+impl Newest {
+    /// Asks the exchange for it.
+    pub(super) async fn ask(
+        client: &ExchangeClient,
+        pin: &PinArgs,
+        context: &Context,
+    ) -> Result<Self, CliError> {
+        let trust = walk_trust(client, pin.root()).await?;
+        if !pin.is_given() {
+            let pin = trust.pin();
+            let note = format!("note: taking the exchange's word for the trust; its pin is {pin}");
+            context.output.note(note);
+        }
+        let now = context.clock.now();
+        let stamp = trust.open_stamp(&client.stamp().await?, now)?;
+        let bytes = client.catalog(stamp.catalog.version).await?;
+        // Marks that have seen nothing: whoever asks here remembers nothing, and judges what is shown now.
+        let (_, catalog) = Marks::default().admit(&trust, &stamp, &bytes, now)?;
+        Ok(Self { trust, stamp, catalog })
+    }
 }
 
 /// Shows a document as the exchange has it.
@@ -54,11 +92,7 @@ pub(super) fn show<T: Serialize>(
     document: Option<&T>,
     context: &Context,
 ) -> Result<(), CliError> {
-    let document = document.ok_or_else(|| {
-        CliError::new(code::NOT_FOUND, format!("there is no {noun} {name}"))
-            .help(format!("`edgepost {noun} list` shows what there is"))
-    })?;
-    context.output.document(document);
+    context.output.document(document.ok_or_else(|| missing(noun, &name))?);
     Ok(())
 }
 
@@ -69,37 +103,55 @@ pub(super) async fn verify<T: DeserializeOwned>(
     context: &Context,
 ) -> Result<Verified<T>, CliError> {
     let client = context.client()?;
-    let (trust, catalog) = read_trust(&client, args.trust_sha256.as_ref(), context).await?;
-    let entry = catalog.entries.get(key).ok_or_else(|| {
+    let newest = Newest::ask(&client, &args.pin, context).await?;
+    let entry = newest.catalog.entries.get(key).ok_or_else(|| {
         CliError::new(code::NOT_FOUND, format!("{key} is not in the organization's catalog"))
             .help("was it published by hzn? Then it has Horizon's signature alone")
     })?;
     let verified: Verified<T> =
-        catalog.open(&trust, &client.document(&entry.sha256).await?, key)?;
+        newest.catalog.open(&newest.trust, &client.document(&entry.sha256).await?, key)?;
     verified.check_active()?;
     Ok(verified)
 }
 
-/// The organization's newest trust, and the catalog that its fresh stamp pins.
-pub(super) async fn read_trust(
-    client: &ExchangeClient,
-    pin: Option<&TrustPin>,
-    context: &Context,
-) -> Result<(Trust, Catalog), CliError> {
-    let root = pin.map_or(TrustRoot::FirstSeen, |pin| TrustRoot::Pinned(*pin));
-    let trust = walk_trust(client, root).await?;
-    if root == TrustRoot::FirstSeen {
-        let pin = trust.pin();
-        context
-            .output
-            .note(format!("note: taking the exchange's word for the trust; its pin is {pin}"));
-    }
-    let now = context.clock.now();
-    let stamp = trust.open_stamp(&client.stamp().await?, now)?;
-    let bytes = client.catalog(stamp.catalog.version).await?;
-    // Marks that have seen nothing: whoever asks here remembers nothing, and judges what is shown now.
-    let (_, catalog) = Marks::default().admit(&trust, &stamp, &bytes, now)?;
-    Ok((trust, catalog))
+/// Says that a document's signatures hold.
+pub(super) fn tell_verified<T>(verified: &Verified<T>, context: &Context) {
+    let (key, seq) = (verified.header().key(), verified.header().seq);
+    context
+        .output
+        .result(&json!({"ok": true, "key": key, "seq": seq}), || describe_verified(verified));
+}
+
+/// That a document's signatures hold, for people.
+pub(super) fn describe_verified<T>(verified: &Verified<T>) -> String {
+    let (key, seq) = (verified.header().key(), verified.header().seq);
+    format!("{key}: signed by keys that this organization trusts, seq {seq}")
+}
+
+/// Says what publishing a document would do.
+pub(super) fn tell_plan(key: &DocumentKey, plan: DocumentPlan, context: &Context) {
+    context.output.result(&json!({"key": key, "document": plan}), || match plan {
+        DocumentPlan::New => format!("{key} would be published for the first time"),
+        DocumentPlan::Unchanged => format!("{key} is published already, unchanged"),
+        DocumentPlan::Different => format!("{key} would be published over other content"),
+    });
+}
+
+/// Says what publishing a document did.
+pub(super) fn tell_published(published: &Published, context: &Context) {
+    context.output.result(published, || describe_published(published));
+}
+
+fn describe_published(published: &Published) -> String {
+    let images = published.images.iter().map(|it| format!("{}\n", it.image));
+    let how = match (published.unchanged, published.trust) {
+        (true, _) => "unchanged".to_owned(),
+        (false, TrustGrade::Full) => format!("published, seq {}", published.seq),
+        (false, TrustGrade::Horizon) => {
+            "published with Horizon-grade trust: only a service's deployment is signed".to_owned()
+        }
+    };
+    images.collect::<String>() + &format!("{} {how}", published.key)
 }
 
 /// Withdraws a document: a signed tombstone takes its place.
@@ -108,13 +160,9 @@ pub(super) async fn remove(
     args: &RemoveArgs,
     context: &Context,
 ) -> Result<(), CliError> {
-    context.confirm(args.force, &key.to_string())?;
-    let signing = read_key(&context.environment.keys(), &args.key)?;
-    let client = context.client()?;
-    let publisher =
-        Publisher::new(client.org().clone(), client, vec![signing], context.clock.clone());
-    if !publisher.withdraw(key).await? {
-        return Err(CliError::new(code::NOT_FOUND, format!("{key} is not published")));
+    args.force.confirm(key)?;
+    if !args.keys.publisher(context)?.withdraw(key).await? {
+        return Err(missing(&key.kind().to_string(), &args.name));
     }
     context.output.result(&json!({"ok": true, "withdrawn": key}), || key.to_string());
     Ok(())

@@ -15,8 +15,8 @@ use crate::{
     cli::{
         Context, code,
         error::{CliError, file_error},
-        output::table,
     },
+    publish::Publisher,
     sign::{SigningKey, VerifyingKey},
 };
 
@@ -52,6 +52,24 @@ pub(super) struct ShowArgs {
     name: String,
 }
 
+/// Which keys sign what is published.
+#[derive(Debug, Args)]
+pub(super) struct KeyArgs {
+    /// The signing key: its name or file; repeatable
+    #[arg(short, long = "key", value_name = "KEY", env = "EDGEPOST_KEY", default_value = DEFAULT_KEY)]
+    key: Vec<String>,
+}
+
+impl KeyArgs {
+    /// A publisher with these keys.
+    pub(super) fn publisher(&self, context: &Context) -> Result<Publisher, CliError> {
+        let folder = context.environment.keys();
+        let keys = self.key.iter().map(|name| read_key(&folder, name)).collect::<Result<_, _>>()?;
+        let client = context.client()?;
+        Ok(Publisher::new(client.org().clone(), client, keys, context.clock.clone()))
+    }
+}
+
 impl KeyCommand {
     /// Runs the command.
     pub(super) fn run(&self, context: &Context) -> Result<(), CliError> {
@@ -71,6 +89,7 @@ fn create(name: &str, context: &Context) -> Result<(), CliError> {
     context
         .output
         .result(&json!({"ok": true, "name": name, "id": id, "file": file}), || id.to_string());
+    context.output.next("edgepost trust init, once for each organization");
     Ok(())
 }
 
@@ -82,10 +101,8 @@ fn list(context: &Context) -> Result<(), CliError> {
         keys.push((name, public.key_id()));
     }
     let rows = keys.iter().map(|(name, id)| vec![name.clone(), id.to_string()]);
-    context.output.result(
-        &keys.iter().map(|(name, id)| json!({"name": name, "id": id})).collect::<Vec<_>>(),
-        || table(&["NAME", "ID"], rows),
-    );
+    let objects: Vec<_> = keys.iter().map(|(name, id)| json!({"name": name, "id": id})).collect();
+    context.output.list(&objects, &["NAME", "ID"], rows);
     Ok(())
 }
 

@@ -5,24 +5,25 @@
     reason = "doc comments of arguments are the help text, as it is shown"
 )]
 
-pub mod agent;
-pub mod code;
-pub mod config;
+mod agent;
+mod code;
+mod config;
 mod context;
-pub mod demo;
+mod demo;
 mod documents;
-pub mod error;
+mod error;
 mod explain;
 mod hello;
 mod key;
 mod node;
 mod org;
-pub mod output;
+mod output;
 mod pattern;
 mod policy;
 mod project;
 mod publish;
 mod registries;
+mod removal;
 mod serve;
 mod service;
 mod translate;
@@ -32,7 +33,7 @@ mod user;
 use std::{process::ExitCode, sync::Arc};
 
 use clap::{ArgAction, Parser, Subcommand};
-pub use context::Context;
+use context::Context;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -51,21 +52,24 @@ use crate::{
 /// Publish a service from its definition:      edgepost publish horizon/service.definition.json
 #[derive(Debug, Parser)]
 #[command(version, verbatim_doc_comment, arg_required_else_help = true, after_help = EXIT_CODES)]
-pub struct Arguments {
+struct Arguments {
     #[command(flatten)]
     connection: Connection,
     /// Print the result, or the error, as one JSON object
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     /// Print nothing but the result
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     quiet: bool,
     /// Log what happens, to stderr; twice: in detail
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = EVERYWHERE)]
     verbose: u8,
     #[command(subcommand)]
     command: Command,
 }
+
+/// Over the options that each command has.
+const EVERYWHERE: &str = "Options of every command";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -114,6 +118,7 @@ enum Command {
     Agent(agent::AgentCommand),
     /// Say what an error's code means
     Explain(explain::ExplainArgs),
+    /// Greet, as the container of the demonstration does
     #[command(hide = true)]
     Hello,
 }

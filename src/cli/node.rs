@@ -6,11 +6,11 @@ use serde_json::json;
 use crate::{
     cli::{
         Context, code,
-        documents::{ShowArgs, read_trust},
-        error::CliError,
-        output::table,
+        documents::Newest,
+        error::{CliError, missing},
+        removal::ForceArgs,
+        trust::PinArgs,
     },
-    trust::TrustPin,
     types::NodeId,
 };
 
@@ -20,11 +20,18 @@ pub(super) enum NodeCommand {
     /// List the nodes you may see
     List,
     /// Show a node, and what it last reported
-    Show(ShowArgs),
+    Show(NodeShowArgs),
     /// Check that a node saw the newest state, the same as everybody else, and refused nothing
     Verify(NodeVerifyArgs),
     /// Remove a node from the exchange; what runs on it keeps running
     Remove(NodeRemoveArgs),
+}
+
+/// Which node to show
+#[derive(Debug, Args)]
+pub(super) struct NodeShowArgs {
+    /// Its id
+    name: NodeId,
 }
 
 /// Which node to check, and against which trust
@@ -32,9 +39,8 @@ pub(super) enum NodeCommand {
 pub(super) struct NodeVerifyArgs {
     /// Its id
     name: NodeId,
-    /// The pin of the organization's trust; without it the exchange's word is taken
-    #[arg(long, value_name = "HEX")]
-    trust_sha256: Option<TrustPin>,
+    #[command(flatten)]
+    pin: PinArgs,
 }
 
 /// Which node to remove
@@ -42,9 +48,8 @@ pub(super) struct NodeVerifyArgs {
 pub(super) struct NodeRemoveArgs {
     /// Its id
     name: NodeId,
-    /// Really remove it
-    #[arg(short, long)]
-    force: bool,
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 impl NodeCommand {
@@ -52,17 +57,12 @@ impl NodeCommand {
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
         match self {
             Self::List => list(context).await,
-            Self::Show(args) => show(args, context).await,
+            Self::Show(args) => show(&args.name, context).await,
             Self::Verify(args) => args.run(context).await,
             Self::Remove(args) => {
-                context.confirm(args.force, &format!("node {}", args.name))?;
-                if !context.client()?.remove_node(&args.name).await? {
-                    return Err(missing(&args.name));
-                }
-                context
-                    .output
-                    .result(&json!({"ok": true, "removed": args.name}), || args.name.to_string());
-                Ok(())
+                let client = context.client()?;
+                let removal = client.remove_node(&args.name);
+                args.force.remove("node", &args.name, removal, context).await
             }
         }
     }
@@ -75,22 +75,14 @@ async fn list(context: &Context) -> Result<(), CliError> {
         let seen = node.last_heartbeat.map_or_else(|| "never".to_owned(), |it| it.to_string());
         vec![name.clone(), node.description.arch.clone(), runs.to_owned(), seen]
     });
-    context.output.result(&nodes, || table(&["NODE", "ARCH", "RUNS", "SEEN"], rows));
+    context.output.list(&nodes, &["NODE", "ARCH", "RUNS", "SEEN"], rows);
     Ok(())
 }
 
-fn missing(id: &NodeId) -> CliError {
-    CliError::new(code::NOT_FOUND, format!("there is no node {id}"))
-        .help("`edgepost node list` shows what there is")
-}
-
-async fn show(args: &ShowArgs, context: &Context) -> Result<(), CliError> {
+async fn show(id: &NodeId, context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
-    let id = args.name.parse().map_err(|error| {
-        CliError::new(code::USAGE, format!("`{}` is no node id", args.name)).because(&error)
-    })?;
-    let node = client.find_node(&id).await?.ok_or_else(|| missing(&id))?;
-    let report = client.report(&id).await?;
+    let node = client.find_node(id).await?.ok_or_else(|| missing("node", id))?;
+    let report = client.report(id).await?;
     context.output.document(&json!({"node": node, "report": report}));
     Ok(())
 }
@@ -103,7 +95,7 @@ impl NodeVerifyArgs {
                 .help("does `edgepost agent run` run there?")
         })?;
         let report = report.report;
-        read_trust(&client, self.trust_sha256.as_ref(), context).await?;
+        let newest = Newest::ask(&client, &self.pin, context).await?;
         let refusals: Vec<_> = report
             .refusals
             .iter()
@@ -117,8 +109,7 @@ impl NodeVerifyArgs {
             .details(refusals)
             .help("`edgepost service verify` shows whether the exchange or the node is wrong"));
         }
-        let stamp = client.stamp().await?;
-        let same_stamp = Some(stamp.digest()) == report.stamp_sha256;
+        let same_stamp = Some(newest.stamp.digest()) == report.stamp_sha256;
         context.output.result(
             &json!({"ok": true, "node": self.name, "stampSeq": report.stamp_seq, "newest": same_stamp}),
             || {

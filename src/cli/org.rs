@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::{
-    cli::{Context, code, error::CliError, output::table},
+    cli::{Context, error::CliError, removal::ForceArgs},
     exchange::api::OrgRequest,
     types::OrgId,
 };
@@ -16,7 +16,7 @@ pub(super) enum OrgCommand {
     Create(CreateArgs),
     /// List the organizations you may see
     List,
-    /// Remove an organization and everything in it (as root)
+    /// Remove an organization and everything in it (as root); there is no way back
     Remove(RemoveArgs),
 }
 
@@ -38,9 +38,8 @@ pub(super) struct CreateArgs {
 pub(super) struct RemoveArgs {
     /// Its name
     name: OrgId,
-    /// Really remove it: there is no way back
-    #[arg(short = 'f', long)]
-    force: bool,
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 impl OrgCommand {
@@ -52,32 +51,24 @@ impl OrgCommand {
                 let label = args.label.clone().unwrap_or_else(|| args.name.to_string());
                 let org = OrgRequest::new(label, args.description.clone());
                 client.create_org(&args.name, &org).await?;
-                context.output.note(format!(
-                    "next: edgepost user create NAME --org {} --admin --password-file FILE",
-                    args.name
-                ));
                 context
                     .output
                     .result(&json!({"ok": true, "org": args.name}), || args.name.to_string());
+                context.output.next(format!(
+                    "edgepost user create NAME --org {} --admin --password-file FILE",
+                    args.name
+                ));
             }
             Self::List => {
                 let orgs = client.orgs().await?;
                 let rows = orgs.iter().map(|(name, org)| {
                     vec![name.to_string(), org.value.label.clone(), org.value.description.clone()]
                 });
-                context.output.result(&orgs, || table(&["NAME", "LABEL", "DESCRIPTION"], rows));
+                context.output.list(&orgs, &["ORG", "LABEL", "DESCRIPTION"], rows);
             }
             Self::Remove(args) => {
-                context.confirm(args.force, &format!("organization {}", args.name))?;
-                if !client.remove_org(&args.name).await? {
-                    return Err(CliError::new(
-                        code::NOT_FOUND,
-                        format!("there is no organization {}", args.name),
-                    ));
-                }
-                context
-                    .output
-                    .result(&json!({"ok": true, "removed": args.name}), || args.name.to_string());
+                let removal = client.remove_org(&args.name);
+                args.force.remove("org", &args.name, removal, context).await?;
             }
         }
         Ok(())

@@ -8,24 +8,24 @@ use crate::cli::error::CliError;
 
 /// How a command speaks.
 #[derive(Debug, Clone, Copy)]
-pub struct Output {
+pub(crate) struct Output {
     json: bool,
     quiet: bool,
 }
 
 impl Output {
     /// Speaks JSON or prose; `quiet` leaves out everything but the result.
-    pub fn new(json: bool, quiet: bool) -> Self {
+    pub(crate) fn new(json: bool, quiet: bool) -> Self {
         Self { json, quiet }
     }
 
     /// Whether the result is JSON.
-    pub fn is_json(self) -> bool {
+    pub(crate) fn is_json(self) -> bool {
         self.json
     }
 
     /// Prints the result: `value` as JSON, or else `text`.
-    pub fn result(self, value: &impl Serialize, text: impl FnOnce() -> String) {
+    pub(crate) fn result(self, value: &impl Serialize, text: impl FnOnce() -> String) {
         if self.json {
             let json = serde_json::to_string(value).unwrap_or_else(|error| error.to_string());
             write_line(io::stdout(), &json);
@@ -34,30 +34,47 @@ impl Output {
         }
     }
 
+    /// Prints a list: `value` as JSON, or else its rows under headings.
+    pub(crate) fn list(
+        self,
+        value: &impl Serialize,
+        headings: &[&str],
+        rows: impl IntoIterator<Item = Vec<String>>,
+    ) {
+        self.result(value, || table(headings, rows));
+    }
+
     /// Prints a document: on one line as JSON, or indented for people.
-    pub fn document(self, document: &impl Serialize) {
+    pub(crate) fn document(self, document: &impl Serialize) {
         self.result(document, || serde_json::to_string_pretty(document).unwrap_or_default());
     }
 
-    /// Prints text that is the result in either form, such as a document as it is.
-    pub fn verbatim(self, text: &str) {
-        write_line(io::stdout(), text.trim_end_matches('\n'));
+    /// Prints a line of a result that is told as it happens; JSON tells it whole at the end.
+    pub(crate) fn line(self, text: &str) {
+        if !self.json {
+            write_line(io::stdout(), text);
+        }
     }
 
     /// Tells a person what is going on.
-    pub fn note(self, text: impl AsRef<str>) {
+    pub(crate) fn note(self, text: impl AsRef<str>) {
         if !self.quiet {
             write_line(io::stderr(), text.as_ref());
         }
     }
 
+    /// Tells a person what to do next.
+    pub(crate) fn next(self, command: impl std::fmt::Display) {
+        self.note(format!("next: {command}"));
+    }
+
     /// One step of a longer command: a short word and what it did.
-    pub fn step(self, word: &str, text: impl AsRef<str>) {
+    pub(crate) fn step(self, word: &str, text: impl AsRef<str>) {
         self.note(format!("{word:<10}{}", text.as_ref()));
     }
 
     /// Prints an error, in the form of the results.
-    pub fn error(self, error: &CliError) {
+    pub(crate) fn error(self, error: &CliError) {
         if self.json {
             if error.is_told_as_json() {
                 return;
@@ -76,12 +93,12 @@ fn write_line(mut to: impl io::Write, line: &str) {
 }
 
 /// Whether log lines may be coloured: a terminal, and no wish for the contrary.
-pub fn stderr_is_terminal() -> bool {
+pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
 /// Rows under headings, as wide as they need to be.
-pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub(crate) fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_header(headings.iter().copied());
     for row in rows {

@@ -7,9 +7,11 @@ use clap::{Args, Subcommand};
 use crate::{
     cli::{
         Context, code,
-        documents::{RemoveArgs, ShowArgs, VerifyArgs, remove, show, verify},
+        documents::{
+            PublishingArgs, RemoveArgs, ShowArgs, VerifyArgs, remove, show, tell_plan,
+            tell_published, tell_verified, verify,
+        },
         error::CliError,
-        output::table,
         project::read_definition,
     },
     document::Pattern,
@@ -41,7 +43,7 @@ pub(super) struct PublishArgs {
     #[arg(short, long)]
     name: Option<PatternId>,
     #[command(flatten)]
-    common: crate::cli::policy::CommonPublishArgs,
+    publishing: PublishingArgs,
 }
 
 impl PatternCommand {
@@ -53,7 +55,7 @@ impl PatternCommand {
                 let patterns = context.client()?.patterns().await?;
                 let rows =
                     patterns.iter().map(|(name, it)| vec![name.clone(), it.value.label.clone()]);
-                context.output.result(&patterns, || table(&["PATTERN", "LABEL"], rows));
+                context.output.list(&patterns, &["PATTERN", "LABEL"], rows);
                 Ok(())
             }
             Self::Show(args) => {
@@ -63,7 +65,7 @@ impl PatternCommand {
             Self::Verify(args) => {
                 let key = DocumentKey::pattern(&id(&args.name)?);
                 let verified = verify::<Pattern>(&key, args, context).await?;
-                context.tell_verified(&key, verified.header().seq);
+                tell_verified(&verified, context);
                 Ok(())
             }
             Self::Remove(args) => {
@@ -83,15 +85,15 @@ impl PublishArgs {
                 None => id(&file_stem(&self.file))?,
             },
         };
-        let publisher = self.common.publisher(context)?;
-        let existing = Existing::Overwrite;
-        if self.common.dry_run {
+        let publisher = self.publishing.keys.publisher(context)?;
+        if self.publishing.dry_run {
             let plan = publisher.plan_pattern(&name, &pattern).await?;
-            context.tell_plan(&DocumentKey::pattern(&name), plan);
+            tell_plan(&DocumentKey::pattern(&name), plan, context);
             return Ok(());
         }
-        let outcome = publisher.publish_pattern(&name, &pattern, existing).await?;
-        context.tell_published(&outcome);
+        let outcome = publisher.publish_pattern(&name, &pattern, Existing::Overwrite).await?;
+        tell_published(&outcome, context);
+        context.output.next(format!("on a node: edgepost agent register --pattern {name}"));
         Ok(())
     }
 }

@@ -7,14 +7,15 @@ use clap::{Args, Subcommand};
 use crate::{
     cli::{
         Context, code,
-        documents::{RemoveArgs, ShowArgs, VerifyArgs, remove, show, verify},
+        documents::{
+            PublishingArgs, RemoveArgs, ShowArgs, VerifyArgs, remove, show, tell_plan,
+            tell_published, tell_verified, verify,
+        },
         error::CliError,
-        key::{DEFAULT_KEY, read_key},
-        output::table,
         project::read_definition,
     },
     document::DeploymentPolicy,
-    publish::{Existing, Publisher},
+    publish::Existing,
     types::{DocumentKey, PolicyId},
 };
 
@@ -33,30 +34,6 @@ pub(super) enum PolicyCommand {
     Remove(RemoveArgs),
 }
 
-/// How patterns and policies are published.
-#[derive(Debug, Args)]
-pub(super) struct CommonPublishArgs {
-    /// The signing key: its name or file; repeatable
-    #[arg(short, long = "key", value_name = "KEY", env = "EDGEPOST_KEY", default_value = DEFAULT_KEY)]
-    key: Vec<String>,
-    /// Say what would be done, and do nothing
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-impl CommonPublishArgs {
-    /// A publisher with these keys.
-    pub(super) fn publisher(&self, context: &Context) -> Result<Publisher, CliError> {
-        let keys = self
-            .key
-            .iter()
-            .map(|name| read_key(&context.environment.keys(), name))
-            .collect::<Result<_, _>>()?;
-        let client = context.client()?;
-        Ok(Publisher::new(client.org().clone(), client, keys, context.clock.clone()))
-    }
-}
-
 /// Publish a deployment policy from its file
 #[derive(Debug, Args)]
 pub(super) struct PublishArgs {
@@ -65,7 +42,7 @@ pub(super) struct PublishArgs {
     /// The policy's file
     file: PathBuf,
     #[command(flatten)]
-    common: CommonPublishArgs,
+    publishing: PublishingArgs,
 }
 
 impl PolicyCommand {
@@ -78,7 +55,7 @@ impl PolicyCommand {
                 let rows = policies.iter().map(|(name, it)| {
                     vec![name.clone(), it.value.service.name.to_string(), it.value.label.clone()]
                 });
-                context.output.result(&policies, || table(&["POLICY", "SERVICE", "LABEL"], rows));
+                context.output.list(&policies, &["POLICY", "SERVICE", "LABEL"], rows);
                 Ok(())
             }
             Self::Show(args) => {
@@ -88,7 +65,7 @@ impl PolicyCommand {
             Self::Verify(args) => {
                 let key = DocumentKey::policy(&id(&args.name)?);
                 let verified = verify::<DeploymentPolicy>(&key, args, context).await?;
-                context.tell_verified(&key, verified.header().seq);
+                tell_verified(&verified, context);
                 Ok(())
             }
             Self::Remove(args) => {
@@ -101,14 +78,15 @@ impl PolicyCommand {
 impl PublishArgs {
     async fn run(&self, context: &Context) -> Result<(), CliError> {
         let policy = read_definition(&self.file, context, DeploymentPolicy::from_source)?;
-        let publisher = self.common.publisher(context)?;
-        if self.common.dry_run {
+        let publisher = self.publishing.keys.publisher(context)?;
+        if self.publishing.dry_run {
             let plan = publisher.plan_policy(&self.name, &policy).await?;
-            context.tell_plan(&DocumentKey::policy(&self.name), plan);
+            tell_plan(&DocumentKey::policy(&self.name), plan, context);
             return Ok(());
         }
         let outcome = publisher.publish_policy(&self.name, &policy, Existing::Overwrite).await?;
-        context.tell_published(&outcome);
+        tell_published(&outcome, context);
+        context.output.next("on a node: edgepost agent register --policy FILE");
         Ok(())
     }
 }

@@ -11,8 +11,9 @@ use crate::{
     cli::{
         Context, code,
         config::read_text,
+        documents::tell_published,
         error::{CliError, file_error},
-        key::{DEFAULT_KEY, read_key, read_private},
+        key::{KeyArgs, read_private},
         output::Output,
         project::read_definition,
         registries::{push_config, with_logins},
@@ -45,9 +46,8 @@ pub(super) struct PublishArgs {
     /// A file with one such login a line
     #[arg(long, value_name = "FILE")]
     registry_token_file: Vec<PathBuf>,
-    /// The signing key: its name or file; repeatable
-    #[arg(short, long = "key", value_name = "KEY", env = "EDGEPOST_KEY", default_value = DEFAULT_KEY)]
-    key: Vec<String>,
+    #[command(flatten)]
+    keys: KeyArgs,
     /// An RSA key in PEM that signs the deployment for anax nodes too
     #[arg(long, value_name = "FILE", env = "HZN_PRIVATE_KEY_FILE")]
     horizon_key: Option<PathBuf>,
@@ -79,7 +79,7 @@ impl PublishArgs {
         let (file, definition) = self.definition(context)?;
         output.step("service", format!("{} from {}", name_of(&definition), file.display()));
         let order = self.order(definition, context)?;
-        let registries = self.registries(&order.logins, context)?;
+        let registries = self.registries(&order, context);
         let publisher = self.publisher(context)?;
         if self.dry_run {
             let plan = publisher.plan(&order, &registries).await?;
@@ -94,7 +94,8 @@ impl PublishArgs {
         if order.logins.is_empty() {
             output.note("note: without -r, nodes pull with no credentials");
         }
-        context.tell_published(&outcome);
+        tell_published(&outcome, context);
+        output.next("edgepost pattern publish FILE, or edgepost policy publish NAME FILE");
         Ok(())
     }
 
@@ -168,26 +169,19 @@ impl PublishArgs {
         self.registry_ca.iter().map(read).collect()
     }
 
-    fn registries(&self, logins: &[PullLogin], context: &Context) -> Result<Registries, CliError> {
+    /// The registries as the publisher speaks with them, and as nodes will.
+    fn registries(&self, order: &Order, context: &Context) -> Registries {
         let mut config = push_config(context, &self.plain_http);
-        for (registry, ca) in self.registry_ca()? {
-            config.ca.entry(registry).or_default().push(ca);
+        for (registry, ca) in &order.registry_ca {
+            config.ca.entry(registry.clone()).or_default().push(ca.clone());
         }
-        let pull = with_logins(config.clone(), logins);
-        Ok(Registries { push: RegistryClient::new(config), pull: RegistryClient::new(pull) })
+        let pull = with_logins(config.clone(), &order.logins);
+        Registries { push: RegistryClient::new(config), pull: RegistryClient::new(pull) }
     }
 
     fn publisher(&self, context: &Context) -> Result<Publisher, CliError> {
-        let keys = self
-            .key
-            .iter()
-            .map(|name| read_key(&context.environment.keys(), name))
-            .collect::<Result<_, _>>()?;
         let horizon_key = self.horizon_key.as_deref().map(read_horizon_key).transpose()?;
-        let settings = context.connection.settings(&context.environment)?;
-        let publisher =
-            Publisher::new(settings.org.clone(), settings.client()?, keys, context.clock.clone());
-        Ok(publisher.horizon_key(horizon_key))
+        Ok(self.keys.publisher(context)?.horizon_key(horizon_key))
     }
 }
 

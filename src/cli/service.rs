@@ -1,6 +1,6 @@
 //! `edgepost service`: what is published.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -8,9 +8,9 @@ use serde_json::json;
 use crate::{
     cli::{
         Context, code,
-        documents::{RemoveArgs, ShowArgs, VerifyArgs, remove, show, verify},
+        config::read_text,
+        documents::{RemoveArgs, ShowArgs, VerifyArgs, describe_verified, remove, show, verify},
         error::CliError,
-        output::table,
     },
     document::{NativeDeployment, ServiceBody},
     sign::compat::horizon::HorizonPublicKey,
@@ -58,12 +58,7 @@ impl ServiceCommand {
                 context.output.result(
                     &json!({"ok": true, "key": key, "seq": verified.header().seq,
                         "horizon": args.horizon_key.is_some(), "images": verified.body().images}),
-                    || {
-                        format!(
-                            "{key}: signed by keys that this organization trusts, seq {}",
-                            verified.header().seq
-                        )
-                    },
+                    || describe_verified(&verified),
                 );
                 Ok(())
             }
@@ -82,7 +77,7 @@ async fn list(context: &Context) -> Result<(), CliError> {
             service.value.label.clone(),
         ]
     });
-    context.output.result(&services, || table(&["SERVICE", "VERSION", "ARCH", "LABEL"], rows));
+    context.output.list(&services, &["SERVICE", "VERSION", "ARCH", "LABEL"], rows);
     Ok(())
 }
 
@@ -93,8 +88,8 @@ fn key(name: &str) -> Result<DocumentKey, CliError> {
     })
 }
 
-fn verify_horizon(body: &ServiceBody, file: &std::path::Path) -> Result<(), CliError> {
-    let pem = crate::cli::config::read_text(file)?;
+fn verify_horizon(body: &ServiceBody, file: &Path) -> Result<(), CliError> {
+    let pem = read_text(file)?;
     let refuse = |why: &str| {
         CliError::new(code::REFUSED, "Horizon's signature over the deployment does not hold")
             .why(why)

@@ -22,6 +22,26 @@ pub(super) enum TrustCommand {
     Show,
 }
 
+/// Against which trust to verify
+#[derive(Debug, Args)]
+pub(super) struct PinArgs {
+    /// The pin of the organization's trust; without it the exchange's word is taken for the first trust document
+    #[arg(long, value_name = "HEX")]
+    trust_sha256: Option<TrustPin>,
+}
+
+impl PinArgs {
+    /// Where the walk begins.
+    pub(super) fn root(&self) -> TrustRoot {
+        self.trust_sha256.map_or(TrustRoot::FirstSeen, TrustRoot::Pinned)
+    }
+
+    /// Whether the exchange's word is not needed.
+    pub(super) fn is_given(&self) -> bool {
+        self.trust_sha256.is_some()
+    }
+}
+
 /// Make the first trust document: one key for everything
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
@@ -63,11 +83,11 @@ async fn init(args: &InitArgs, context: &Context) -> Result<(), CliError> {
     client.put_trust(&envelope).await?;
     let pin = TrustPin(envelope.digest());
     context.output.note("keep the key safe: what it signs, your nodes run");
-    context.output.note(format!("next: nodes register with --trust-sha256 {pin}"));
     context.output.result(
         &json!({"ok": true, "org": client.org(), "version": 1, "pin": pin.to_string(), "keyId": key.key_id()}),
         || pin.to_string(),
     );
+    context.output.next(format!("edgepost publish FILE; nodes register with --trust-sha256 {pin}"));
     Ok(())
 }
 

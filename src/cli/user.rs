@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::{
-    cli::{Context, code, config::read_text, error::CliError, output::table},
+    cli::{Context, code, config::read_text, error::CliError, removal::ForceArgs},
     exchange::api::UserRequest,
     types::{Secret, UserId},
 };
@@ -18,7 +18,7 @@ pub(super) enum UserCommand {
     Create(CreateArgs),
     /// List the users you may see
     List,
-    /// Remove a user and all that they own
+    /// Remove a user and all that they own; there is no way back
     Remove(RemoveArgs),
 }
 
@@ -43,9 +43,8 @@ pub(super) struct CreateArgs {
 pub(super) struct RemoveArgs {
     /// Their name
     name: UserId,
-    /// Really remove them: there is no way back
-    #[arg(short = 'f', long)]
-    force: bool,
+    #[command(flatten)]
+    force: ForceArgs,
 }
 
 impl UserCommand {
@@ -64,6 +63,9 @@ impl UserCommand {
                 context
                     .output
                     .result(&json!({"ok": true, "user": args.name}), || args.name.to_string());
+                context
+                    .output
+                    .next(format!("EDGEPOST_USER_AUTH={}:PASSWORD edgepost key create", args.name));
             }
             Self::List => {
                 let users = client.users().await?;
@@ -71,19 +73,11 @@ impl UserCommand {
                     let role = if user.admin { "admin" } else { "user" };
                     vec![name.clone(), role.to_owned(), user.email.clone()]
                 });
-                context.output.result(&users, || table(&["NAME", "ROLE", "EMAIL"], rows));
+                context.output.list(&users, &["USER", "ROLE", "EMAIL"], rows);
             }
             Self::Remove(args) => {
-                context.confirm(args.force, &format!("user {}", args.name))?;
-                if !client.remove_user(&args.name).await? {
-                    return Err(CliError::new(
-                        code::NOT_FOUND,
-                        format!("there is no user {}", args.name),
-                    ));
-                }
-                context
-                    .output
-                    .result(&json!({"ok": true, "removed": args.name}), || args.name.to_string());
+                let removal = client.remove_user(&args.name);
+                args.force.remove("user", &args.name, removal, context).await?;
             }
         }
         Ok(())

@@ -1,0 +1,84 @@
+//! `edgepost agent run`: the daemon, or one pass of it.
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    agent::{Agent, End, Outcome},
+    cli::{
+        Context,
+        agent::{Engine, FolderArgs, status::describe},
+        code,
+        error::CliError,
+        stop_signal,
+    },
+    types::Registry,
+};
+
+/// Run what this node should run
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RunArgs {
+    #[command(flatten)]
+    folder: FolderArgs,
+    /// Which engine runs the containers; none: images are pulled and verified only
+    #[arg(long, value_enum, default_value = "auto", env = "EDGEPOST_ENGINE")]
+    engine: Engine,
+    /// Speak plain HTTP with this registry, though it is not on this machine; repeatable
+    #[arg(long, value_name = "REGISTRY")]
+    plain_http: Vec<Registry>,
+    /// Settle once and end: 0 settled, 4 not allowed, 5 network, 8 refused by trust, 9 nothing fits
+    #[arg(long)]
+    once: bool,
+}
+
+impl RunArgs {
+    pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        let mut agent =
+            Agent::open(self.folder.config(context, self.engine, &self.plain_http)).await?;
+        if !self.once {
+            let stop = CancellationToken::new();
+            let stopped = stop.clone();
+            tokio::spawn(async move {
+                stop_signal().await;
+                stopped.cancel();
+            });
+            agent.run(stop).await;
+            return Ok(());
+        }
+        let outcome = tokio::select! {
+            outcome = agent.run_once() => outcome,
+            () = stop_signal() => {
+                return Err(CliError::new(code::CANCELLED, "stopped; what was pulled stays")
+                    .help("the next run goes on where it stopped"));
+            }
+        };
+        settled(&outcome, context)
+    }
+}
+
+/// Says how a pass ended.
+fn settled(outcome: &Outcome, context: &Context) -> Result<(), CliError> {
+    let code = match outcome.end {
+        End::Settled => {
+            context.output.result(&outcome.status, || describe(&outcome.status));
+            return Ok(());
+        }
+        End::NothingFits => code::UNFIT,
+        End::Failed => code::FAILED,
+        End::Away => code::EXCHANGE_AWAY,
+        End::Unauthorized => code::EXCHANGE_LOGIN,
+        End::Refused => code::REFUSED,
+    };
+    let status = &outcome.status;
+    let refusals =
+        status.refusals.iter().map(|it| format!("{}: {} ({})", it.document, it.attack, it.detail));
+    let unfit = status.unfit.iter().map(|it| format!("{}: {}", it.document, it.reasons.join("; ")));
+    let failed = status
+        .services
+        .iter()
+        .filter_map(|it| Some(format!("{}: {}", it.service, it.detail.as_ref()?)));
+    let details = refusals.chain(unfit).chain(failed).chain(status.problems.iter().cloned());
+    Err(CliError::new(code, "the node did not settle")
+        .details(details.collect::<Vec<_>>())
+        .help("what ran keeps running; `edgepost agent status` shows it"))
+}

@@ -1,0 +1,39 @@
+//! `edgepost agent status`: what the node says of itself.
+
+use crate::{
+    agent::{Status, status},
+    cli::{Context, agent::FolderArgs, code, error::CliError, output::table},
+};
+
+/// Shows what runs here, and what was refused.
+pub(super) fn tell(folder: &FolderArgs, context: &Context) -> Result<(), CliError> {
+    let status = status(&folder.data)?.ok_or_else(|| {
+        CliError::new(code::NODE, "the node has not run yet")
+            .at(folder.data.display())
+            .help("edgepost agent run")
+    })?;
+    context.output.result(&status, || describe(&status));
+    Ok(())
+}
+
+/// The status for people.
+pub(super) fn describe(status: &Status) -> String {
+    let services = status.services.iter().map(|it| {
+        let state = serde_json::to_value(it.state).ok();
+        let state = state.as_ref().and_then(|it| it.as_str()).unwrap_or("?").to_owned();
+        vec![it.service.to_string(), state, it.detail.clone().unwrap_or_default()]
+    });
+    let refusals = status
+        .refusals
+        .iter()
+        .map(|it| format!("refused  {} {}: {}\n", it.attack, it.document, it.detail));
+    let problems = status.problems.iter().map(|it| format!("problem  {it}\n"));
+    let stale = status.stale_since.map(|it| format!("stale since {it}\n")).unwrap_or_default();
+    format!(
+        "node {} of {}, engine {}, seen {}\n",
+        status.node, status.exchange, status.engine, status.at
+    ) + &stale
+        + &table(&["SERVICE", "STATE", ""], services)
+        + &refusals.collect::<String>()
+        + &problems.collect::<String>()
+}
