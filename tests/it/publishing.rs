@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use crate::support::{
     hub::Hub,
-    image::{definition, layout, publish_hello, publish_pattern, write},
+    image::{definition, layout, publish_hello, publish_pattern, publish_policy, write},
 };
 
 #[test]
@@ -125,13 +125,7 @@ fn patterns_and_policies_are_published_listed_verified_and_removed() {
     let hub = Hub::start(folder.path());
     publish_hello(&hub, "1.0.0", 10_000, &[]).good();
     publish_pattern(&hub, "1.0.0");
-    let policy = serde_json::json!({
-        "label": "Hello where wanted",
-        "service": {"name": "hello", "org": "acme", "arch": "*", "serviceVersions": [{"version": "1.0.0"}]},
-        "constraints": ["wants == hello"]
-    });
-    let file = write(&hub, "policy.json", &policy);
-    hub.publisher.run(&["policy", "publish", "where-wanted", &file]).good();
+    publish_policy(&hub, "1.0.0");
 
     for (noun, name) in [("pattern", "hello-everywhere"), ("policy", "where-wanted")] {
         let list = hub.publisher.run(&[noun, "list"]).good().stdout;

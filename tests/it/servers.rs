@@ -1,13 +1,13 @@
 //! What the keeper of a hub sees.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use crate::support::{
     hub::Hub,
     image::{publish_hello, publish_pattern},
     node::Node,
     peers::make_certificates,
-    program::Program,
+    program::{Program, Running},
 };
 
 #[test]
@@ -48,23 +48,8 @@ fn a_taken_address_is_told() {
 #[test]
 fn the_root_password_can_come_from_a_file() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("root"), "root-secret\n").unwrap();
-    let mut program = Program::at_home_in(folder.path());
-    let arguments = [
-        "exchange",
-        "--json",
-        "--data",
-        "data",
-        "--listen",
-        "127.0.0.1:0",
-        "--root-password-file",
-        "root",
-    ];
-    let mut running = program.start(&arguments, &folder.path().join("log"));
-    let told: serde_json::Value = serde_json::from_str(&running.first_line()).unwrap();
-    assert!(told["rootPassword"].is_null(), "nobody needs to be told what they wrote");
-    program.set("EDGEPOST_EXCHANGE_URL", told["exchange"].as_str().unwrap());
-    program.set("EDGEPOST_ORG", "root");
+
+    let (_running, program) = exchange(folder.path(), "http://", &[]);
 
     program.with("EDGEPOST_USER_AUTH", "root:root-secret").run(&["org", "list"]).good();
     program.with("EDGEPOST_USER_AUTH", "root:wrong").run(&["org", "list"]).failed(4, "E0400");
@@ -74,31 +59,28 @@ fn the_root_password_can_come_from_a_file() {
 fn an_exchange_serves_tls_to_those_who_trust_its_authority() {
     let folder = tempfile::tempdir().unwrap();
     make_certificates(folder.path());
-    fs::write(folder.path().join("root"), "root-secret\n").unwrap();
-    let mut program = Program::at_home_in(folder.path());
-    let arguments = [
-        "exchange",
-        "--json",
-        "--data",
-        "data",
-        "--listen",
-        "127.0.0.1:0",
-        "--root-password-file",
-        "root",
-        "--tls-cert",
-        "server.crt",
-        "--tls-key",
-        "server.key",
-    ];
-    let mut running = program.start(&arguments, &folder.path().join("log"));
-    let told: serde_json::Value = serde_json::from_str(&running.first_line()).unwrap();
-    let url = told["exchange"].as_str().unwrap();
-    assert!(url.starts_with("https://"), "{url}");
-    program.set("EDGEPOST_EXCHANGE_URL", url);
-    program.set("EDGEPOST_ORG", "root");
-    program.set("EDGEPOST_USER_AUTH", "root:root-secret");
+    let tls = ["--tls-cert", "server.crt", "--tls-key", "server.key"];
+
+    let (running, program) = exchange(folder.path(), "https://", &tls);
 
     program.run(&["org", "list"]).failed(5, "E0500");
     program.run(&["org", "list", "--ca-file", "ca.crt"]).good();
     assert_eq!(running.stop(), 0);
+}
+
+/// An exchange alone, whose root password is in a file, and the program as root uses it.
+fn exchange(folder: &Path, scheme: &str, more: &[&str]) -> (Running, Program) {
+    fs::write(folder.join("root"), "root-secret\n").unwrap();
+    let mut program = Program::at_home_in(folder);
+    let own = ["exchange", "--json", "--data", "data", "--listen", "127.0.0.1:0"];
+    let arguments = [&own, ["--root-password-file", "root"].as_slice(), more].concat();
+    let mut running = program.start(&arguments, &folder.join("log"));
+    let told: serde_json::Value = serde_json::from_str(&running.first_line()).unwrap();
+    assert!(told["rootPassword"].is_null(), "nobody needs to be told what they wrote");
+    let url = told["exchange"].as_str().unwrap();
+    assert!(url.starts_with(scheme), "{url}");
+    program.set("EDGEPOST_EXCHANGE_URL", url);
+    program.set("EDGEPOST_ORG", "root");
+    program.set("EDGEPOST_USER_AUTH", "root:root-secret");
+    (running, program)
 }

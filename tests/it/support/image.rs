@@ -69,3 +69,14 @@ pub fn publish_pattern(hub: &Hub, version: &str) {
     let file = write(hub, "hello-everywhere.json", &pattern(version));
     hub.publisher.run(&["pattern", "publish", &file]).good();
 }
+
+/// Publishes deployment policy `where-wanted`: version `version` of `hello`, on nodes that want it.
+pub fn publish_policy(hub: &Hub, version: &str) {
+    let policy = json!({
+        "label": "Hello where wanted",
+        "service": {"name": "hello", "org": "acme", "arch": "*", "serviceVersions": [{"version": version}]},
+        "constraints": ["wants == hello"]
+    });
+    let file = write(hub, "policy.json", &policy);
+    hub.publisher.run(&["policy", "publish", "where-wanted", &file]).good();
+}

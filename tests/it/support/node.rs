@@ -23,13 +23,13 @@ impl Node {
     pub fn register(hub: &Hub, name: &str, arguments: &[&str]) -> Self {
         let folder = hub.folder().join(name);
         fs::create_dir_all(&folder).expect("the folder can be made");
-        let mut program = hub.publisher.clone();
-        program.set("EDGEPOST_NODE_AUTH", format!("{name}:{name}-token"));
-        program.set("EDGEPOST_NODE_DATA", folder.join("data").display());
-        program.set("EDGEPOST_ENGINE", "none");
+        let mut node = Self { program: hub.publisher.clone(), folder };
+        node.program.set("EDGEPOST_NODE_AUTH", format!("{name}:{name}-token"));
+        node.program.set("EDGEPOST_NODE_DATA", node.data().display());
+        node.program.set("EDGEPOST_ENGINE", "none");
         let all = [&["agent", "register", "--trust-sha256", &hub.pin], arguments].concat();
-        program.run(&all).good();
-        Self { program, folder }
+        node.program.run(&all).good();
+        node
     }
 
     /// The same node with a container engine.
