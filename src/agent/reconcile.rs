@@ -53,7 +53,7 @@ impl Agent {
         if is_settled {
             return;
         }
-        if let Some(found) = runtime::find(&self.config.sockets).await {
+        if let Ok(found) = runtime::find(self.config.engine, &self.config.sockets).await {
             self.runtime = found;
         }
     }

@@ -101,24 +101,26 @@ impl Environment {
 
     /// The container engine of this machine: `DOCKER_HOST`, or the first socket there is.
     pub(crate) fn engine(&self) -> Result<Option<EngineEndpoint>, CliError> {
+        Ok(match self.sockets()? {
+            Sockets::Named(engine) => Some(engine),
+            Sockets::Usual(engines) => engines
+                .into_iter()
+                .find(|it| matches!(it, EngineEndpoint::Unix(socket) if socket.exists())),
+        })
+    }
+
+    /// Where engines listen: at `DOCKER_HOST` alone, or in the usual places, the user's own first.
+    pub(crate) fn sockets(&self) -> Result<Sockets, CliError> {
         if let Some(host) = self.get("DOCKER_HOST") {
-            return host.parse().map(Some).map_err(|error| {
+            return host.parse().map(Sockets::Named).map_err(|error| {
                 CliError::new(code::SETTINGS, "DOCKER_HOST is unusable").because(&error)
             });
         }
         let user =
             self.get("XDG_RUNTIME_DIR").map(|folder| Path::new(folder).join("podman/podman.sock"));
         let system = ["/var/run/docker.sock", "/run/podman/podman.sock"].map(PathBuf::from);
-        let found = user.into_iter().chain(system).find(|socket| socket.exists());
-        Ok(found.map(EngineEndpoint::Unix))
-    }
-
-    /// Where the agent looks for engines: `DOCKER_HOST` alone, or the usual sockets.
-    pub(crate) fn sockets(&self) -> Sockets {
-        match self.get("DOCKER_HOST") {
-            Some(host) => Sockets { docker: vec![host.to_owned()], podman: vec![host.to_owned()] },
-            None => Sockets::default(),
-        }
+        let all = user.into_iter().chain(system).map(EngineEndpoint::Unix);
+        Ok(Sockets::Usual(all.collect()))
     }
 
     /// The folders that may hold `HOST[:PORT]/ca.crt`, as Docker and Podman read them.

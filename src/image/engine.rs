@@ -58,8 +58,12 @@ impl fmt::Display for EngineEndpoint {
 
 impl EngineEndpoint {
     /// Connects, and agrees with the engine on a version of its API.
-    async fn connect(&self) -> Result<Docker, bollard::errors::Error> {
-        let seconds = PATIENCE.as_secs();
+    /// One answer may take `patience`.
+    pub(crate) async fn connect(
+        &self,
+        patience: Duration,
+    ) -> Result<Docker, bollard::errors::Error> {
+        let seconds = patience.as_secs();
         let docker = match self {
             Self::Unix(path) => {
                 Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)?
@@ -84,7 +88,7 @@ pub async fn export(
         source,
     };
     let name = local_name(image);
-    let docker = endpoint.connect().await.map_err(|error| failed(error.into()))?;
+    let docker = endpoint.connect(PATIENCE).await.map_err(|error| failed(error.into()))?;
     if let Err(error) = docker.inspect_image(&name).await {
         return Err(match error {
             bollard::errors::Error::DockerResponseServerError { status_code: 404, .. } => {

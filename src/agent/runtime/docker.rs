@@ -25,7 +25,10 @@ use super::{
     Afterwards, Container, ContainerId, ContainerPlan, ContainerState, Runtime, RuntimeError,
     labels,
 };
-use crate::types::{Digest, NodeRef, PinnedImage};
+use crate::{
+    image::engine::EngineEndpoint,
+    types::{Digest, NodeRef, PinnedImage},
+};
 
 /// How long one answer may take: a stop waits for the container, a slow disk for a start.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -41,23 +44,25 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// The engine behind a socket, once it has answered.
-    pub async fn connect(socket: &str) -> Result<Self, RuntimeError> {
-        Self::named("docker", socket).await
+    /// The engine behind an endpoint, once it has answered.
+    pub async fn connect(endpoint: &EngineEndpoint) -> Result<Self, RuntimeError> {
+        let api = endpoint.connect(PATIENCE).await.map_err(|source| RuntimeError::Away {
+            endpoint: endpoint.to_string(),
+            source: Box::new(source),
+        })?;
+        Ok(Self { api, engine: "docker" })
     }
 
-    /// An engine of another name that answers Docker's API.
-    pub(super) async fn named(engine: &'static str, socket: &str) -> Result<Self, RuntimeError> {
-        let away = |source: ApiError| RuntimeError::Away {
-            endpoint: socket.to_owned(),
-            source: Box::new(source),
-        };
-        let patience = PATIENCE.as_secs();
-        let api =
-            bollard::Docker::connect_with_unix(socket, patience, bollard::API_DEFAULT_VERSION)
-                .map_err(away)?;
-        let api = api.negotiate_version().await.map_err(away)?;
-        Ok(Self { api, engine })
+    /// The same under the name of another engine that answers Docker's API.
+    pub(super) fn named(self, engine: &'static str) -> Self {
+        Self { engine, ..self }
+    }
+
+    /// Whether it is Podman that answers.
+    pub(super) async fn is_podman(&self) -> Result<bool, RuntimeError> {
+        let version = self.api.version().await.map_err(self.failed("say what it is"))?;
+        let parts = version.components.unwrap_or_default();
+        Ok(parts.iter().any(|it| it.name.to_lowercase().contains("podman")))
     }
 
     fn failed(&self, task: impl Into<String>) -> impl FnOnce(ApiError) -> RuntimeError {
@@ -74,6 +79,15 @@ impl Docker {
         let found =
             images.into_iter().find(|it| it.repo_digests.iter().any(|d| d.ends_with(&suffix)));
         Ok(found.map(|it| it.id))
+    }
+
+    /// How often the engine has started a container again; none if it has gone in between.
+    pub(super) async fn restarts_of(&self, id: &str) -> Result<Option<i64>, RuntimeError> {
+        match self.api.inspect_container(id, None).await {
+            Ok(details) => Ok(Some(details.restart_count.unwrap_or_default())),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(self.failed(format!("look at container {id}"))(error)),
+        }
     }
 
     /// Makes a network unless there is one of that name.
@@ -253,14 +267,8 @@ impl Runtime for Docker {
             .map_err(self.failed("list containers"))?;
         let mut containers = Vec::new();
         for mut container in summaries.into_iter().filter_map(|it| container_of(node, it)) {
-            match self.api.inspect_container(&container.id.0, None).await {
-                Ok(details) => container.restarts = details.restart_count.unwrap_or_default(),
-                // It has gone in between.
-                Err(error) if is_missing(&error) => continue,
-                Err(error) => {
-                    return Err(self.failed(format!("look at {}", container.name))(error));
-                }
-            }
+            let Some(restarts) = self.restarts_of(&container.id.0).await? else { continue };
+            container.restarts = restarts;
             containers.push(container);
         }
         Ok(containers)

@@ -5,12 +5,13 @@ use std::{path::Path, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{Docker, Nothing, Podman, Runtime, RuntimeError};
+use crate::{agent::settle::told, image::engine::EngineEndpoint};
 
 /// Which engine runs the containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineChoice {
-    /// The first that answers: Docker, then Podman, then none.
+    /// The first that answers, of whatever kind; none where no engine answers in any usual place.
     #[default]
     Auto,
     /// Docker, or it is an error.
@@ -21,23 +22,39 @@ pub enum EngineChoice {
     None,
 }
 
+impl EngineChoice {
+    /// The name of the one engine that it takes; none if it takes any.
+    fn only(self) -> Option<&'static str> {
+        match self {
+            Self::Auto => None,
+            Self::Docker => Some("docker"),
+            Self::Podman => Some("podman"),
+            Self::None => Some("none"),
+        }
+    }
+}
+
 /// Where engines listen. The caller knows the environment; we do not read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sockets {
-    /// Docker's, in the order to try: a path, with or without `unix://`.
-    pub docker: Vec<String>,
-    /// Podman's, in the order to try.
-    pub podman: Vec<String>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sockets {
+    /// Where the operator says. It is an error if no engine answers there.
+    Named(EngineEndpoint),
+    /// The usual places, in the order to try.
+    Usual(Vec<EngineEndpoint>),
 }
 
 impl Default for Sockets {
     fn default() -> Self {
-        Self {
-            docker: vec!["/var/run/docker.sock".to_owned()],
-            podman: vec![
-                "/run/podman/podman.sock".to_owned(),
-                "/var/run/podman/podman.sock".to_owned(),
-            ],
+        let usual = ["/var/run/docker.sock", "/run/podman/podman.sock"];
+        Self::Usual(usual.map(|it| EngineEndpoint::Unix(it.into())).into())
+    }
+}
+
+impl Sockets {
+    fn endpoints(&self) -> &[EngineEndpoint] {
+        match self {
+            Self::Named(endpoint) => std::slice::from_ref(endpoint),
+            Self::Usual(endpoints) => endpoints,
         }
     }
 }
@@ -49,50 +66,72 @@ pub async fn choose(
     sockets: &Sockets,
     nothing: &Path,
 ) -> Result<Arc<dyn Runtime>, RuntimeError> {
-    match choice {
-        EngineChoice::Docker => docker(sockets).await,
-        EngineChoice::Podman => podman(sockets).await,
-        EngineChoice::None => Ok(Arc::new(Nothing::remembering_in(nothing))),
-        EngineChoice::Auto => {
-            if let Some(engine) = find(sockets).await {
-                return Ok(engine);
-            }
+    if choice == EngineChoice::None {
+        return Ok(Arc::new(Nothing::remembering_in(nothing)));
+    }
+    match (find(choice, sockets).await, choice, sockets) {
+        (Err(_), EngineChoice::Auto, Sockets::Usual(_)) => {
             tracing::warn!("no container engine answers: images are verified and kept, none runs");
             Ok(Arc::new(Nothing::remembering_in(nothing)))
         }
+        (found, ..) => found,
     }
 }
 
-/// The first engine that answers.
-pub async fn find(sockets: &Sockets) -> Option<Arc<dyn Runtime>> {
-    match docker(sockets).await {
-        Ok(engine) => Some(engine),
-        Err(_) => podman(sockets).await.ok(),
-    }
-}
-
-async fn docker(sockets: &Sockets) -> Result<Arc<dyn Runtime>, RuntimeError> {
-    let mut last = none_given("docker");
-    for socket in &sockets.docker {
-        match Docker::connect(socket).await {
-            Ok(engine) => return Ok(Arc::new(engine)),
-            Err(error) => last = error,
+/// The first engine that answers and is of the chosen kind. Which kind it is, is asked: Podman is often
+/// found behind Docker's socket.
+pub async fn find(
+    choice: EngineChoice,
+    sockets: &Sockets,
+) -> Result<Arc<dyn Runtime>, RuntimeError> {
+    let mut tried = Vec::new();
+    for endpoint in sockets.endpoints() {
+        match connect(endpoint).await {
+            Ok(engine) if choice.only().is_none_or(|it| it == engine.name()) => return Ok(engine),
+            Ok(engine) => tried.push(format!("{endpoint} is {}", engine.name())),
+            Err(error) => tried.push(told(&error)),
         }
     }
-    Err(last)
+    Err(RuntimeError::NoEngine { wanted: choice.only().unwrap_or("container"), tried })
 }
 
-async fn podman(sockets: &Sockets) -> Result<Arc<dyn Runtime>, RuntimeError> {
-    let mut last = none_given("podman");
-    for socket in &sockets.podman {
-        match Podman::connect(socket).await {
-            Ok(engine) => return Ok(Arc::new(engine)),
-            Err(error) => last = error,
-        }
+/// The engine behind an endpoint, once it has answered.
+async fn connect(endpoint: &EngineEndpoint) -> Result<Arc<dyn Runtime>, RuntimeError> {
+    let docker = Docker::connect(endpoint).await?;
+    if docker.is_podman().await? {
+        return Ok(Arc::new(Podman::behind(docker, endpoint)?));
     }
-    Err(last)
+    Ok(Arc::new(docker))
 }
 
-fn none_given(engine: &str) -> RuntimeError {
-    RuntimeError::Away { endpoint: engine.to_owned(), source: "no socket is configured".into() }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nowhere() -> EngineEndpoint {
+        EngineEndpoint::Unix("/nowhere/engine.sock".into())
+    }
+
+    async fn chosen(choice: EngineChoice, sockets: Sockets) -> Result<&'static str, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let chosen = choose(choice, &sockets, &folder.path().join("nothing")).await;
+        chosen.map(|it| it.name()).map_err(|error| told(&error))
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_was_named_must_answer() {
+        for choice in [EngineChoice::Auto, EngineChoice::Docker, EngineChoice::Podman] {
+            let error = chosen(choice, Sockets::Named(nowhere())).await.unwrap_err();
+            assert!(error.contains("/nowhere/engine.sock"), "{error}");
+        }
+        assert_eq!(chosen(EngineChoice::None, Sockets::Named(nowhere())).await, Ok("none"));
+    }
+
+    #[tokio::test]
+    async fn without_an_engine_in_the_usual_places_none_is_chosen_unless_one_was_asked_for() {
+        let usual = || Sockets::Usual(vec![nowhere()]);
+        assert_eq!(chosen(EngineChoice::Auto, usual()).await, Ok("none"));
+        let error = chosen(EngineChoice::Podman, usual()).await.unwrap_err();
+        assert!(error.contains("podman"), "{error}");
+    }
 }

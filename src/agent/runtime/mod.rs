@@ -64,13 +64,21 @@ pub enum Afterwards {
 #[non_exhaustive]
 pub enum RuntimeError {
     /// No engine answers where one was expected.
-    #[error("no container engine answers at {endpoint}")]
+    #[error("no answer at {endpoint}")]
     Away {
-        /// The socket that was tried.
+        /// The endpoint that was tried.
         endpoint: String,
         /// What went wrong.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// No engine of the chosen kind answers anywhere.
+    #[error("no {wanted} engine answers ({})", tried.join("; "))]
+    NoEngine {
+        /// The kind of engine.
+        wanted: &'static str,
+        /// What was found in each place.
+        tried: Vec<String>,
     },
     /// The engine answered, but refused or failed.
     #[error("{engine} failed to {task}")]

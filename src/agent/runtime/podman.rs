@@ -3,11 +3,12 @@
 //! Podman 4 refuses plain HTTP on Docker's `/images/create`, whatever the host; its own
 //! `/libpod/images/pull` takes `tlsVerify=false`, which we give for loopback alone.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use jiff::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -15,10 +16,13 @@ use super::{
     Afterwards, Container, ContainerId, ContainerPlan, ContainerState, Docker, Runtime,
     RuntimeError, labels,
 };
-use crate::types::{Digest, NodeRef, PinnedImage};
+use crate::{
+    image::engine::EngineEndpoint,
+    types::{Digest, NodeRef, PinnedImage},
+};
 
 /// Podman's own interface, of version 4 and later.
-const LIBPOD: &str = "http://podman/v4.0.0/libpod";
+const LIBPOD: &str = "v4.0.0/libpod";
 
 /// The longest answer that is read: a line for each layer, an entry for each image.
 const LONGEST_ANSWER: usize = 4 << 20;
@@ -31,6 +35,8 @@ const PATIENCE: Duration = Duration::from_mins(10);
 pub struct Podman {
     docker: Docker,
     http: reqwest::Client,
+    /// Where Podman's own interface begins.
+    libpod: String,
 }
 
 /// One line of the report of `/libpod/images/pull`.
@@ -41,21 +47,20 @@ struct Line {
 }
 
 impl Podman {
-    /// The engine behind a socket, once it has answered.
-    pub async fn connect(socket: &str) -> Result<Self, RuntimeError> {
-        let docker = Docker::named("podman", socket).await?;
-        let path = PathBuf::from(socket.strip_prefix("unix://").unwrap_or(socket));
-        let http = reqwest::Client::builder()
-            .unix_socket(path)
-            .no_proxy()
-            .read_timeout(PATIENCE)
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(|source| RuntimeError::Away {
-                endpoint: socket.to_owned(),
-                source: Box::new(source),
-            })?;
-        Ok(Self { docker, http })
+    /// The engine that answers at `endpoint` as `docker` does.
+    pub(super) fn behind(docker: Docker, endpoint: &EngineEndpoint) -> Result<Self, RuntimeError> {
+        let builder =
+            reqwest::Client::builder().no_proxy().read_timeout(PATIENCE).pool_max_idle_per_host(0);
+        let (builder, host) = match endpoint {
+            EngineEndpoint::Unix(path) => (builder.unix_socket(path.clone()), "podman"),
+            EngineEndpoint::Tcp(host) => (builder, host.as_str()),
+        };
+        let http = builder.build().map_err(|source| RuntimeError::Away {
+            endpoint: endpoint.to_string(),
+            source: Box::new(source),
+        })?;
+        let libpod = format!("http://{host}/{LIBPOD}");
+        Ok(Self { docker: docker.named("podman"), http, libpod })
     }
 }
 
@@ -79,14 +84,7 @@ struct ListedContainer {
     state: String,
     #[serde(rename = "ImageID")]
     image_id: String,
-}
-
-/// What `/libpod/containers/{id}/json` adds to it.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Details {
-    #[serde(default)]
-    restart_count: i64,
+    created: Timestamp,
 }
 
 impl Podman {
@@ -137,7 +135,7 @@ impl Podman {
     /// a list of images with nothing at all while there are none.
     async fn image_id(&self, manifest: &Digest) -> Result<Option<String>, RuntimeError> {
         const TASK: &str = "list its images";
-        let answer = self.call(TASK, self.http.get(format!("{LIBPOD}/images/json"))).await?;
+        let answer = self.call(TASK, self.http.get(format!("{}/images/json", self.libpod))).await?;
         let images: Option<Vec<Listed>> =
             serde_json::from_slice(&answer).map_err(|source| RuntimeError::Failed {
                 engine: "podman",
@@ -163,7 +161,7 @@ impl Runtime for Podman {
     async fn pull(&self, image: &PinnedImage) -> Result<(), RuntimeError> {
         let task = format!("take over image {image}");
         let plain = image.repository.registry().is_loopback();
-        let request = self.http.post(format!("{LIBPOD}/images/pull")).query(&[
+        let request = self.http.post(format!("{}/images/pull", self.libpod)).query(&[
             ("reference", image.to_string().as_str()),
             ("tlsVerify", if plain { "false" } else { "true" }),
             ("quiet", "true"),
@@ -185,13 +183,12 @@ impl Runtime for Podman {
     async fn list(&self, node: &NodeRef) -> Result<Vec<Container>, RuntimeError> {
         let filters =
             format!(r#"{{"label":[{}]}}"#, Value::from(format!("{}={node}", labels::NODE)));
-        let request = self.http.get(format!("{LIBPOD}/containers/json"));
+        let request = self.http.get(format!("{}/containers/json", self.libpod));
         let request = request.query(&[("all", "true"), ("filters", &filters)]);
         let listed: Option<Vec<ListedContainer>> = self.read("list containers", request).await?;
         let mut containers = Vec::new();
         for it in listed.into_iter().flatten() {
-            let details = self.http.get(format!("{LIBPOD}/containers/{}/json", it.id));
-            let details: Details = self.read("look at a container", details).await?;
+            let Some(restarts) = self.docker.restarts_of(&it.id).await? else { continue };
             let labels = it.labels.unwrap_or_default();
             let name = it.names.into_iter().next().unwrap_or_default();
             // Podman has no word for a container that waits to be started again.
@@ -200,8 +197,8 @@ impl Runtime for Podman {
                 _ => ContainerState::Stopped,
             };
             if let Some(container) = Container::of(node, it.id, &name, labels, state) {
-                let (restarts, image) = (details.restart_count, it.image_id);
-                containers.push(Container { restarts, image, ..container });
+                let (created, image) = (it.created.as_second(), it.image_id);
+                containers.push(Container { restarts, created, image, ..container });
             }
         }
         Ok(containers)

@@ -89,22 +89,27 @@ impl AgentCommand {
 
 impl FolderArgs {
     /// How the agent in this folder works.
-    fn config(&self, context: &Context, engine: Engine, plain_http: &[Registry]) -> AgentConfig {
+    fn config(
+        &self,
+        context: &Context,
+        engine: Engine,
+        plain_http: &[Registry],
+    ) -> Result<AgentConfig, CliError> {
         let mut registries = Registries::default();
         registries.login_files.extend(context.environment.docker_login_file());
         registries.certs_dirs = context.environment.certs_folders();
         registries.plain_http = plain_http.iter().cloned().collect();
-        AgentConfig::new(&self.data)
+        Ok(AgentConfig::new(&self.data)
             .engine(engine.into())
-            .sockets(context.environment.sockets())
+            .sockets(context.environment.sockets()?)
             .registries(registries)
-            .clock(context.clock.clone())
+            .clock(context.clock.clone()))
     }
 }
 
 impl UnregisterArgs {
     async fn run(&self, context: &Context) -> Result<(), CliError> {
-        let agent = Agent::open(self.folder.config(context, self.engine, &[])).await?;
+        let agent = Agent::open(self.folder.config(context, self.engine, &[])?).await?;
         let node = agent.identity().node.clone();
         agent.unregister().await?;
         context.output.result(&json!({"ok": true, "node": node}), || format!("{node} left"));

@@ -33,8 +33,8 @@ pub(in crate::cli) struct RunArgs {
 
 impl RunArgs {
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
-        let mut agent =
-            Agent::open(self.folder.config(context, self.engine, &self.plain_http)).await?;
+        let config = self.folder.config(context, self.engine, &self.plain_http)?;
+        let mut agent = Agent::open(config).await?;
         if !self.once {
             let stop = CancellationToken::new();
             let stopped = stop.clone();

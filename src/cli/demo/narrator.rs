@@ -1,6 +1,6 @@
 //! Tells the story: one line a step, with its time.
 
-use std::{fmt::Display, future::Future, time::Instant};
+use std::{error::Error, future::Future, time::Instant};
 
 use serde::Serialize;
 
@@ -36,17 +36,17 @@ impl Narrator {
     }
 
     /// Takes a step: what it gives back says what happened, an error says why it did not hold.
-    pub(super) async fn step<T, E: Display>(
+    pub(super) async fn step<T>(
         &mut self,
         name: &'static str,
-        action: impl Future<Output = Result<(T, String), E>>,
+        action: impl Future<Output = Result<(T, String), Box<dyn Error + Send + Sync>>>,
     ) -> Option<T> {
         let start = Instant::now();
         let outcome = action.await;
         let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (ok, detail, value) = match outcome {
             Ok((value, detail)) => (true, detail, Some(value)),
-            Err(error) => (false, error.to_string(), None),
+            Err(error) => (false, with_causes(&*error), None),
         };
         let mark = if ok { "ok  " } else { "FAIL" };
         self.output.line(&format!("{mark} {ms:>6} ms  {name:<14} {detail}"));
@@ -69,4 +69,10 @@ impl Narrator {
         let what = format!("{} did not hold", failed.join(", "));
         Err(CliError::new(code::STEP, what).told_as_json())
     }
+}
+
+/// An error and its causes, on one line.
+fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |it| (*it).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

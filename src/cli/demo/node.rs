@@ -89,5 +89,7 @@ impl Stage {
 /// What an agent's pass had to say.
 fn told(outcome: &Outcome) -> String {
     let refusals = outcome.status.refusals.iter().map(|it| format!("{}: {}", it.attack, it.detail));
-    refusals.chain(outcome.status.problems.iter().cloned()).collect::<Vec<_>>().join("; ")
+    let failed = outcome.status.services.iter().filter_map(|it| it.detail.clone());
+    let problems = outcome.status.problems.iter().cloned();
+    refusals.chain(failed).chain(problems).collect::<Vec<_>>().join("; ")
 }

@@ -52,7 +52,7 @@ impl Stage {
         Ok(Self {
             folder,
             engine: engine.into(),
-            sockets: context.environment.sockets(),
+            sockets: context.environment.sockets()?,
             clock: context.clock.clone(),
             org: "demo"
                 .parse()
