@@ -25,6 +25,8 @@ pub struct AgentConfig {
     /// How often it looks at everything while nothing happens. The exchange tells of changes at
     /// once; this is for what nobody tells of.
     pub poll: Duration,
+    /// How often it looks whether the engine still has what it left there.
+    pub look: Duration,
     /// How long a container must run before it counts as started.
     pub watch: Duration,
     /// The shortest wait before something that failed is tried again.
@@ -44,6 +46,7 @@ impl AgentConfig {
             sockets: Sockets::default(),
             registries: Registries::default(),
             poll: Duration::from_mins(5),
+            look: Duration::from_secs(10),
             watch: Duration::from_secs(2),
             first_wait: Duration::from_secs(1),
             clock: Arc::new(SystemClock),
@@ -76,6 +79,13 @@ impl AgentConfig {
     #[must_use]
     pub fn poll(mut self, poll: Duration) -> Self {
         self.poll = poll;
+        self
+    }
+
+    /// Says how often it looks at the engine.
+    #[must_use]
+    pub fn look(mut self, look: Duration) -> Self {
+        self.look = look;
         self
     }
 

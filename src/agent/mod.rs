@@ -38,6 +38,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
 pub use config::AgentConfig;
 pub use containers::ContainersError;
@@ -61,7 +62,7 @@ use crate::{
         marks::MarksFile,
         plan::Instance,
         pull::Images,
-        runtime::{Afterwards, Runtime, RuntimeError},
+        runtime::{Afterwards, ContainerId, Runtime, RuntimeError},
         verify::Accepted,
     },
     document::{NodePolicy, UserInputValue, matching::NodeFacts},
@@ -91,6 +92,11 @@ pub struct Agent {
     last: Option<Status>,
     /// The report that the exchange has.
     reported: Option<NodeReport>,
+    /// What the last pass left in the engine: which containers, and whether they run; none if that
+    /// could not be seen.
+    left: Option<BTreeMap<ContainerId, bool>>,
+    /// Whether containers are being stopped and started.
+    acting: tokio::sync::watch::Sender<bool>,
 }
 
 /// A service that did not start or stay up.
@@ -109,10 +115,14 @@ impl Agent {
     pub async fn open(config: AgentConfig) -> Result<Self, AgentError> {
         let folder = NodeFolder::open(&config.data)?;
         let identity = Identity::load(&folder)?;
+        let last = status(folder.path()).unwrap_or_default();
         let runtime = match &config.runtime {
             Some(runtime) => Arc::clone(runtime),
             None => runtime::choose(config.engine, &config.sockets, &folder.nothing()).await?,
         };
+        if let Some(engine) = gone(&config, &*runtime, last.as_ref()) {
+            return Err(AgentError::EngineGone { engine });
+        }
         let exchange = ExchangeClient::new(&identity.exchange_config())?;
         let mut marks = MarksFile::open(&folder.marks()).await?;
         let kept = marks.load().await?;
@@ -131,7 +141,6 @@ impl Agent {
             user_input,
             ..NodeFacts::device(identity.arch.clone())
         };
-        let last = status(folder.path()).unwrap_or_default();
         Ok(Self {
             config,
             folder,
@@ -148,6 +157,8 @@ impl Agent {
             attempts: BTreeMap::new(),
             last,
             reported: None,
+            left: None,
+            acting: tokio::sync::watch::Sender::new(false),
         })
     }
 
@@ -178,6 +189,29 @@ impl Agent {
     pub async fn run_once(&mut self) -> Outcome {
         self.pass().await
     }
+
+    /// The same, but broken off once `shutdown` is asked for. What was begun with the containers is
+    /// brought to its end before, so that a version that was stopped for its successor does not stay down.
+    pub async fn run_once_until(&mut self, shutdown: &CancellationToken) -> Option<Outcome> {
+        let mut acting = self.acting.subscribe();
+        let stop = async {
+            shutdown.cancelled().await;
+            // The sender lives as long as the agent.
+            let _ = acting.wait_for(|it| !it).await;
+        };
+        tokio::select! {
+            () = stop => None,
+            outcome = self.pass() => Some(outcome),
+        }
+    }
+}
+
+/// The engine that ran the node's containers and does not answer now. To go on without one, as if it
+/// had never been, would be to report as running what nobody sees.
+fn gone(config: &AgentConfig, runtime: &dyn Runtime, last: Option<&Status>) -> Option<String> {
+    let is_without = config.engine == EngineChoice::Auto && runtime.name() == "none";
+    let before = &last.filter(|_| is_without && config.runtime.is_none())?.engine;
+    (before != runtime.name()).then(|| before.clone())
 }
 
 /// A JSON file of the node's folder, if there is one.
@@ -197,7 +231,7 @@ mod tests {
     /// Compiles only if the agent's work can be given to another thread.
     fn spawned(mut agent: Agent) -> tokio::task::JoinHandle<Outcome> {
         tokio::spawn(async move {
-            agent.run(tokio_util::sync::CancellationToken::new()).await;
+            agent.run(CancellationToken::new()).await;
             agent.run_once().await
         })
     }

@@ -67,6 +67,12 @@ pub enum AgentError {
     /// The engine that its operator chose does not answer.
     #[error("the engine cannot be used")]
     Runtime(#[from] RuntimeError),
+    /// The engine in which its containers were does not answer.
+    #[error("{engine}, which ran the containers of this node, does not answer")]
+    EngineGone {
+        /// The engine.
+        engine: String,
+    },
     /// The exchange cannot be spoken to as configured.
     #[error("the exchange cannot be used")]
     Exchange(#[from] ExchangeError),

@@ -13,7 +13,7 @@ use crate::{
         fetch::{self, FetchError},
         outcome::Notes,
         plan::{Instance, Step, WantedService, plan},
-        runtime::{self, Container, ContainerState, RuntimeError, labels},
+        runtime::{self, Container, ContainerId, ContainerState, RuntimeError, labels},
         select::{self, Selection, select},
         settle::{self, Became},
         verify::Accepted,
@@ -30,6 +30,7 @@ const LONGEST_RETRY: SignedDuration = SignedDuration::from_hours(1);
 impl Agent {
     pub(super) async fn pass(&mut self) -> Outcome {
         let mut notes = Notes::at(self.config.clock.now());
+        self.left = None;
         self.find_engine().await;
         self.catch_up(&mut notes).await;
         let selection = self.select(&self.accepted);
@@ -115,17 +116,22 @@ impl Agent {
 
         let steps = plan(&wanted, &existing, &leave);
         if steps.is_empty() {
+            self.left = Some(standing(&existing));
             return Ok(());
         }
         let runtime = Arc::clone(&self.runtime);
         let node = self.identity.node.clone();
+        self.acting.send_replace(true);
         let begun = settle::begin(&*runtime, &node, steps).await;
+        self.acting.send_replace(false);
         for service in wanted.iter().filter(|it| begun.young().any(|young| *young == it.instance)) {
             notes.service(&service.id, &service.images, ServiceState::Starting, None);
         }
         let interim = self.status(notes.clone(), selection.unfit.clone());
         self.tell(&interim).await;
+        self.acting.send_replace(true);
         let became = settle::judge(&*runtime, &node, begun, self.config.watch).await;
+        self.acting.send_replace(false);
         for service in &wanted {
             if let Some(became) = became.get(&service.instance) {
                 self.note(service, became, notes);
@@ -140,8 +146,26 @@ impl Agent {
         }
         // What was noted before the steps may have gone with them.
         notes.services.retain(|it| wanted.iter().any(|service| service.id == it.service));
-        note_what_still_runs(&self.runtime.list(&self.identity.node).await?, notes);
+        let existing = self.runtime.list(&self.identity.node).await?;
+        note_what_still_runs(&existing, notes);
+        self.left = Some(standing(&existing));
         Ok(())
+    }
+
+    /// Returns when the engine no longer has what the last pass left in it: a container has ended or
+    /// gone, or the engine itself, or it answers again.
+    pub(super) async fn drift(&self) {
+        loop {
+            tokio::time::sleep(self.config.look).await;
+            let seen = self.runtime.list(&self.identity.node).await;
+            if seen.ok().map(|it| standing(&it)) != self.left {
+                tracing::info!(
+                    engine = self.runtime.name(),
+                    "the containers are not as they were left"
+                );
+                return;
+            }
+        }
     }
 
     /// The selected services as containers. One that cannot be made into any is left as it is.
@@ -275,6 +299,12 @@ impl Agent {
         }
         notes.service(&service.id, &service.images, state, detail);
     }
+}
+
+/// Which containers there are, and whether they run. That one keeps ending is no news: the engine
+/// starts it again by itself.
+fn standing(containers: &[Container]) -> BTreeMap<ContainerId, bool> {
+    containers.iter().map(|it| (it.id.clone(), it.state != ContainerState::Stopped)).collect()
 }
 
 /// Notes the services that run and are not what is wanted: older versions, and what is about to

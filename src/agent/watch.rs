@@ -1,4 +1,5 @@
-//! The loop round the passes: it waits for a change or for the time of the next look.
+//! The loop round the passes: it waits for a change, here or at the exchange, or for the time of the
+//! next look.
 
 use std::time::Duration;
 
@@ -33,11 +34,7 @@ impl Agent {
             if let Err(error) = begun {
                 tracing::info!(error = %told(&error), "the exchange does not answer");
             }
-            // A pass may be cut off anywhere: what it had done is found again by the next.
-            let outcome = tokio::select! {
-                () = shutdown.cancelled() => return,
-                outcome = self.pass() => outcome,
-            };
+            let Some(outcome) = self.run_once_until(&shutdown).await else { return };
             failures = match outcome.end {
                 End::Settled | End::NothingFits => 0,
                 _ => failures + 1,
@@ -48,6 +45,7 @@ impl Agent {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
                 () = feed.change(self.config.first_wait) => {}
+                () = self.drift() => {}
             }
         }
     }

@@ -270,7 +270,7 @@ impl From<AgentError> for CliError {
                 (code::SETTINGS, "register the node again with the right URL")
             }
             E::Exchange(error) => return error.into(),
-            E::Runtime(_) => (
+            E::Runtime(_) | E::EngineGone { .. } => (
                 code::ENGINE,
                 "is the engine running, and may you use its socket? --engine none pulls and verifies only",
             ),

@@ -10,6 +10,7 @@
 #![expect(clippy::print_stderr, reason = "a story that is skipped says so")]
 #![expect(unreachable_pub, reason = "the support modules read as a small library")]
 
+mod containers;
 mod demo;
 mod horizon;
 mod layers;

@@ -216,6 +216,11 @@ impl Container {
         self.labels.get(labels::NODE)?.parse().ok()
     }
 
+    /// The network that was made for its service; none on the host's.
+    pub(super) fn network(&self) -> Option<&str> {
+        self.labels.get(labels::NETWORK).map(String::as_str)
+    }
+
     /// The service that it was made for; none if its labels do not say.
     pub fn service(&self) -> Option<ServiceId> {
         serde_json::from_str(self.labels.get(labels::SERVICE_ID)?).ok()

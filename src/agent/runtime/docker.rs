@@ -9,21 +9,21 @@ use async_trait::async_trait;
 use bollard::{
     errors::Error as ApiError,
     models::{
-        ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum, DeviceMapping,
-        EndpointSettings, HostConfig, HostConfigLogConfig, NetworkConnectRequest,
-        NetworkCreateRequest, NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+        ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, NetworkConnectRequest,
+        NetworkCreateRequest,
     },
     query_parameters::{
         CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder,
-        ListImagesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
-        RenameContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+        ListImagesOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
+        RemoveImageOptionsBuilder, RenameContainerOptionsBuilder, StartContainerOptions,
+        StopContainerOptionsBuilder,
     },
 };
 use futures_util::TryStreamExt as _;
 
 use super::{
     Afterwards, Container, ContainerId, ContainerPlan, ContainerState, Runtime, RuntimeError,
-    labels,
+    create::create_body, labels,
 };
 use crate::{
     image::engine::EngineEndpoint,
@@ -114,7 +114,7 @@ impl Docker {
     /// Creates and starts a container from the image with the engine's id `image`.
     pub(super) async fn start_from(
         &self,
-        image: String,
+        image: &str,
         plan: &ContainerPlan,
     ) -> Result<ContainerId, RuntimeError> {
         for network in &plan.networks {
@@ -134,6 +134,20 @@ impl Docker {
             return Err(error);
         }
         Ok(ContainerId(created.id))
+    }
+
+    /// Removes what a container that did not start leaves behind, as `engine` sees it. Trouble here must
+    /// not hide why it did not start.
+    pub(super) async fn give_up(&self, engine: &dyn Runtime, image: &str, plan: &ContainerPlan) {
+        let node = plan.labels.get(labels::NODE).and_then(|it| it.parse().ok());
+        let Some(node) = node else { return };
+        let outcome = match engine.list(&node).await {
+            Ok(left) => self.tidy(&node, image, &left).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            tracing::warn!(error = %error, "something of a container that did not start is left");
+        }
     }
 
     async fn join_and_start(&self, id: &str, plan: &ContainerPlan) -> Result<(), RuntimeError> {
@@ -172,11 +186,33 @@ impl Docker {
             .map_err(self.failed(format!("rename a container to {name}")))
     }
 
-    /// Removes the image of a removed container, if nobody else has a name for it: it has no tag, and
-    /// came from a hand-off on loopback. The content store has it still. An image that another
-    /// container uses stays, and so does whatever cannot be removed: that is only a matter of room.
-    pub(super) async fn remove_image_of(&self, container: &Container) {
-        let Ok(image) = self.api.inspect_image(&container.image).await else { return };
+    /// Removes what a container of `node` that has gone, or was never made, leaves behind: its image, and
+    /// every network of the node that none of `left`, its other containers, was made for.
+    pub(super) async fn tidy(
+        &self,
+        node: &NodeRef,
+        image: &str,
+        left: &[Container],
+    ) -> Result<(), RuntimeError> {
+        self.remove_image(image).await;
+        let filters = HashMap::from([("label".to_owned(), vec![label_of(node)])]);
+        let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+        let networks =
+            self.api.list_networks(Some(options)).await.map_err(self.failed("list networks"))?;
+        for network in networks.into_iter().filter_map(|it| it.name) {
+            // Also a container that is merely kept could not start again without its network.
+            if !left.iter().any(|it| it.network() == Some(&network)) {
+                self.remove_network(&network).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes an image if nobody else has a name for it: it has no tag, and came from a hand-off on
+    /// loopback. The content store has it still. An image that another container uses stays, and so
+    /// does whatever cannot be removed: that is only a matter of room.
+    async fn remove_image(&self, id: &str) {
+        let Ok(image) = self.api.inspect_image(id).await else { return };
         let tags = image.repo_tags.unwrap_or_default();
         let digests = image.repo_digests.unwrap_or_default();
         let is_handed_off = |name: &String| name.starts_with("127.0.0.1:");
@@ -184,26 +220,14 @@ impl Docker {
             return;
         }
         let options = RemoveImageOptionsBuilder::new().force(false).build();
-        if let Err(error) = self.api.remove_image(&container.image, Some(options), None).await {
-            tracing::debug!(image = container.image, error = %error, "the image stays");
+        if let Err(error) = self.api.remove_image(id, Some(options), None).await {
+            tracing::debug!(image = id, error = %error, "the image stays");
         }
     }
 
-    /// Removes the network of a container that has gone, unless one of `left` belongs in it: also one
-    /// that is merely kept could not start again without.
-    pub(super) async fn remove_network_of(
-        &self,
-        container: &Container,
-        left: &[Container],
-    ) -> Result<(), RuntimeError> {
-        let Some(network) = container.labels.get(labels::NETWORK) else {
-            return Ok(());
-        };
-        if left.iter().any(|it| it.labels.get(labels::NETWORK) == Some(network)) {
-            return Ok(());
-        }
+    async fn remove_network(&self, network: &str) -> Result<(), RuntimeError> {
         match self.api.remove_network(network).await {
-            // In use: a container of another service has joined it, and will remove it by and by.
+            // In use: a container of another service has joined it, and leaves it by and by.
             Err(ApiError::DockerResponseServerError { status_code: 403 | 404 | 409, .. })
             | Ok(()) => Ok(()),
             Err(error) => Err(self.failed(format!("remove network {network}"))(error)),
@@ -257,8 +281,7 @@ impl Runtime for Docker {
     }
 
     async fn list(&self, node: &NodeRef) -> Result<Vec<Container>, RuntimeError> {
-        let wanted = vec![format!("{}={node}", labels::NODE)];
-        let filters = HashMap::from([("label".to_owned(), wanted)]);
+        let filters = HashMap::from([("label".to_owned(), vec![label_of(node)])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let summaries = self
             .api
@@ -277,7 +300,11 @@ impl Runtime for Docker {
     async fn start(&self, plan: &ContainerPlan) -> Result<ContainerId, RuntimeError> {
         let missing = RuntimeError::NoImage(plan.image);
         let image = self.image_id(&plan.image).await?.ok_or(missing)?;
-        self.start_from(image, plan).await
+        let outcome = self.start_from(&image, plan).await;
+        if outcome.is_err() {
+            self.give_up(self, &image, plan).await;
+        }
+        outcome
     }
 
     async fn stop(&self, container: &Container, then: Afterwards) -> Result<(), RuntimeError> {
@@ -285,9 +312,8 @@ impl Runtime for Docker {
         let Some(node) = container.node().filter(|_| then == Afterwards::Remove) else {
             return Ok(());
         };
-        self.remove_image_of(container).await;
         let left = self.list(&node).await?;
-        self.remove_network_of(container, &left).await
+        self.tidy(&node, &container.image, &left).await
     }
 
     async fn revive(&self, container: &Container) -> Result<(), RuntimeError> {
@@ -300,6 +326,11 @@ impl Runtime for Docker {
             .await
             .map_err(self.failed(format!("start container {} again", container.name)))
     }
+}
+
+/// What tells the containers and networks of `node` from all others.
+fn label_of(node: &NodeRef) -> String {
+    format!("{}={node}", labels::NODE)
 }
 
 fn is_missing(error: &ApiError) -> bool {
@@ -318,70 +349,4 @@ fn container_of(node: &NodeRef, summary: ContainerSummary) -> Option<Container> 
     container.created = summary.created.unwrap_or_default();
     container.image = summary.image.unwrap_or_default();
     Some(container)
-}
-
-fn some<T: Default + PartialEq>(value: T) -> Option<T> {
-    (value != T::default()).then_some(value)
-}
-
-fn create_body(plan: &ContainerPlan, image: String) -> ContainerCreateBody {
-    let endpoints = plan.networks.first().map(|network| {
-        let aliases = Some(network.aliases.clone());
-        HashMap::from([(network.name.clone(), EndpointSettings { aliases, ..Default::default() })])
-    });
-    ContainerCreateBody {
-        image: Some(image),
-        user: plan.user.clone(),
-        env: Some(plan.environment.clone()),
-        cmd: plan.command.clone(),
-        entrypoint: plan.entrypoint.clone(),
-        exposed_ports: some(plan.ports.iter().map(|it| it.container.clone()).collect()),
-        labels: Some(plan.labels.clone().into_iter().collect()),
-        networking_config: Some(NetworkingConfig { endpoints_config: endpoints }),
-        host_config: Some(host_config(plan)),
-        ..Default::default()
-    }
-}
-
-fn host_config(plan: &ContainerPlan) -> HostConfig {
-    let mut ports: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
-    for port in &plan.ports {
-        let binding = PortBinding {
-            host_ip: some(port.host_ip.clone()),
-            host_port: some(port.host_port.clone()),
-        };
-        ports.entry(port.container.clone()).or_default().get_or_insert_default().push(binding);
-    }
-    let devices = plan.devices.iter().map(|it| DeviceMapping {
-        path_on_host: Some(it.host.clone()),
-        path_in_container: Some(it.container.clone()),
-        cgroup_permissions: Some(it.permissions.clone()),
-    });
-    let network = plan.networks.first().map_or("host", |it| it.name.as_str());
-    HostConfig {
-        binds: some(plan.binds.clone()),
-        tmpfs: some(plan.tmpfs.clone().into_iter().collect()),
-        network_mode: Some(network.to_owned()),
-        port_bindings: some(ports),
-        privileged: Some(plan.privileged),
-        cap_add: some(plan.cap_add.clone()),
-        security_opt: some(plan.security_opt.clone()),
-        devices: some(devices.collect()),
-        pid_mode: plan.pid.clone(),
-        ipc_mode: plan.ipc.clone(),
-        sysctls: some(plan.sysctls.clone().into_iter().collect()),
-        memory: plan.limits.memory,
-        nano_cpus: plan.limits.nano_cpus,
-        log_config: plan
-            .log_driver
-            .clone()
-            .map(|driver| HostConfigLogConfig { typ: Some(driver), config: None }),
-        // Always, but for one that was stopped on purpose: a kept container must not come up
-        // beside its successor when the engine restarts.
-        restart_policy: Some(RestartPolicy {
-            name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
-            maximum_retry_count: None,
-        }),
-        ..Default::default()
-    }
 }

@@ -5,6 +5,7 @@
 //! the node it is asked for.
 
 mod container;
+mod create;
 mod docker;
 mod engine;
 mod none;

@@ -207,7 +207,11 @@ impl Runtime for Podman {
     async fn start(&self, plan: &ContainerPlan) -> Result<ContainerId, RuntimeError> {
         let missing = RuntimeError::NoImage(plan.image);
         let image = self.image_id(&plan.image).await?.ok_or(missing)?;
-        self.docker.start_from(image, plan).await
+        let outcome = self.docker.start_from(&image, plan).await;
+        if outcome.is_err() {
+            self.docker.give_up(self, &image, plan).await;
+        }
+        outcome
     }
 
     async fn stop(&self, container: &Container, then: Afterwards) -> Result<(), RuntimeError> {
@@ -215,9 +219,8 @@ impl Runtime for Podman {
         let Some(node) = container.node().filter(|_| then == Afterwards::Remove) else {
             return Ok(());
         };
-        self.docker.remove_image_of(container).await;
         let left = self.list(&node).await?;
-        self.docker.remove_network_of(container, &left).await
+        self.docker.tidy(&node, &container.image, &left).await
     }
 
     async fn revive(&self, container: &Container) -> Result<(), RuntimeError> {

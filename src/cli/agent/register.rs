@@ -25,9 +25,10 @@ pub(in crate::cli) struct RegisterArgs {
     #[arg(short, long, env = "EDGEPOST_NODE_AUTH", hide_env_values = true)]
     node_auth: Option<String>,
     /// The pattern to run, [ORG/]PATTERN
-    #[arg(short, long, conflicts_with = "policy")]
+    #[arg(short, long)]
     pattern: Option<String>,
-    /// The node's policy, as a file: properties, and constraints on what may run here
+    /// The node's policy, as a file: properties, and constraints on what may run here; with a pattern it only
+    /// says whether privileged services may run
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Values for services that ask for them, as a file

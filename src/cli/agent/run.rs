@@ -33,24 +33,21 @@ pub(in crate::cli) struct RunArgs {
 
 impl RunArgs {
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        let shutdown = CancellationToken::new();
+        let stopped = shutdown.clone();
+        tokio::spawn(async move {
+            stop_signal().await;
+            stopped.cancel();
+        });
         let config = self.folder.config(context, self.engine, &self.plain_http)?;
         let mut agent = Agent::open(config).await?;
         if !self.once {
-            let stop = CancellationToken::new();
-            let stopped = stop.clone();
-            tokio::spawn(async move {
-                stop_signal().await;
-                stopped.cancel();
-            });
-            agent.run(stop).await;
+            agent.run(shutdown).await;
             return Ok(());
         }
-        let outcome = tokio::select! {
-            outcome = agent.run_once() => outcome,
-            () = stop_signal() => {
-                return Err(CliError::new(code::CANCELLED, "stopped; what was pulled stays")
-                    .help("the next run goes on where it stopped"));
-            }
+        let Some(outcome) = agent.run_once_until(&shutdown).await else {
+            return Err(CliError::new(code::CANCELLED, "stopped; what was pulled stays")
+                .help("the next run goes on where it stopped"));
         };
         settled(&outcome, context)
     }

@@ -60,7 +60,7 @@ pub enum ServiceState {
     Unhealthy,
     /// It could not be pulled or started.
     Failed,
-    /// Its newer version failed; this version runs again.
+    /// It failed, and the version before it runs again.
     RolledBack,
     /// It is being stopped, or has been.
     Stopped,
