@@ -78,14 +78,16 @@ mod tests {
         assert!(super::variables("hzn.json", "[]").is_err());
     }
 
-    /// Checkouts of Horizon's repositories, in the folder that the environment names.
+    /// Horizon's own files, if they are on this machine.
     #[expect(clippy::disallowed_methods, reason = "a test may look where its data are")]
     fn horizon_data() -> Option<PathBuf> {
-        let folder = std::env::var_os("EDGEPOST_HORIZON_DATA").map(PathBuf::from);
-        if folder.is_none() {
-            println!("skipped: EDGEPOST_HORIZON_DATA names no folder of Horizon's repositories");
+        let folder = std::env::var_os("EDGEPOST_HORIZON_DATA")
+            .map_or_else(|| PathBuf::from("../shared/data/horizon"), PathBuf::from);
+        if folder.is_dir() {
+            return Some(folder);
         }
-        folder
+        println!("skipped: {} is not there", folder.display());
+        None
     }
 
     fn read(folder: &Path, name: &str, variables: &Variables) -> Source {
@@ -95,11 +97,12 @@ mod tests {
 
     #[test]
     fn the_hello_world_of_horizon_is_read() {
-        let folder = Path::new("tests/fixtures/horizon/helloworld");
+        let Some(data) = horizon_data() else { return };
+        let folder = data.join("examples/edge/services/helloworld/horizon");
         let project = std::fs::read_to_string(folder.join("hzn.json")).unwrap();
         let mut variables = variables("hzn.json", &project).unwrap();
         variables.set("ARCH", "amd64");
-        let source = |name| read(folder, name, &variables);
+        let source = |name| read(&folder, name, &variables);
 
         let source_of_service = source("service.definition.json");
         let (service, warnings) = ServiceDefinition::from_source(&source_of_service).unwrap();
