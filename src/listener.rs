@@ -70,18 +70,30 @@ pub struct Listener {
     task: JoinHandle<io::Result<()>>,
 }
 
-impl Listener {
-    /// Starts to serve `router` on `address`; port 0 takes a free one.
-    pub fn bind(
-        address: SocketAddr,
-        tls: Option<&Tls>,
-        router: Router,
-    ) -> Result<Self, ListenError> {
+/// An address that is ours, with its certificate read: what can go wrong with serving has not, so that a
+/// server can be opened behind it and told about.
+#[derive(Debug)]
+pub struct Door {
+    listener: TcpListener,
+    address: SocketAddr,
+    secure: Option<RustlsConfig>,
+}
+
+impl Door {
+    /// Takes `address`; port 0 takes a free one. Who connects waits until [`Door::serve`].
+    pub fn open(address: SocketAddr, tls: Option<&Tls>) -> Result<Self, ListenError> {
         let secure = tls.map(tls_config).transpose()?;
         let refuse = |source| ListenError::Bind { address, source };
         let listener = TcpListener::bind(address).map_err(refuse)?;
         listener.set_nonblocking(true).map_err(refuse)?;
         let address = listener.local_addr().map_err(refuse)?;
+        Ok(Self { listener, address, secure })
+    }
+
+    /// Starts to serve `router`.
+    pub fn serve(self, router: Router) -> Result<Listener, ListenError> {
+        let Self { listener, address, secure } = self;
+        let refuse = |source| ListenError::Bind { address, source };
         let handle = Handle::new();
         let mut server = axum_server::from_tcp(listener).map_err(refuse)?.handle(handle.clone());
         bound(&mut server);
@@ -97,7 +109,18 @@ impl Listener {
             }
             None => tokio::spawn(server.acceptor(prompt).serve(service)),
         };
-        Ok(Self { address, secure: is_secure, handle, task })
+        Ok(Listener { address, secure: is_secure, handle, task })
+    }
+}
+
+impl Listener {
+    /// Starts to serve `router` on `address`; port 0 takes a free one.
+    pub fn bind(
+        address: SocketAddr,
+        tls: Option<&Tls>,
+        router: Router,
+    ) -> Result<Self, ListenError> {
+        Door::open(address, tls)?.serve(router)
     }
 
     /// The address it listens on.

@@ -123,6 +123,13 @@ pub enum RegisterError {
     Marks(#[from] MarksError),
 }
 
+impl RegisterError {
+    /// Whether the exchange may have made the node all the same: nobody heard its answer.
+    fn may_have_happened(&self) -> bool {
+        matches!(self, Self::Exchange(error) if error.is_passing())
+    }
+}
+
 /// Registers a node in the folder of `config`. Doing it again is harmless: key and marks stay, so
 /// that nobody can lead the node back by having it registered anew.
 pub async fn register(
@@ -164,16 +171,26 @@ pub async fn register(
         trust: pin,
     };
     // Before the exchange hears of it: a key that is lost after that could not be replaced.
+    let previous = Identity::find(&folder)?;
     identity.save(&folder)?;
-    keep_json(&folder.policy(), registration.policy.as_ref())?;
-    let input = Some(&registration.user_input).filter(|it| !it.is_empty());
-    keep_json(&folder.user_input(), input)?;
     if before_trust.is_some_and(|before| before != pin) {
         // Another root, by the operator's own word: nothing that the old one vouched for counts.
         MarksFile::remove(&folder.marks())?;
     }
     keep_chain(&folder, &chain).await?;
-    make(&exchange, &identity, &registration).await?;
+    if let Err(error) = make(&exchange, &identity, &registration).await {
+        if !error.may_have_happened() {
+            // A refusal changes nothing: not who this machine was, and not that it was nobody.
+            match &previous {
+                Some(previous) => previous.save(&folder)?,
+                None => folder::remove(&folder.identity())?,
+            }
+        }
+        return Err(error);
+    }
+    keep_json(&folder.policy(), registration.policy.as_ref())?;
+    let input = Some(&registration.user_input).filter(|it| !it.is_empty());
+    keep_json(&folder.user_input(), input)?;
     Ok(Registered { node: identity.node, trust: pin, trust_version: trust.version() })
 }
 

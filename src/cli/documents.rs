@@ -56,6 +56,11 @@ pub(super) struct RemoveArgs {
     force: ForceArgs,
 }
 
+/// The name alone: `list` shows names with their organization, which is the command's anyway.
+pub(super) fn without_org(name: &str) -> &str {
+    name.rsplit_once('/').map_or(name, |(_, name)| name)
+}
+
 /// The newest state of the organization, verified as a node would.
 pub(super) struct Newest {
     pub(super) trust: Trust,

@@ -6,12 +6,12 @@ use serde_json::json;
 use crate::{
     cli::{
         Context, code,
-        documents::Newest,
+        documents::{Newest, without_org},
         error::{CliError, missing},
         removal::ForceArgs,
         trust::PinArgs,
     },
-    types::NodeId,
+    types::{NodeId, ids::ParseIdError},
 };
 
 /// Registered nodes
@@ -31,6 +31,7 @@ pub(super) enum NodeCommand {
 #[derive(Debug, Args)]
 pub(super) struct NodeShowArgs {
     /// Its id
+    #[arg(value_parser = node_id)]
     name: NodeId,
 }
 
@@ -38,6 +39,7 @@ pub(super) struct NodeShowArgs {
 #[derive(Debug, Args)]
 pub(super) struct NodeVerifyArgs {
     /// Its id
+    #[arg(value_parser = node_id)]
     name: NodeId,
     #[command(flatten)]
     pin: PinArgs,
@@ -47,6 +49,7 @@ pub(super) struct NodeVerifyArgs {
 #[derive(Debug, Args)]
 pub(super) struct NodeRemoveArgs {
     /// Its id
+    #[arg(value_parser = node_id)]
     name: NodeId,
     #[command(flatten)]
     force: ForceArgs,
@@ -77,6 +80,11 @@ async fn list(context: &Context) -> Result<(), CliError> {
     });
     context.output.list(&nodes, &["NODE", "ARCH", "RUNS", "SEEN"], rows);
     Ok(())
+}
+
+/// Reads a node's name, with its organization or without.
+fn node_id(text: &str) -> Result<NodeId, ParseIdError> {
+    without_org(text).parse()
 }
 
 async fn show(id: &NodeId, context: &Context) -> Result<(), CliError> {

@@ -9,7 +9,7 @@ use crate::{
         Context, code,
         documents::{
             PublishingArgs, RemoveArgs, ShowArgs, VerifyArgs, remove, show, tell_plan,
-            tell_published, tell_verified, verify,
+            tell_published, tell_verified, verify, without_org,
         },
         error::CliError,
         project::read_definition,
@@ -99,7 +99,8 @@ impl PublishArgs {
 }
 
 fn id(name: &str) -> Result<PatternId, CliError> {
-    let name = name.replace(['/', '!', '*', ',', ';', '?', '@', '&', '~', '=', '%', '$'], "-");
+    let name = without_org(name)
+        .replace(['/', '!', '*', ',', ';', '?', '@', '&', '~', '=', '%', '$'], "-");
     name.parse().map_err(|error| {
         CliError::new(code::USAGE, format!("`{name}` cannot name a pattern")).because(&error)
     })

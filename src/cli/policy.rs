@@ -9,7 +9,7 @@ use crate::{
         Context, code,
         documents::{
             PublishingArgs, RemoveArgs, ShowArgs, VerifyArgs, remove, show, tell_plan,
-            tell_published, tell_verified, verify,
+            tell_published, tell_verified, verify, without_org,
         },
         error::CliError,
         project::read_definition,
@@ -92,7 +92,7 @@ impl PublishArgs {
 }
 
 fn id(name: &str) -> Result<PolicyId, CliError> {
-    name.parse().map_err(|error| {
+    without_org(name).parse().map_err(|error| {
         CliError::new(code::USAGE, format!("`{name}` cannot name a policy")).because(&error)
     })
 }

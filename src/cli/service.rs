@@ -9,7 +9,9 @@ use crate::{
     cli::{
         Context, code,
         config::read_text,
-        documents::{RemoveArgs, ShowArgs, VerifyArgs, describe_verified, remove, show, verify},
+        documents::{
+            RemoveArgs, ShowArgs, VerifyArgs, describe_verified, remove, show, verify, without_org,
+        },
         error::CliError,
     },
     document::{NativeDeployment, ServiceBody},
@@ -46,7 +48,7 @@ impl ServiceCommand {
         match self {
             Self::List => list(context).await,
             Self::Show(args) => {
-                let service = context.client()?.find_service(&args.name).await?;
+                let service = context.client()?.find_service(without_org(&args.name)).await?;
                 show("service", &args.name, service.as_ref(), context)
             }
             Self::Verify(args) => {
@@ -82,6 +84,7 @@ async fn list(context: &Context) -> Result<(), CliError> {
 }
 
 fn key(name: &str) -> Result<DocumentKey, CliError> {
+    let name = without_org(name);
     format!("service/{name}").parse().map_err(|_| {
         CliError::new(code::USAGE, format!("`{name}` is no service id"))
             .help("an id is URL_VERSION_ARCH; `edgepost service list` shows them")

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use std::error::Error;
+
 use crate::{
     agent::{AgentError, FolderError, IdentityError, RegisterError},
     cli::{
@@ -36,6 +38,10 @@ fn exchange_advice(error: &ExchangeError) -> (Code, &'static str) {
         E::Unusable { .. } => {
             (code::SETTINGS, "check --exchange and --ca-file; plain http is for this machine alone")
         }
+        E::Unreachable { source, .. } if speaks_of_tls(source.as_ref()) => (
+            code::TLS,
+            "a certificate of a private authority needs --ca-file; http:// and https:// must fit the server",
+        ),
         E::Unreachable { .. } => (
             code::EXCHANGE_AWAY,
             "is the exchange running, and is the URL right? A certificate of a private authority needs --ca-file. \
@@ -58,6 +64,13 @@ fn exchange_advice(error: &ExchangeError) -> (Code, &'static str) {
         }
         _ => (code::ANSWER, "is there an exchange at this URL? It ends in /v1"),
     }
+}
+
+/// Whether a connection failed over TLS: the HTTP client tells it only in words.
+fn speaks_of_tls(error: &(dyn Error + 'static)) -> bool {
+    let signs = ["certificate", "UnknownIssuer", "corrupt message", "HandshakeFailure"];
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.any(|cause| signs.iter().any(|sign| cause.to_string().contains(sign)))
 }
 
 /// The exchange, or what was asked of it.
@@ -203,6 +216,7 @@ impl From<HubError> for CliError {
         match error {
             HubError::Exchange(error) => error.into(),
             HubError::Accounts(error) => error.into(),
+            HubError::Listen(error) => deaf("the hub could not start", &error),
             HubError::Registry(_) => unstarted("the hub could not start", &error),
         }
     }
@@ -229,7 +243,7 @@ impl From<StartRegistryError> for CliError {
 }
 
 /// A server whose files are of no use.
-fn unstarted(what: &str, error: &(dyn std::error::Error + 'static)) -> CliError {
+fn unstarted(what: &str, error: &(dyn Error + 'static)) -> CliError {
     CliError::new(code::SERVE, what).because(error).help(
         "check the --data folder: does it belong to this user, and is there room on the disk?",
     )

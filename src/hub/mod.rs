@@ -10,7 +10,7 @@ pub use accounts::{AccountsError, RegistryAccounts};
 
 use crate::{
     exchange::server::{ExchangeConfig, ExchangeServer, ExchangeServerError},
-    listener::Tls,
+    listener::{Door, ListenError, Tls},
     registry::server::{
         self,
         storage::{Folder, StorageError},
@@ -45,6 +45,9 @@ pub enum HubError {
     /// The exchange could not start, or the address could not be listened on.
     #[error("the exchange could not start")]
     Exchange(#[from] ExchangeServerError),
+    /// The address or the certificate is of no use.
+    #[error("the hub cannot listen")]
+    Listen(#[from] ListenError),
     /// The registry's folder could not be opened.
     #[error("the registry's folder could not be opened")]
     Registry(#[from] StorageError),
@@ -59,10 +62,12 @@ impl Hub {
         let mut exchange = ExchangeConfig::new(config.data.clone(), config.listen);
         exchange.tls = config.tls;
         exchange.root_password = config.root_password;
+        // Before anything is made that is told only once: a taken address must not cost a password.
+        let door = Door::open(config.listen, exchange.tls.as_ref())?;
         let (access, accounts) = RegistryAccounts::open(&config.data)?;
         let folder = Folder::open(config.data.join("registry"))?;
         let registry = server::router(folder.clone(), access);
-        let server = ExchangeServer::bind_beside(exchange, registry).await?;
+        let server = ExchangeServer::serve_beside(exchange, door, registry).await?;
         let housekeeping = tokio::spawn(server::keep_house(folder));
         Ok(Self { server, housekeeping, accounts })
     }

@@ -123,6 +123,22 @@ fn a_node_registers_only_with_the_trust_that_its_keeper_pinned() {
 }
 
 #[test]
+fn a_registration_that_is_refused_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub::start(folder.path());
+    publish_hello(&hub, "1.0.0", 10_000, &[]).good();
+    publish_pattern(&hub, "1.0.0");
+    let node = Node::register(&hub, "n1", &["--pattern", "hello-everywhere"]);
+    node.settle().good();
+
+    let again = ["agent", "register", "--trust-sha256", &hub.pin, "--pattern", "no-such-pattern"];
+    assert_ne!(node.program.run(&again).code, 0);
+
+    node.settle().good();
+    assert_eq!(node.services(), [id("1.0.0")]);
+}
+
+#[test]
 fn a_service_nobody_assigned_gives_no_credentials() {
     let folder = tempfile::tempdir().unwrap();
     let hub = Hub::start(folder.path());

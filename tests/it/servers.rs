@@ -46,6 +46,21 @@ fn a_taken_address_is_told() {
 }
 
 #[test]
+fn a_first_start_that_fails_costs_no_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub::start(folder.path());
+    let program = Program::at_home_in(folder.path());
+    let listen = hub.registry();
+    program.run(&["hub", "--data", "other", "--listen", &listen]).failed(1, "E0104");
+
+    let arguments = ["hub", "--json", "--data", "other", "--listen", "127.0.0.1:0"];
+    let mut running = program.start(&arguments, &folder.path().join("log"));
+    let told: serde_json::Value = serde_json::from_str(&running.first_line()).unwrap();
+
+    assert!(told["rootPassword"].is_string() && told["registryAccounts"].is_object(), "{told}");
+}
+
+#[test]
 fn the_root_password_can_come_from_a_file() {
     let folder = tempfile::tempdir().unwrap();
 
@@ -63,7 +78,7 @@ fn an_exchange_serves_tls_to_those_who_trust_its_authority() {
 
     let (running, program) = exchange(folder.path(), "https://", &tls);
 
-    program.run(&["org", "list"]).failed(5, "E0500");
+    program.run(&["org", "list"]).failed(5, "E0502");
     program.run(&["org", "list", "--ca-file", "ca.crt"]).good();
     assert_eq!(running.stop(), 0);
 }

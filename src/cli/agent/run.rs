@@ -75,7 +75,10 @@ fn settled(outcome: &Outcome, context: &Context) -> Result<(), CliError> {
         .iter()
         .filter_map(|it| Some(format!("{}: {}", it.service, it.detail.as_ref()?)));
     let details = refusals.chain(unfit).chain(failed).chain(status.problems.iter().cloned());
-    Err(CliError::new(code, "the node did not settle")
-        .details(details.collect::<Vec<_>>())
-        .help("what ran keeps running; `edgepost agent status` shows it"))
+    Err(CliError::new(code, "the node did not settle").details(details.collect::<Vec<_>>()).help(
+        match outcome.end {
+            End::NothingFits => "each line says why a service is not for this node",
+            _ => "what ran keeps running; `edgepost agent status` shows it",
+        },
+    ))
 }

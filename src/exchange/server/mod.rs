@@ -42,7 +42,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     exchange::store::{SecretFileError, Store, StoreError},
-    listener::{ListenError, Listener, Tls},
+    listener::{Door, ListenError, Listener, Tls},
     types::{Clock, Secret, SystemClock},
 };
 
@@ -162,7 +162,11 @@ impl AppState {
         config: &ExchangeConfig,
     ) -> Result<(Self, Option<Secret>), ExchangeServerError> {
         let folder = config.data.clone();
-        tokio::fs::create_dir_all(&folder)
+        // Password hashes and keys lie in it: nobody else on the machine needs to look.
+        tokio::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
             .await
             .map_err(|source| ExchangeServerError::Folder { folder, source })?;
         let file = config.data.join("exchange.db");
@@ -210,26 +214,29 @@ pub struct ExchangeServer {
 impl ExchangeServer {
     /// Opens the exchange and serves it.
     pub async fn bind(config: ExchangeConfig) -> Result<Self, ExchangeServerError> {
-        Self::bind_with(config, |exchange| exchange).await
+        let door = Door::open(config.listen, config.tls.as_ref())?;
+        Self::serve(config, door, |exchange| exchange).await
     }
 
-    /// Opens the exchange and serves it on one address with something else: whatever is asked for
+    /// Opens the exchange and serves it behind `door` with something else: whatever is asked for
     /// outside of `/v1` goes to `beside`.
-    pub async fn bind_beside(
+    pub async fn serve_beside(
         config: ExchangeConfig,
+        door: Door,
         beside: Router,
     ) -> Result<Self, ExchangeServerError> {
-        Self::bind_with(config, |exchange| exchange.fallback_service(beside)).await
+        Self::serve(config, door, |exchange| exchange.fallback_service(beside)).await
     }
 
-    async fn bind_with(
+    async fn serve(
         config: ExchangeConfig,
+        door: Door,
         serving: impl FnOnce(Router) -> Router,
     ) -> Result<Self, ExchangeServerError> {
         let (state, made_password) = AppState::open(&config).await?;
         let (store, extension) = (state.store.clone(), Arc::clone(&state.extension));
         let router = serving(router(state.clone()));
-        let listener = Listener::bind(config.listen, config.tls.as_ref(), router)?;
+        let listener = door.serve(router)?;
         let chores = tokio::spawn(chores(state));
         Ok(Self { listener, store, extension, clock: config.clock, chores, made_password })
     }

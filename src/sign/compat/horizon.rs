@@ -166,11 +166,7 @@ mod tests {
     }
 
     #[test]
-    #[expect(
-        clippy::disallowed_methods,
-        clippy::print_stderr,
-        reason = "a test finds its data, or says so"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a test finds its data")]
     fn signatures_of_the_real_tool_verify() {
         let data = std::env::var("EDGEPOST_HORIZON_DATA");
         let data = data.unwrap_or_else(|_| "../shared/data/horizon".to_owned());
