@@ -160,8 +160,11 @@ fn a_real_horizon_project_publishes_unchanged() {
         .with("HZN_ORG_ID", "acme")
         .with("DOCKER_IMAGE_BASE", format!("{}/openhorizon/ibm.helloworld", hub.registry()));
 
+    let login = format!("{}:pull:{}", hub.registry(), hub.pull_password);
+    let file = "horizon/service.definition.json";
+
     let outcome = publisher
-        .run(&["publish", "horizon/service.definition.json", "--source", "oci:image", "--json"])
+        .run(&["publish", file, "--source", "oci:image", "-r", &login, "--json"])
         .good()
         .json();
 
