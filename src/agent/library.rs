@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::{
     document::{DeploymentPolicy, Pattern, ServiceBody},
     sign::Envelope,
-    trust::{Catalog, Refusal, Trust, Verified},
-    types::{Arch, Digest, DocumentKey, DocumentKind, ServiceUrl, Version},
+    trust::{Catalog, Refusal, State, Trust, Verified},
+    types::{Arch, Digest, DocumentBody, DocumentKey, DocumentKind, ServiceUrl, Version},
 };
 
 /// Verified documents by their keys. Only what `trust` has opened gets in.
@@ -17,6 +18,8 @@ pub(super) struct Library {
     pub(super) patterns: BTreeMap<DocumentKey, Verified<Pattern>>,
     pub(super) policies: BTreeMap<DocumentKey, Verified<DeploymentPolicy>>,
     pub(super) services: BTreeMap<DocumentKey, Verified<ServiceBody>>,
+    /// What its publisher has taken back; what it says is not read any more.
+    pub(super) withdrawn: BTreeMap<DocumentKey, Verified<Value>>,
     /// What had been accepted, until the trust of today took it back.
     pub(super) distrusted: BTreeSet<DocumentKey>,
     /// What had been accepted, and is vouched for by retired keys alone: it may go on.
@@ -32,6 +35,9 @@ impl Library {
         key: &DocumentKey,
         envelope: &Envelope,
     ) -> Result<(), Refusal> {
+        if catalog.entries.get(key).is_some_and(|entry| entry.state == State::Withdrawn) {
+            return open_into(&mut self.withdrawn, trust, catalog, key, envelope);
+        }
         match key.kind() {
             DocumentKind::Service => open_into(&mut self.services, trust, catalog, key, envelope),
             DocumentKind::Pattern => open_into(&mut self.patterns, trust, catalog, key, envelope),
@@ -44,10 +50,14 @@ impl Library {
         self.patterns.retain(|key, _| used.contains(key));
         self.policies.retain(|key, _| used.contains(key));
         self.services.retain(|key, _| used.contains(key));
+        self.withdrawn.retain(|key, _| used.contains(key));
     }
 
     /// The digest of the document `key`, if it is here.
     pub(super) fn digest(&self, key: &DocumentKey) -> Option<Digest> {
+        if let Some(withdrawn) = self.withdrawn.get(key) {
+            return Some(withdrawn.digest());
+        }
         match key.kind() {
             DocumentKind::Service => self.services.get(key).map(Verified::digest),
             DocumentKind::Pattern => self.patterns.get(key).map(Verified::digest),
@@ -56,7 +66,7 @@ impl Library {
     }
 }
 
-fn open_into<T: DeserializeOwned>(
+fn open_into<T: DeserializeOwned + DocumentBody>(
     shelf: &mut BTreeMap<DocumentKey, Verified<T>>,
     trust: &Trust,
     catalog: &Catalog,

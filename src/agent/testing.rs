@@ -10,10 +10,9 @@ use crate::{
     document::{DeploymentPolicy, Pattern, ServiceBody},
     sign::{Envelope, SigningKey},
     trust::{
-        Catalog, CatalogEntry, Header, Stamp, State, Statement, Subject, Trust, TrustDocument,
-        TrustPin,
+        Catalog, CatalogEntry, Header, Stamp, State, Statement, Trust, TrustDocument, TrustPin,
     },
-    types::{Digest, DocumentKey, OrgId},
+    types::{Digest, DocumentKey, OrgId, Subject},
 };
 
 pub(super) struct Publisher {

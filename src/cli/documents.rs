@@ -3,7 +3,7 @@
 
 use clap::Args;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     cli::{
@@ -16,7 +16,7 @@ use crate::{
     exchange::client::ExchangeClient,
     publish::{DocumentPlan, Published, TrustGrade},
     trust::{Catalog, Marks, Trust, Verified, VerifiedStamp},
-    types::DocumentKey,
+    types::{DocumentBody, DocumentKey},
 };
 
 /// How patterns and policies are published.
@@ -102,7 +102,7 @@ pub(super) fn show<T: Serialize>(
 }
 
 /// Verifies a document as a node would: trust chain, stamp, catalog, signatures.
-pub(super) async fn verify<T: DeserializeOwned>(
+pub(super) async fn verify<T: DeserializeOwned + DocumentBody>(
     key: &DocumentKey,
     args: &VerifyArgs,
     context: &Context,
@@ -113,10 +113,10 @@ pub(super) async fn verify<T: DeserializeOwned>(
         CliError::new(code::NOT_FOUND, format!("{key} is not in the organization's catalog"))
             .help("was it published by hzn? Then it has Horizon's signature alone")
     })?;
-    let verified: Verified<T> =
-        newest.catalog.open(&newest.trust, &client.document(&entry.sha256).await?, key)?;
-    verified.check_active()?;
-    Ok(verified)
+    let envelope = client.document(&entry.sha256).await?;
+    // What is withdrawn need not say anything else.
+    newest.catalog.open::<Value>(&newest.trust, &envelope, key)?.check_active()?;
+    Ok(newest.catalog.open(&newest.trust, &envelope, key)?)
 }
 
 /// Says that a document's signatures hold.

@@ -166,6 +166,7 @@ impl From<PublishError> for CliError {
             E::Pin(source) => with(code::DEFINITION, "each image needs a repository of its own registry").because(&source),
             E::NoTrust(_) => with(code::REFUSED, "`edgepost trust init` makes it"),
             E::NoKey(_) => with(code::REFUSED, "give a key by -k that `edgepost trust show` names for it"),
+            E::Contradiction { .. } => with(code::DEFINITION, "let the file and the command say the same organization and name, or leave them out of the file"),
             E::Different(_) => with(code::CONFLICT, "raise the version, or say --overwrite"),
             E::Published { source, .. } => with(code::ANSWER, "`edgepost service verify` says more").because(&source),
             E::HorizonKey(source) => with(code::KEY, "it must be an RSA key of 2048 bits or more").because(&source),

@@ -10,7 +10,7 @@ use crate::{
         lenient,
         user_input::UserInputValue,
     },
-    types::{OrgId, PatternId, ServiceUrl, Version},
+    types::{DocumentBody, OrgId, PatternId, ServiceUrl, Subject, Version},
 };
 
 /// A pattern, with Horizon's fields.
@@ -163,4 +163,14 @@ pub(super) fn without_unknown(choice: &mut VersionChoice) {
     choice.unknown.clear();
     choice.priority.unknown.clear();
     choice.upgrade_policy.unknown.clear();
+}
+
+impl DocumentBody for Pattern {
+    fn contradiction(&self, org: &OrgId, subject: &Subject) -> Option<String> {
+        if let Some(other) = self.org.as_ref().filter(|it| *it != org) {
+            return Some(format!("a pattern of {other} in its body"));
+        }
+        let other = self.name.clone().map(Subject::Pattern).filter(|it| it != subject)?;
+        Some(format!("{other} in its body"))
+    }
 }

@@ -13,7 +13,7 @@ use crate::{
         service::ServiceDefinition,
         user_input::UserInputValue,
     },
-    types::{OrgId, ServiceUrl},
+    types::{DocumentBody, OrgId, ServiceUrl, Subject},
 };
 
 /// A service, and the nodes that should run it; Horizon's older name is business policy.
@@ -94,6 +94,13 @@ impl DeploymentPolicy {
         sent.secret_binding.iter_mut().for_each(|it| it.unknown.clear());
         // Every key is a text, so that this cannot fail.
         serde_json::to_value(sent).unwrap_or_default()
+    }
+}
+
+/// A deployment policy has no name of its own.
+impl DocumentBody for DeploymentPolicy {
+    fn contradiction(&self, _org: &OrgId, _subject: &Subject) -> Option<String> {
+        None
     }
 }
 

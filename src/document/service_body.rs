@@ -10,7 +10,7 @@ use crate::{
         policy::ServicePolicy,
         service::{NativeDeployment, ServiceDefinition},
     },
-    types::{PinnedImage, Platform, Registry},
+    types::{DocumentBody, OrgId, PinnedImage, Platform, Registry, Subject},
 };
 
 /// What a publisher signs about a service: everything that a node needs to run it.
@@ -67,9 +67,64 @@ impl ServiceBody {
     }
 }
 
+impl DocumentBody for ServiceBody {
+    /// The definition is of the service that the header names, and the list of images, where there is
+    /// one, is of the deployment's.
+    fn contradiction(&self, org: &OrgId, subject: &Subject) -> Option<String> {
+        let definition = &self.definition;
+        let described = Subject::from(&definition.service_id(org));
+        if described != *subject {
+            return Some(format!("{described} in its definition"));
+        }
+        if let Some(other) = definition.org.as_ref().filter(|it| *it != org) {
+            return Some(format!("{described} of {other} in its definition"));
+        }
+        // A deployment that cannot be read is for those who run it to refuse.
+        let deployment = self.deployment().ok().filter(|_| !self.images.is_empty())?;
+        let run: BTreeMap<_, _> =
+            deployment.services.iter().map(|(name, it)| (name, &it.image)).collect();
+        let listed: BTreeMap<_, _> = self.images.iter().map(|it| (&it.name, &it.image)).collect();
+        (run != listed).then(|| "other images in its list than in its deployment".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::types::ServiceId;
+
+    #[test]
+    fn a_body_that_speaks_of_something_else_than_its_header_contradicts_it() {
+        let image = |digit: &str| format!("a.b/c@sha256:{}", digit.repeat(64));
+        let honest = json!({
+            "definition": {"url": "u", "org": "acme", "version": "1.0.0", "arch": "amd64", "sharable": "multiple",
+                "deployment": json!({"services": {"a": {"image": image("1")}}}).to_string()},
+            "images": [{"name": "a", "image": image("1"), "size": 1, "platform": {"os": "linux", "architecture": "amd64"}}],
+        });
+        let (org, url) = ("acme".parse().unwrap(), "u".parse().unwrap());
+        let (version, arch) = ("1.0.0".parse().unwrap(), "amd64".parse().unwrap());
+        let id = ServiceId { org, url, version, arch };
+        let said = |pointer: &str, value: Value| {
+            let mut body = honest.clone();
+            *body.pointer_mut(pointer).unwrap() = value;
+            let body: ServiceBody = serde_json::from_value(body).unwrap();
+            body.contradiction(&id.org, &Subject::from(&id))
+        };
+        assert_eq!(said("/definition/url", json!("u")), None);
+        assert_eq!(said("/images", json!([])), None);
+        for (pointer, value) in [
+            ("/definition/url", json!("v")),
+            ("/definition/version", json!("2.0.0")),
+            ("/definition/arch", json!("arm64")),
+            ("/definition/org", json!("evil")),
+            ("/images/0/image", json!(image("2"))),
+            ("/images/0/name", json!("b")),
+        ] {
+            assert!(said(pointer, value).is_some(), "{pointer}");
+        }
+    }
 
     #[test]
     fn only_a_sealed_deployment_is_run() {

@@ -16,8 +16,8 @@ use crate::{
         report::{Published, TrustGrade},
     },
     sign::{Envelope, SigningKey},
-    trust::{Header, State, Statement, Subject, TrustRoot},
-    types::DocumentKey,
+    trust::{Header, State, Statement, TrustRoot},
+    types::{DocumentBody, DocumentKey, OrgId, Subject},
 };
 
 /// What stands under a name already.
@@ -34,8 +34,15 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// A document that says `body` about `subject`.
-    pub(super) fn new(subject: Subject, body: &impl Serialize) -> Result<Self, PublishError> {
+    /// A document of `org` that says `body` about `subject`.
+    pub(super) fn new(
+        org: &OrgId,
+        subject: Subject,
+        body: &(impl Serialize + DocumentBody),
+    ) -> Result<Self, PublishError> {
+        if let Some(contradiction) = body.contradiction(org, &subject) {
+            return Err(PublishError::Contradiction { org: org.clone(), subject, contradiction });
+        }
         let body = serde_json::to_value(body).map_err(PublishError::Encode)?;
         Ok(Self { subject, body, state: State::Active })
     }

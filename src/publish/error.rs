@@ -13,7 +13,7 @@ use crate::{
     registry::client::RegistryError,
     sign::compat::horizon::HorizonKeyError,
     trust::{Refusal, SealError},
-    types::{DocumentKey, ImageRef, PinnedImage, Platform},
+    types::{DocumentKey, ImageRef, OrgId, PinnedImage, Platform, Subject},
 };
 
 /// Why something was not published. Whatever it is, nothing became visible.
@@ -89,10 +89,20 @@ pub enum PublishError {
     Trust(#[source] Refusal),
     /// The organization has no trust document yet.
     #[error("organization {0} has no trust document yet")]
-    NoTrust(crate::types::OrgId),
+    NoTrust(OrgId),
     /// The key may not sign this.
     #[error("no key that was given may sign {0}")]
     NoKey(DocumentKey),
+    /// The content says that it is of another organization, or has another name.
+    #[error("{subject} of {org} cannot be {contradiction}")]
+    Contradiction {
+        /// The organization it is published in.
+        org: OrgId,
+        /// What it is published as.
+        subject: Subject,
+        /// What it says itself.
+        contradiction: String,
+    },
     /// Other content stands under this name and version.
     #[error("{0} is published with other content")]
     Different(DocumentKey),

@@ -31,8 +31,7 @@ use crate::{
         protocol::Reference,
     },
     sign::{SigningKey, compat::horizon::HorizonKey},
-    trust::Subject,
-    types::{Clock, DocumentKey, OrgId, PatternId, PinnedImage, PolicyId, ServiceId},
+    types::{Clock, DocumentKey, OrgId, PatternId, PinnedImage, PolicyId, ServiceId, Subject},
 };
 
 /// The same registries with two sets of credentials: what may push, and what nodes will have.
@@ -79,7 +78,7 @@ impl Publisher {
         registries: &Registries,
     ) -> Result<PublishPlan, PublishError> {
         let (id, found) = self.find(order, registries).await?;
-        let draft = Draft::new(Subject::from(&id), &self.body(order, &found)?)?;
+        let draft = Draft::new(&self.org, Subject::from(&id), &self.body(order, &found)?)?;
         let key = draft.key();
         let document = if self.speaks_edgepost().await? {
             self.plan_document(&draft).await?
@@ -105,7 +104,7 @@ impl Publisher {
     ) -> Result<Published, PublishError> {
         let (id, found) = self.find(order, registries).await?;
         let body = self.body(order, &found)?;
-        let draft = Draft::new(Subject::from(&id), &body)?;
+        let draft = Draft::new(&self.org, Subject::from(&id), &body)?;
         let edgepost = self.speaks_edgepost().await?;
         // Before the first byte is pushed, so that a refusal leaves nothing behind.
         if edgepost {
@@ -142,7 +141,7 @@ impl Publisher {
         if !self.speaks_edgepost().await? {
             return self.put_horizon_pattern(id, pattern).await;
         }
-        let draft = Draft::new(Subject::Pattern(id.clone()), pattern)?;
+        let draft = Draft::new(&self.org, Subject::Pattern(id.clone()), pattern)?;
         self.commit(draft, Vec::new(), existing).await
     }
 
@@ -155,7 +154,7 @@ impl Publisher {
         if !self.speaks_edgepost().await? {
             return self.plan_horizon_pattern(id).await;
         }
-        self.plan_document(&Draft::new(Subject::Pattern(id.clone()), pattern)?).await
+        self.plan_document(&Draft::new(&self.org, Subject::Pattern(id.clone()), pattern)?).await
     }
 
     /// Publishes a deployment policy.
@@ -168,7 +167,7 @@ impl Publisher {
         if !self.speaks_edgepost().await? {
             return self.put_horizon_policy(id, policy).await;
         }
-        let draft = Draft::new(Subject::Policy(id.clone()), policy)?;
+        let draft = Draft::new(&self.org, Subject::Policy(id.clone()), policy)?;
         self.commit(draft, Vec::new(), existing).await
     }
 
@@ -181,7 +180,7 @@ impl Publisher {
         if !self.speaks_edgepost().await? {
             return self.plan_horizon_policy(id).await;
         }
-        self.plan_document(&Draft::new(Subject::Policy(id.clone()), policy)?).await
+        self.plan_document(&Draft::new(&self.org, Subject::Policy(id.clone()), policy)?).await
     }
 
     /// Withdraws what stands under `key`: a signed word that it is gone, which no node can miss or

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     sign::Envelope,
     trust::{Header, Refusal, State, Trust, Verified, refusal::Malformed, strict},
-    types::{Digest, DocumentKey, OrgId},
+    types::{Digest, DocumentBody, DocumentKey, OrgId},
 };
 
 /// The largest catalog that is read, in bytes: room for about 300,000 documents.
@@ -69,7 +69,7 @@ impl Catalog {
     /// and then signed as `trust` asks for.
     ///
     /// The hash is compared first: bytes that were changed on their way are no sign of a stranger.
-    pub fn open<T: DeserializeOwned>(
+    pub fn open<T: DeserializeOwned + DocumentBody>(
         &self,
         trust: &Trust,
         envelope: &Envelope,

@@ -32,11 +32,11 @@ pub use marks::{Mark, Marks};
 pub use refusal::{Malformed, Refusal};
 pub use rule::{Role, Rule};
 pub use stamp::{Stamp, StampedCatalog, StampedTrust, VerifiedStamp};
-pub use statement::{Header, SealError, State, Statement, Subject};
+pub use statement::{Header, SealError, State, Statement};
 
 use crate::{
     sign::{Envelope, KeyId, PayloadType},
-    types::{Digest, DocumentKey},
+    types::{Digest, DocumentBody, DocumentKey},
 };
 
 /// A document that its organization's trust vouches for. Whether it is the newest is for
@@ -88,9 +88,9 @@ impl Trust {
     /// Opens a document: the one place where a publisher's signature is judged.
     ///
     /// It must be signed by enough of the keys that the rule for its name asks for, and it must be
-    /// `expected` by its own header, of this organization and of the rule's epoch. A withdrawn document
-    /// opens; see [`Verified::check_active`].
-    pub fn open<T: DeserializeOwned>(
+    /// `expected` by its own header, of this organization and of the rule's epoch, and say nothing else
+    /// in its body. A withdrawn document opens; see [`Verified::check_active`].
+    pub fn open<T: DeserializeOwned + DocumentBody>(
         &self,
         envelope: &Envelope,
         expected: &DocumentKey,
@@ -100,9 +100,12 @@ impl Trust {
             return Err(Refusal::NoAuthority { document: expected.clone() });
         };
         let signers = self.check_publisher(envelope, expected, rule)?;
-        let Statement { header, body } = strict::from_slice(envelope.payload())
+        let Statement::<T> { header, body } = strict::from_slice(envelope.payload())
             .map_err(|source| Refusal::malformed(expected.to_string(), source))?;
         self.check_header(&header, expected, rule)?;
+        if let Some(received) = body.contradiction(&header.org, &header.subject) {
+            return Err(Refusal::Relabel { expected: header.subject.to_string(), received });
+        }
         Ok(Verified { header, body, digest: envelope.digest(), signers })
     }
 
@@ -159,7 +162,10 @@ mod tests {
         testing::{Org, hello, now, one_bit_off, statement},
         *,
     };
-    use crate::{sign::SigningKey, types::DocumentKind};
+    use crate::{
+        sign::SigningKey,
+        types::{DocumentKind, Subject},
+    };
 
     fn attack<T>(result: Result<T, Refusal>) -> &'static str {
         result.err().map_or("none", |refusal| refusal.attack())
@@ -292,6 +298,15 @@ mod tests {
         for envelope in swapped {
             assert_eq!(attack(org.open(&envelope)), "relabel");
         }
+    }
+
+    #[test]
+    fn a_body_does_not_speak_of_something_else_than_its_header() {
+        let org = Org::new();
+        let said = Statement { header: org.header(1), body: "about bye".to_owned() };
+        let refusal = org.open(&said.seal(&[&org.owner]).unwrap()).unwrap_err();
+        assert_eq!(refusal.attack(), "relabel");
+        assert_eq!(refusal.to_string(), "expected service hello 1.0.0 for amd64, received bye");
     }
 
     #[test]

@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     sign::{Envelope, PayloadType, SigningKey, envelope::MAX_ENVELOPE},
     trust::strict,
-    types::{
-        Arch, DocumentKey, DocumentKind, OrgId, PatternId, PolicyId, ServiceId, ServiceUrl, Version,
-    },
+    types::{Arch, DocumentKey, DocumentKind, OrgId, Subject, Version},
 };
 
 /// Whether a document is meant to be used.
@@ -19,51 +17,6 @@ pub enum State {
     Active,
     /// Its publisher has taken it back; the note that it has done so stays for ever.
     Withdrawn,
-}
-
-/// What a statement is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subject {
-    /// A version of a service for an architecture.
-    Service {
-        /// Its name.
-        url: ServiceUrl,
-        /// Its version.
-        version: Version,
-        /// The architecture it is for.
-        arch: Arch,
-    },
-    /// A pattern.
-    Pattern(PatternId),
-    /// A deployment policy.
-    Policy(PolicyId),
-}
-
-impl Subject {
-    /// What kind of document it is.
-    pub fn kind(&self) -> DocumentKind {
-        match self {
-            Self::Service { .. } => DocumentKind::Service,
-            Self::Pattern(_) => DocumentKind::Pattern,
-            Self::Policy(_) => DocumentKind::Policy,
-        }
-    }
-
-    /// The name under which its document is asked for and tracked.
-    pub fn key(&self) -> DocumentKey {
-        match self {
-            Self::Service { url, version, arch } => DocumentKey::service(url, version, arch),
-            Self::Pattern(id) => DocumentKey::pattern(id),
-            Self::Policy(id) => DocumentKey::policy(id),
-        }
-    }
-}
-
-impl From<&ServiceId> for Subject {
-    fn from(id: &ServiceId) -> Self {
-        let ServiceId { url, version, arch, .. } = id.clone();
-        Self::Service { url, version, arch }
-    }
 }
 
 /// What every signed document says about itself: everything that tells it from another one.

@@ -6,9 +6,9 @@ use crate::{
     sign::{Envelope, SigningKey},
     trust::{
         Catalog, CatalogEntry, Header, Marks, Refusal, Stamp, StampedCatalog, StampedTrust, State,
-        Statement, Subject, Trust, TrustDocument, TrustPin, VerifiedStamp,
+        Statement, Trust, TrustDocument, TrustPin, VerifiedStamp,
     },
-    types::{Digest, DocumentKey},
+    types::{Digest, DocumentBody, DocumentKey, OrgId, Subject},
 };
 
 /// The hour that the tests begin in.
@@ -116,6 +116,13 @@ impl Org {
         catalog.version = version;
         catalog.entries.insert(hello(), entry);
         catalog
+    }
+}
+
+/// A text says nothing of what it is about, but for one that begins like this.
+impl DocumentBody for String {
+    fn contradiction(&self, _org: &OrgId, _subject: &Subject) -> Option<String> {
+        self.strip_prefix("about ").map(str::to_owned)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod image_ref;
 pub mod platform;
 pub mod secret;
 pub mod service_id;
+pub mod subject;
 pub mod version;
 
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -18,4 +19,5 @@ pub use image_ref::{ImageRef, PinnedImage, Registry, Repository, Tag};
 pub use platform::{Arch, Platform};
 pub use secret::Secret;
 pub use service_id::{ServiceId, ServiceUrl};
+pub use subject::{DocumentBody, Subject};
 pub use version::{Version, VersionRange};

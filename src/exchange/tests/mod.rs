@@ -21,8 +21,8 @@ use crate::{
         server::{self, ExchangeServer},
     },
     sign::{Envelope, PayloadType, SigningKey, sealed::NodeKey},
-    trust::{Header, State, Statement, Subject, TrustDocument},
-    types::{Clock, ManualClock, NodeRef, OrgId, Secret, ServiceId},
+    trust::{Header, State, Statement, TrustDocument},
+    types::{Clock, ManualClock, NodeRef, OrgId, Secret, ServiceId, Subject},
 };
 
 /// An exchange with the organization `acme`: its administrator `ada`, the user `bob`, and the key

@@ -17,8 +17,8 @@ use crate::{
         store::{NewDocument, Ownership, Posted, Projection, Publishing},
     },
     sign::Envelope,
-    trust::{Header, State as DocumentState, Subject, Trust},
-    types::{DocumentKey, DocumentKind, OrgId},
+    trust::{Header, State as DocumentState, Trust},
+    types::{DocumentKey, DocumentKind, OrgId, Subject},
 };
 
 /// Publishes a signed document. The caller's account and the publisher's key are two gates, and
@@ -116,14 +116,11 @@ fn open(trust: &Trust, envelope: &Envelope, header: &Header) -> Result<Projectio
         Subject::Service { .. } => {
             let body =
                 trust.open::<ServiceBody>(envelope, &key).map_err(|it| refused(&it))?.into_body();
-            service(body, header)
+            service(body)
         }
-        Subject::Pattern(id) => {
+        Subject::Pattern(_) => {
             let body =
                 trust.open::<Pattern>(envelope, &key).map_err(|it| refused(&it))?.into_body();
-            if body.name.as_ref().is_some_and(|name| name != id) {
-                return Err(relabelled(&key, "its name"));
-            }
             let pattern: PatternRequest = projected(body.to_horizon())?;
             let unsigned = without_override_signatures(pattern.clone());
             unsigned.problem().map_or(Ok(()), |problem| Err(invalid(problem)))?;
@@ -141,12 +138,8 @@ fn open(trust: &Trust, envelope: &Envelope, header: &Header) -> Result<Projectio
     }
 }
 
-fn service(body: ServiceBody, header: &Header) -> Result<Projection, ApiError> {
+fn service(body: ServiceBody) -> Result<Projection, ApiError> {
     let definition = &body.definition;
-    let described = Subject::from(&definition.service_id(&header.org));
-    if described != header.subject {
-        return Err(relabelled(&header.key(), "the url, version and arch of its definition"));
-    }
     if definition.has_deployment() {
         body.deployment().map_err(|error| invalid(format!("the deployment: {error}")))?;
     }
@@ -178,11 +171,6 @@ fn without_override_signatures(mut pattern: PatternRequest) -> PatternRequest {
 /// Reads as strictly as Horizon's paths do.
 fn projected<T: DeserializeOwned>(horizon: Value) -> Result<T, ApiError> {
     serde_json::from_value(horizon).map_err(|error| invalid(error.to_string()))
-}
-
-fn relabelled(key: &DocumentKey, what: &str) -> ApiError {
-    let msg = format!("{key}: its header and {what} do not agree");
-    ApiError::SignatureRefused { attack: "relabel", msg }
 }
 
 fn invalid(msg: String) -> ApiError {
