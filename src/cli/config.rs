@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs, io,
+    env,
     path::{Path, PathBuf},
 };
 
@@ -14,7 +14,8 @@ use crate::{
     agent::Sockets,
     cli::{
         EVERYWHERE, code,
-        error::{CliError, file_error},
+        error::CliError,
+        files::{read_text, read_text_if_there},
     },
     document::source::Variables,
     exchange::client::{Auth, ExchangeClient, ExchangeConfig},
@@ -132,10 +133,12 @@ impl Environment {
         [own].into_iter().chain(podman).chain(system).collect()
     }
 
-    /// The variables that a definition file may use: the environment over the project's hzn.json.
+    /// The variables that a definition file may use: the environment, but for its credentials, over
+    /// the project's hzn.json.
     pub(crate) fn variables(&self, project: &Variables) -> Variables {
         let mut all = Variables::new();
-        for (name, value) in &self.variables {
+        // A definition is made to be shown to others.
+        for (name, value) in self.variables.iter().filter(|(name, _)| !holds_secret(name)) {
             all.set(name, value);
         }
         let mut machine = Variables::new();
@@ -153,16 +156,27 @@ impl Environment {
     }
 }
 
+/// Whether a variable of the environment holds credentials: ours, and Horizon's.
+fn holds_secret(name: &str) -> bool {
+    matches!(
+        name,
+        "EDGEPOST_USER_AUTH"
+            | "EDGEPOST_NODE_AUTH"
+            | "HZN_EXCHANGE_USER_AUTH"
+            | "HZN_EXCHANGE_NODE_AUTH"
+    )
+}
+
 /// Reads a settings file, if it is there.
 fn read_settings(path: &Path) -> Option<Result<SettingsFile, CliError>> {
-    let text = match fs::read_to_string(path) {
+    let text = match read_text_if_there(path).transpose()? {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(error) => return Some(Err(file_error(path, &error))),
+        Err(error) => return Some(Err(error)),
     };
     Some(toml::from_str(&text).map_err(|error| {
+        // The error's own text repeats the line, which may be the one with the password.
         CliError::new(code::SETTINGS, format!("`{}` is not a settings file", path.display()))
-            .because(&error)
+            .why(error.message())
             .help("it may have: exchange, org, user-auth, ca-file")
     }))
 }
@@ -265,9 +279,4 @@ fn split_auth(text: &Secret, org: &OrgId) -> Result<(OrgId, String, Secret), Cli
         None => (org.clone(), name),
     };
     Ok((org, name.to_owned(), Secret::new(secret)))
-}
-
-/// Reads a text file whole.
-pub(crate) fn read_text(path: &Path) -> Result<String, CliError> {
-    fs::read_to_string(path).map_err(|error| file_error(path, &error))
 }

@@ -4,7 +4,10 @@ use std::{error::Error, fmt};
 
 use serde_json::{Value, json};
 
-use crate::cli::code::{self, Code};
+use crate::cli::{
+    code::{self, Code},
+    output::plain_line,
+};
 
 /// An error on its way to the person who typed the command.
 #[derive(Debug)]
@@ -123,15 +126,16 @@ impl CliError {
 
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error[{}]: {}", self.0.code.id, self.0.what)?;
+        // What others have named cannot begin a line that looks like ours.
+        write!(f, "error[{}]: {}", self.0.code.id, plain_line(&self.0.what))?;
         for detail in &self.0.details {
             write!(f, "\n  {}", detail.replace('\n', "\n  "))?;
         }
         if let Some(place) = &self.0.place {
-            write!(f, "\n  where  {place}")?;
+            write!(f, "\n  where  {}", plain_line(place))?;
         }
         if !self.0.why.is_empty() {
-            write!(f, "\n  why    {}", self.0.why.join(": "))?;
+            write!(f, "\n  why    {}", self.0.why.join(": ").replace('\n', "\n         "))?;
         }
         if let Some(help) = &self.0.help {
             write!(f, "\n  try    {help}")?;
@@ -151,6 +155,9 @@ pub(crate) fn file_error(path: &std::path::Path, error: &std::io::Error) -> CliE
     let (what, help) = match error.kind() {
         std::io::ErrorKind::NotFound => ("does not exist", "check the path"),
         std::io::ErrorKind::PermissionDenied => ("may not be read or written", "check its mode"),
+        std::io::ErrorKind::FileTooLarge => ("is too long", "is it the right file?"),
+        std::io::ErrorKind::InvalidData => ("is not text", "it must be UTF-8"),
+        std::io::ErrorKind::InvalidInput => ("cannot be read", "give a plain file"),
         _ => ("cannot be read or written", "check the disk and the path"),
     };
     CliError::new(code::FILES, format!("`{}` {what}", path.display())).because(error).help(help)

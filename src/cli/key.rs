@@ -15,6 +15,7 @@ use crate::{
     cli::{
         Context, code,
         error::{CliError, file_error},
+        files::{open_plain, read_text},
     },
     publish::Publisher,
     sign::{SigningKey, VerifyingKey},
@@ -117,7 +118,8 @@ fn show(name: &str, context: &Context) -> Result<(), CliError> {
 
 /// Makes a key pair `name` in `folder`; one that exists is never overwritten.
 pub(super) fn create_key(folder: &Path, name: &str) -> Result<SigningKey, CliError> {
-    if name.is_empty() || name.starts_with('.') || name.contains('/') {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.@+".contains(c);
+    if name.is_empty() || name.len() > 100 || name.starts_with('.') || !name.chars().all(fits) {
         return Err(CliError::new(code::KEY, format!("`{name}` cannot name a key"))
             .help("use letters, digits, `-` and `_`"));
     }
@@ -155,18 +157,22 @@ pub(super) fn read_key(folder: &Path, name: &str) -> Result<SigningKey, CliError
 pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, CliError> {
     let open = || -> io::Result<(File, bool)> {
         let named = fs::symlink_metadata(path)?;
-        let file = File::open(path)?;
+        let file = open_plain(path)?;
         let opened = file.metadata()?;
+        // A link is not what it leads to.
         let same = (named.dev(), named.ino()) == (opened.dev(), opened.ino());
         let owner = fs::metadata("/proc/self").map_or(opened.uid(), |it| it.uid());
         let others = opened.mode() & 0o077;
         let private = others == 0 && opened.uid() == owner;
-        Ok((file, same && opened.is_file() && private))
+        Ok((file, same && private))
     };
     let (file, is_private) = open().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => CliError::new(code::KEY, "there is no such key")
             .at(path.display())
             .help("`edgepost key create` makes one"),
+        io::ErrorKind::InvalidInput => CliError::new(code::KEY, "the key is no plain file")
+            .at(path.display())
+            .help("give the file that holds it"),
         _ => file_error(path, &error),
     })?;
     if !is_private {
@@ -185,7 +191,7 @@ pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, CliError> {
 fn read_public(folder: &Path, name: &str) -> Result<VerifyingKey, CliError> {
     let path = public_path(folder, name);
     if path.is_file() {
-        let pem = fs::read_to_string(&path).map_err(|error| file_error(&path, &error))?;
+        let pem = read_text(&path)?;
         return VerifyingKey::from_pem(&pem).map_err(|error| {
             CliError::new(code::KEY, format!("public key `{name}` cannot be used"))
                 .at(path.display())

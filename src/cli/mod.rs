@@ -13,6 +13,7 @@ mod demo;
 mod documents;
 mod error;
 mod explain;
+mod files;
 mod hello;
 mod key;
 mod node;

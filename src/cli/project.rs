@@ -1,12 +1,12 @@
 //! A project's files: the definition that is asked for, and the hzn.json beside it.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use crate::{
     cli::{
         Context, code,
-        config::read_text,
         error::{CliError, file_error},
+        files::{read_at_most, read_text_if_there},
     },
     document::{
         Problem, Problems, project,
@@ -23,12 +23,6 @@ pub(super) fn read_definition<T>(
     context: &Context,
     read: impl FnOnce(&Source) -> Result<(T, Vec<Problem>), Problems>,
 ) -> Result<T, CliError> {
-    let size = fs::metadata(file).map_err(|error| file_error(file, &error))?.len();
-    if size > LARGEST_DEFINITION {
-        return Err(
-            CliError::new(code::DEFINITION, "the file is larger than 1 MiB").at(file.display())
-        );
-    }
     let text = read_text(file)?;
     let variables = context.environment.variables(&project_variables(file)?);
     let name = file.display().to_string();
@@ -40,6 +34,22 @@ pub(super) fn read_definition<T>(
     Ok(document)
 }
 
+/// The text of a definition. What keeps it from being one has the code of definitions.
+fn read_text(file: &Path) -> Result<String, CliError> {
+    let bytes = read_at_most(file, LARGEST_DEFINITION).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => {
+            CliError::new(code::DEFINITION, "the file is larger than 1 MiB").at(file.display())
+        }
+        _ => file_error(file, &error),
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = before.split(|byte| *byte == b'\n').count();
+        CliError::new(code::DEFINITION, "the file is not UTF-8 text")
+            .at(format!("{}:{line}", file.display()))
+    })
+}
+
 /// All problems of a file as one error.
 fn problems(problems: &Problems) -> CliError {
     CliError::new(code::DEFINITION, format!("`{}` has problems", problems.file))
@@ -49,11 +59,10 @@ fn problems(problems: &Problems) -> CliError {
 /// The variables of the hzn.json beside the file, where there is one.
 fn project_variables(file: &Path) -> Result<Variables, CliError> {
     let path = file.with_file_name("hzn.json");
-    match fs::read_to_string(&path) {
-        Ok(text) => {
+    match read_text_if_there(&path)? {
+        Some(text) => {
             project::variables(&path.display().to_string(), &text).map_err(|it| problems(&it))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Variables::new()),
-        Err(error) => Err(file_error(&path, &error)),
+        None => Ok(Variables::new()),
     }
 }

@@ -10,9 +10,9 @@ use clap::Args;
 use crate::{
     cli::{
         Context, code,
-        config::read_text,
         documents::tell_published,
         error::{CliError, file_error},
+        files::read_text,
         key::{KeyArgs, read_private},
         output::Output,
         project::read_definition,

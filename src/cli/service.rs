@@ -8,11 +8,11 @@ use serde_json::json;
 use crate::{
     cli::{
         Context, code,
-        config::read_text,
         documents::{
             RemoveArgs, ShowArgs, VerifyArgs, describe_verified, remove, show, verify, without_org,
         },
         error::CliError,
+        files::read_text,
     },
     document::{NativeDeployment, ServiceBody},
     sign::compat::horizon::HorizonPublicKey,

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::{
-    cli::{Context, code, config::read_text, error::CliError, removal::ForceArgs},
+    cli::{Context, code, error::CliError, files::read_text, removal::ForceArgs},
     exchange::api::UserRequest,
     types::{Secret, UserId},
 };

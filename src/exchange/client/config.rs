@@ -1,6 +1,11 @@
 //! Which exchange, and as whom.
 
+use std::time::Duration;
+
 use crate::types::{NodeId, OrgId, Secret, UserId};
+
+/// What Horizon's own client grants a request.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Who speaks to the exchange.
 #[derive(Debug, Clone)]
@@ -67,6 +72,9 @@ pub struct ExchangeConfig {
     pub ca: Option<String>,
     /// Where unencrypted HTTP may go.
     pub plain_http: PlainHttp,
+    /// How long the exchange may take to answer, beyond any wait that it was granted. A request is
+    /// not repeated once this has gone by, so that none takes more than twice as long.
+    pub patience: Duration,
     /// How often a request that may be repeated is sent again after a passing failure.
     pub retries: usize,
 }
@@ -76,7 +84,7 @@ impl ExchangeConfig {
     /// seconds in all: long enough for a restart of the exchange, short enough for a person).
     pub fn new(url: impl Into<String>, org: OrgId, auth: Auth) -> Self {
         let plain_http = PlainHttp::default();
-        Self { url: url.into(), org, auth, ca: None, plain_http, retries: 4 }
+        Self { url: url.into(), org, auth, ca: None, plain_http, patience: PATIENCE, retries: 4 }
     }
 
     /// Trusts the certificate authorities in `pem` too.
@@ -90,6 +98,13 @@ impl ExchangeConfig {
     #[must_use]
     pub fn plain_http(mut self, plain_http: PlainHttp) -> Self {
         self.plain_http = plain_http;
+        self
+    }
+
+    /// Says how long the exchange may take to answer.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 

@@ -15,6 +15,7 @@ use reqwest::{
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect,
 };
+use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -27,8 +28,6 @@ use crate::exchange::api::VERSION_HEADER;
 
 /// A host that does not take the connection by then is as good as away.
 const CONNECT: Duration = Duration::from_secs(10);
-/// What Horizon's own client grants a request.
-const REQUEST: Duration = Duration::from_secs(30);
 /// What a long poll may take beyond its wait.
 const POLL_GRACE: Duration = Duration::from_secs(15);
 /// What is read of the body of an error.
@@ -48,6 +47,7 @@ pub(super) struct Transport {
     base: Url,
     who: String,
     retries: usize,
+    patience: Duration,
     kind: AtomicU8,
 }
 
@@ -93,8 +93,8 @@ impl Transport {
             client = client.tls_certs_merge(extra);
         }
         let client = client.build().map_err(|error| unusable(&chain(&error)))?;
-        let (who, retries) = (config.auth.who(), config.retries);
-        Ok(Self { client, base, who, retries, kind: AtomicU8::new(UNKNOWN) })
+        let (who, retries, patience) = (config.auth.who(), config.retries, config.patience);
+        Ok(Self { client, base, who, retries, patience, kind: AtomicU8::new(UNKNOWN) })
     }
 
     /// The exchange's address, down to `/v1`.
@@ -113,6 +113,7 @@ impl Transport {
     /// Sends the request until there is an answer; whatever is not a success is an error.
     pub(super) async fn send(&self, call: Call) -> Result<Answer, ExchangeError> {
         let url = self.url(&call);
+        let give_up = Instant::now() + call.wait + self.patience;
         let backoff = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(250))
             .with_max_delay(Duration::from_secs(4))
@@ -120,7 +121,7 @@ impl Transport {
             .with_jitter();
         (|| self.attempt(&call, &url))
             .retry(backoff)
-            .when(|failure| failure.repeat)
+            .when(|failure| failure.repeat && Instant::now() < give_up)
             .adjust(|failure, pause| pause.map(|own| failure.pause.map_or(own, |it| it.max(own))))
             .notify(|failure, pause| {
                 tracing::debug!(error = %failure.error, ?pause, "asking the exchange again");
@@ -149,7 +150,7 @@ impl Transport {
     }
 
     async fn attempt(&self, call: &Call, url: &Url) -> Result<Answer, Failure> {
-        let mut timeout = REQUEST;
+        let mut timeout = self.patience;
         if !call.wait.is_zero() {
             timeout = call.wait + POLL_GRACE;
         }

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
@@ -13,7 +14,7 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse as _,
 };
-use tokio::net::TcpListener;
+use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
 use super::*;
 
@@ -26,10 +27,13 @@ async fn client_of(router: Router) -> ExchangeClient {
 }
 
 fn client_at(address: SocketAddr) -> ExchangeClient {
+    ExchangeClient::new(&config(address)).unwrap()
+}
+
+fn config(address: SocketAddr) -> ExchangeConfig {
     let (org, name) = (acme(), "ada".parse().unwrap());
     let auth = Auth::User { org: org.clone(), name, password: Secret::new("canary") };
-    let config = ExchangeConfig::new(format!("http://{address}"), org, auth).retries(2);
-    ExchangeClient::new(&config).unwrap()
+    ExchangeConfig::new(format!("http://{address}"), org, auth).retries(2)
 }
 
 /// An exchange that is busy `times` times; and how often it was asked.
@@ -97,4 +101,31 @@ async fn an_endless_answer_is_cut_off() {
     assert!(matches!(failed, ExchangeError::Malformed { .. }), "{failed:?}");
     let failed = client.newest_trust().await.unwrap_err();
     assert!(matches!(failed, ExchangeError::Malformed { .. }), "{failed:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_is_not_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            count.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n").await;
+                while stream.write_all(b" ").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            });
+        }
+    });
+    let client =
+        ExchangeClient::new(&config(address).patience(Duration::from_millis(200))).unwrap();
+    let start = std::time::Instant::now();
+    let failed = client.version().await.unwrap_err();
+    assert!(matches!(failed, ExchangeError::Unreachable { .. }), "{failed:?}");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
