@@ -29,7 +29,7 @@ impl CliError {
     pub(crate) fn new(code: Code, what: impl Into<String>) -> Self {
         Self(Box::new(Parts {
             code,
-            what: what.into(),
+            what: short(what.into()),
             place: None,
             why: Vec::new(),
             help: None,
@@ -62,7 +62,7 @@ impl CliError {
             let text = error.to_string();
             // Many errors of libraries repeat their cause in their own text.
             if text != self.0.what && self.0.why.last() != Some(&text) {
-                self.0.why.push(text);
+                self.0.why.push(short(text));
             }
             cause = error.source();
         }
@@ -72,7 +72,7 @@ impl CliError {
     /// Says why, in words of our own.
     #[must_use]
     pub(crate) fn why(mut self, why: impl Into<String>) -> Self {
-        self.0.why.push(why.into());
+        self.0.why.push(short(why.into()));
         self
     }
 
@@ -86,7 +86,7 @@ impl CliError {
     /// Adds lines that belong to the error one by one, such as the problems of a file.
     #[must_use]
     pub(crate) fn details(mut self, details: impl IntoIterator<Item = String>) -> Self {
-        self.0.details.extend(details);
+        self.0.details.extend(details.into_iter().map(short));
         self
     }
 
@@ -122,6 +122,16 @@ impl CliError {
             }
         })
     }
+}
+
+/// The text, or its beginning: it may quote a value of any length.
+fn short(mut text: String) -> String {
+    const LONGEST: usize = 2000;
+    if text.len() > LONGEST {
+        text.truncate(text.floor_char_boundary(LONGEST));
+        text.push('…');
+    }
+    text
 }
 
 impl fmt::Display for CliError {

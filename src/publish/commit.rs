@@ -41,7 +41,8 @@ impl Draft {
         body: &(impl Serialize + DocumentBody),
     ) -> Result<Self, PublishError> {
         if let Some(contradiction) = body.contradiction(org, &subject) {
-            return Err(PublishError::Contradiction { org: org.clone(), subject, contradiction });
+            let (org, subject) = (org.clone(), Box::new(subject));
+            return Err(PublishError::Contradiction { org, subject, contradiction });
         }
         let body = serde_json::to_value(body).map_err(PublishError::Encode)?;
         Ok(Self { subject, body, state: State::Active })

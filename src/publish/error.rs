@@ -99,7 +99,7 @@ pub enum PublishError {
         /// The organization it is published in.
         org: OrgId,
         /// What it is published as.
-        subject: Subject,
+        subject: Box<Subject>,
         /// What it says itself.
         contradiction: String,
     },

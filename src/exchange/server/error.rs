@@ -60,6 +60,9 @@ pub enum ApiError {
     /// Too much to do; later is better.
     #[error("the exchange is busy")]
     Busy,
+    /// There is no room for it; nothing of it was kept.
+    #[error("the exchange's disk is full")]
+    DiskFull,
     /// The exchange itself failed.
     #[error("the exchange failed")]
     Internal(#[source] Box<dyn Error + Send + Sync>),
@@ -101,6 +104,7 @@ impl ApiError {
             Self::SignatureRefused { .. } => (StatusCode::FORBIDDEN, Code::SignatureRefused),
             Self::TooManyGuesses => (StatusCode::TOO_MANY_REQUESTS, Code::TooBusy),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, Code::TooBusy),
+            Self::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, Code::InternalError),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, Code::InternalError),
         }
     }
@@ -115,6 +119,9 @@ impl IntoResponse for ApiError {
         }
         if let Self::Internal(error) = &self {
             tracing::error!(error = %chain(error.as_ref()), "a request failed");
+        }
+        if let Self::DiskFull = &self {
+            tracing::error!("a request failed: the disk is full");
         }
         let mut response = (status, Json(reply)).into_response();
         let headers = response.headers_mut();
@@ -150,6 +157,7 @@ impl From<StoreError> for ApiError {
             StoreError::Unfit { msg } => Self::InvalidInput(msg),
             StoreError::Limit { msg } => Self::AccessDenied(format!("Access denied: {msg}")),
             StoreError::Database(sqlx::Error::PoolTimedOut) => Self::Busy,
+            full if full.is_disk_full() => Self::DiskFull,
             other => Self::internal(other),
         }
     }

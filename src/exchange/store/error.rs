@@ -73,6 +73,14 @@ impl StoreError {
         }
     }
 
+    /// Whether there is no room left for the database: SQLite's code for it, or PostgreSQL's.
+    pub fn is_disk_full(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else {
+            return false;
+        };
+        matches!(error.code().as_deref(), Some("13" | "53100"))
+    }
+
     /// There is a `noun` of this name already.
     pub(crate) fn exists(noun: &str, org: impl Display, id: impl Display) -> Self {
         Self::Exists { what: format!("{noun} '{org}/{id}'") }

@@ -14,7 +14,10 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse as _,
 };
-use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 use super::*;
 
@@ -114,6 +117,7 @@ async fn an_answer_that_never_ends_is_not_waited_for() {
             let (mut stream, _) = listener.accept().await.unwrap();
             count.fetch_add(1, Ordering::Relaxed);
             tokio::spawn(async move {
+                let _ = stream.read(&mut [0; 1024]).await;
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n").await;
                 while stream.write_all(b" ").await.is_ok() {
                     tokio::time::sleep(Duration::from_millis(20)).await;
