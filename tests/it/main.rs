@@ -10,6 +10,9 @@
 #![expect(clippy::print_stderr, reason = "a story that is skipped says so")]
 #![expect(unreachable_pub, reason = "the support modules read as a small library")]
 
+mod attacks;
+mod bad_days;
+mod bad_input;
 mod containers;
 mod demo;
 mod horizon;

@@ -84,9 +84,69 @@ impl Hub {
         fs::write(folder.join("config.json"), file.to_string()).expect("the folder is writable");
     }
 
+    /// The hub's address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the hub answers to the administrator.
+    pub fn get(&self, path: &str) -> (u16, Vec<u8>) {
+        self.ask(reqwest::Method::GET, path, ("acme/ann", "ann-secret"), None)
+    }
+
+    /// What the hub answers to the administrator who posts `body`.
+    pub fn post(&self, path: &str, body: &Value) -> (u16, Vec<u8>) {
+        self.ask(reqwest::Method::POST, path, ("acme/ann", "ann-secret"), Some(body))
+    }
+
+    /// What the hub's registry answers to a node's login.
+    pub fn pull(&self, path: &str) -> (u16, Vec<u8>) {
+        self.ask(reqwest::Method::GET, path, ("pull", &self.pull_password), None)
+    }
+
+    fn ask(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        (user, password): (&str, &str),
+        body: Option<&Value>,
+    ) -> (u16, Vec<u8>) {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+        let url = format!("http://{}{path}", self.address);
+        runtime.block_on(async {
+            let client = reqwest::Client::builder().build().expect("a client can be made");
+            let accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, */*";
+            let mut request = client.request(method, url).basic_auth(user, Some(password));
+            request = request.header("accept", accept);
+            if let Some(body) = body {
+                let body = body.to_string();
+                request = request.header("content-type", "application/json").body(body);
+            }
+            let answer = request.send().await.expect("the hub answers");
+            let status = answer.status().as_u16();
+            (status, answer.bytes().await.expect("the answer ends").to_vec())
+        })
+    }
+
     /// Ends the hub at once (SIGKILL).
     pub fn kill(&mut self) {
         self.running.take().expect("the hub runs").kill();
+    }
+
+    /// Gives its process to a story that ends it while others use the hub.
+    pub fn take_running(&mut self) -> Running {
+        self.running.take().expect("the hub runs")
+    }
+
+    /// Ends `running` at once (SIGKILL), and starts the hub again on the same address and data.
+    pub fn replace(&self, running: Running) -> Running {
+        running.kill();
+        spawn(&self.folder, self.address).0
+    }
+
+    /// Takes its process back.
+    pub fn put_running(&mut self, running: Running) {
+        self.running = Some(running);
     }
 
     /// Starts it again, on the same address and data.

@@ -2,7 +2,9 @@
 
 pub mod hub;
 pub mod image;
+pub mod liar;
 pub mod link;
 pub mod node;
 pub mod peers;
 pub mod program;
+pub mod thief;

@@ -29,6 +29,10 @@ pub struct Outcome {
     pub stdout: String,
     /// What it told people.
     pub stderr: String,
+    /// How long it took.
+    pub took: Duration,
+    /// The most memory it had, in KiB.
+    pub memory: u64,
 }
 
 impl Program {
@@ -82,11 +86,13 @@ impl Program {
             let mut text = String::new();
             err.read_to_string(&mut text).map(|_| text)
         });
-        let code = wait(&mut child, PATIENCE);
+        let start = Instant::now();
+        let (code, memory) = watch(&mut child, PATIENCE);
+        let took = start.elapsed();
         let text = |it: std::thread::JoinHandle<std::io::Result<String>>| {
             it.join().expect("the reader lives").expect("the output is text")
         };
-        Outcome { code, stdout: text(read_out), stderr: text(read_err) }
+        Outcome { code, stdout: text(read_out), stderr: text(read_err), took, memory }
     }
 
     /// Starts a command that goes on until it is ended; what it tells people goes to `log`.
@@ -100,10 +106,22 @@ impl Program {
 /// Waits for a child; one that takes too long is killed, and the story fails.
 #[track_caller]
 fn wait(child: &mut Child, patience: Duration) -> i32 {
+    watch(child, patience).0
+}
+
+/// The same, with the most memory that it was seen to have, in KiB.
+#[track_caller]
+fn watch(child: &mut Child, patience: Duration) -> (i32, u64) {
     let start = Instant::now();
+    let status_file = format!("/proc/{}/status", child.id());
+    let mut memory = 0;
     loop {
+        let seen = std::fs::read_to_string(&status_file).unwrap_or_default();
+        let peak = seen.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|it| it.trim().strip_suffix(" kB")?.parse().ok());
+        memory = memory.max(peak.unwrap_or_default());
         if let Some(status) = child.try_wait().expect("the child can be waited for") {
-            return status.code().unwrap_or(-1);
+            return (status.code().unwrap_or(-1), memory);
         }
         if start.elapsed() > patience {
             child.kill().expect("the child can be killed");

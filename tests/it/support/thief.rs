@@ -1,0 +1,93 @@
+//! Somebody with the publisher's key, or with the exchange's database and its online key.
+
+use std::{fs, path::Path};
+
+use edgepost::{
+    sign::{Envelope, SigningKey},
+    trust::{Catalog, CatalogEntry, Stamp, StampedCatalog, Statement},
+    types::{Digest, DocumentKey},
+};
+use serde_json::Value;
+use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use super::hub::Hub;
+
+/// What stands under `key`, changed by `change`, with a higher number, honestly signed by the publisher.
+pub fn signed_again(hub: &Hub, key: &str, change: impl FnOnce(&mut Value)) -> Envelope {
+    let envelope = newest(hub, key);
+    let mut statement: Statement<Value> =
+        serde_json::from_slice(envelope.payload()).expect("it is a statement");
+    statement.header.seq += 1;
+    change(&mut statement.body);
+    let pem = fs::read_to_string(hub.folder().join("home/keys/default.key.pem"));
+    let signing = SigningKey::from_pem(&pem.expect("the publisher has a key")).expect("of ours");
+    statement.seal(&[&signing]).expect("it can be sealed")
+}
+
+/// The newest envelope of `key`, as the exchange gives it.
+pub fn newest(hub: &Hub, key: &str) -> Envelope {
+    let (status, body) = hub.get(&format!("/v1/orgs/acme/edgepost/documents?key={key}"));
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+    Envelope::from_json(&body).expect("it is an envelope")
+}
+
+/// The newest stamp.
+pub fn stamp(hub: &Hub) -> Stamp {
+    let (status, body) = hub.get("/v1/orgs/acme/edgepost/stamp");
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+    let envelope = Envelope::from_json(&body).expect("it is an envelope");
+    serde_json::from_slice(envelope.payload()).expect("it is a stamp")
+}
+
+/// Lists `envelope` in the database of the exchange, in a catalog and stamp that its own key vouches for.
+pub fn list(data: &Path, envelope: &Envelope) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    runtime.block_on(list_in(data, envelope)).expect("the theft goes well");
+}
+
+async fn list_in(data: &Path, envelope: &Envelope) -> Result<(), Box<dyn std::error::Error>> {
+    let options = SqliteConnectOptions::new().filename(data.join("exchange.db"));
+    let mut database = SqliteConnection::connect_with(&options).await?;
+    let key = SigningKey::from_pem(&fs::read_to_string(data.join("stamp-key.pem"))?)?;
+    let header = serde_json::from_slice::<Statement<Value>>(envelope.payload())?.header;
+    let (document, sha256): (DocumentKey, Digest) = (header.key(), envelope.digest());
+    sqlx::query(
+        "INSERT INTO signed_documents \
+         (org, sha256, document_key, epoch, seq, owner, envelope, last_updated) \
+         VALUES ('acme', $1, $2, $3, $4, 'thief', $5, 0)",
+    )
+    .bind(sha256.hex())
+    .bind(document.to_string())
+    .bind(i64::try_from(header.epoch)?)
+    .bind(i64::try_from(header.seq)?)
+    .bind(envelope.to_json())
+    .execute(&mut database)
+    .await?;
+    let sql = "SELECT content FROM catalogs WHERE org = 'acme' ORDER BY version DESC LIMIT 1";
+    let bytes: Vec<u8> = sqlx::query_scalar(sql).fetch_one(&mut database).await?;
+    let mut catalog = Catalog::from_bytes(&bytes)?;
+    catalog.version += 1;
+    let (epoch, seq, state) = (header.epoch, header.seq, header.state);
+    catalog.entries.insert(document, CatalogEntry { epoch, seq, sha256, state });
+    let (bytes, version) = (catalog.to_bytes(), i64::try_from(catalog.version)?);
+    sqlx::query("INSERT INTO catalogs (org, version, content) VALUES ('acme', $1, $2)")
+        .bind(version)
+        .bind(&bytes)
+        .execute(&mut database)
+        .await?;
+    let sql = "SELECT envelope FROM stamps WHERE org = 'acme'";
+    let honest: Vec<u8> = sqlx::query_scalar(sql).fetch_one(&mut database).await?;
+    let honest: Stamp = serde_json::from_slice(Envelope::from_json(&honest)?.payload())?;
+    let length = bytes.len() as u64;
+    let catalog = StampedCatalog { version: catalog.version, sha256: Digest::of(&bytes), length };
+    let stamp = Stamp { seq: honest.seq + 1, catalog, ..honest };
+    sqlx::query(
+        "UPDATE stamps SET seq = $1, catalog_version = $2, envelope = $3 WHERE org = 'acme'",
+    )
+    .bind(i64::try_from(stamp.seq)?)
+    .bind(version)
+    .bind(stamp.seal(&key).to_json())
+    .execute(&mut database)
+    .await?;
+    Ok(())
+}
