@@ -5,6 +5,7 @@
 
 mod check;
 pub mod choice;
+pub mod cluster;
 pub mod constraint;
 pub mod deployment;
 mod lenient;
@@ -21,6 +22,7 @@ pub mod user_input;
 
 pub use self::{
     choice::{ArchChoice, SecretBinding, VersionChoice, choose_version},
+    cluster::{ClusterDeployment, OperatorArchive, OperatorDeployment},
     constraint::Constraint,
     deployment::{Container, Deployment},
     matching::{Candidate, NodeFacts, Reason, Verdict},

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     document::{
-        choice::is_nothing,
+        cluster::ClusterDeployment,
         deployment::{Container, Deployment, canonical},
         lenient,
         property::{Properties, Property},
@@ -60,9 +60,9 @@ pub struct ServiceDefinition {
     /// Horizon's signature over the text of the deployment.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub deployment_signature: String,
-    /// How it is deployed in a cluster; kept as it is.
+    /// How it is deployed in a cluster; kept, signed and served, not run on devices.
     #[serde(default)]
-    pub cluster_deployment: Value,
+    pub cluster_deployment: ClusterDeployment,
     /// Horizon's signature over the text of the cluster deployment.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub cluster_deployment_signature: String,
@@ -186,7 +186,7 @@ impl ServiceDefinition {
 
     /// Whether it can be deployed in a cluster.
     pub fn has_cluster_deployment(&self) -> bool {
-        !is_nothing(&self.cluster_deployment)
+        self.cluster_deployment != ClusterDeployment::Absent
     }
 
     /// Whether only a node that allows privileged services may run it. A text that cannot be read
@@ -226,6 +226,17 @@ impl ServiceDefinition {
         }
     }
 
+    /// The definition with the text of its cluster deployment, and Horizon's signature over that text
+    /// (empty if there is none).
+    #[must_use]
+    pub fn with_cluster_deployment(&self, text: String, signature: String) -> Self {
+        Self {
+            cluster_deployment: ClusterDeployment::Text(text),
+            cluster_deployment_signature: signature,
+            ..self.clone()
+        }
+    }
+
     /// Exactly what `hzn` sends for it: deployments as text, no organization, no field that is not
     /// Horizon's.
     pub fn to_horizon(&self) -> Value {
@@ -236,11 +247,6 @@ impl ServiceDefinition {
                 canonical::text(&serde_json::to_value(deployment).unwrap_or_default())
             }
             NativeDeployment::Text(text) => text.clone(),
-        };
-        let cluster_deployment = match &self.cluster_deployment {
-            Value::Null => String::new(),
-            Value::String(text) => text.clone(),
-            object => canonical::text(object),
         };
         let required = |it: &RequiredService| {
             let mut sent = RequiredService { unknown: Map::new(), ..it.clone() };
@@ -262,7 +268,7 @@ impl ServiceDefinition {
             "userInput": self.user_input.iter().map(input).collect::<Vec<_>>(),
             "deployment": deployment,
             "deploymentSignature": self.deployment_signature,
-            "clusterDeployment": cluster_deployment,
+            "clusterDeployment": self.cluster_deployment.to_horizon(),
             "clusterDeploymentSignature": self.cluster_deployment_signature,
         })
     }
