@@ -6,7 +6,7 @@
 //!  L4  publish · agent · exchange::server
 //!  L3  exchange::client · exchange::store
 //!  L2  trust · registry::{protocol, client, server} · exchange::api
-//!  L1  sign · document · image · listener
+//!  L1  sign · document · image · listener · claim
 //!  L0  types
 //! ```
 //!
@@ -75,6 +75,7 @@
 //! ```
 
 pub mod agent;
+pub mod claim;
 pub mod cli;
 pub mod document;
 pub mod exchange;

@@ -122,6 +122,21 @@ impl NodeFolder {
     pub fn partial(&self) -> PathBuf {
         self.0.join("partial")
     }
+
+    /// Removes everything but the marks; who the node was last, so that it can be done again.
+    pub(super) fn forget(&self) -> Result<(), FolderError> {
+        for path in [self.store(), self.partial()] {
+            match fs::remove_dir_all(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(FolderError::Write { path, source });
+                }
+                _ => {}
+            }
+        }
+        let files = [self.policy(), self.user_input(), self.nothing(), self.status()];
+        files.iter().try_for_each(|it| remove(it))?;
+        remove(&self.identity())
+    }
 }
 
 /// A folder of mode 0700, with those above it; nothing if it is there.

@@ -65,6 +65,7 @@ use crate::{
         runtime::{Afterwards, ContainerId, Runtime, RuntimeError},
         verify::Accepted,
     },
+    claim::Claim,
     document::{NodePolicy, UserInputValue, matching::NodeFacts},
     exchange::{api::NodeReport, client::ExchangeClient},
     registry::server::storage::Folder,
@@ -97,6 +98,8 @@ pub struct Agent {
     left: Option<BTreeMap<ContainerId, bool>>,
     /// Whether containers are being stopped and started.
     acting: tokio::sync::watch::Sender<bool>,
+    /// Two agents on one folder would stop each other's containers.
+    _claim: Claim,
 }
 
 /// A service that did not start or stay up.
@@ -113,8 +116,10 @@ struct Attempt {
 impl Agent {
     /// Opens the node in the folder of `config`, with the engine that was chosen.
     pub async fn open(config: AgentConfig) -> Result<Self, AgentError> {
+        // A folder in which no node was registered is left as it is, and is not made.
+        let identity = Identity::load(&NodeFolder::at(&config.data))?;
+        let claim = Claim::of(&config.data)?;
         let folder = NodeFolder::open(&config.data)?;
-        let identity = Identity::load(&folder)?;
         let last = status(folder.path()).unwrap_or_default();
         let runtime = match &config.runtime {
             Some(runtime) => Arc::clone(runtime),
@@ -159,7 +164,13 @@ impl Agent {
             reported: None,
             left: None,
             acting: tokio::sync::watch::Sender::new(false),
+            _claim: claim,
         })
+    }
+
+    /// The engine that runs its containers: `docker`, `podman` or `none`.
+    pub fn engine(&self) -> &'static str {
+        self.runtime.name()
     }
 
     /// Who it is.
@@ -176,13 +187,11 @@ impl Agent {
     }
 
     /// Leaves the organization: stops what runs here, removes the node from the exchange, and forgets
-    /// who it was. Pulled images stay in the folder.
+    /// who it was and what it had pulled. The marks stay: whoever registers here again is not led back.
     pub async fn unregister(mut self) -> Result<(), AgentError> {
         self.clear().await?;
         self.exchange.remove_node(&self.identity.node.id).await?;
-        folder::remove(&self.folder.identity())?;
-        folder::remove(&self.folder.status())?;
-        Ok(())
+        Ok(self.folder.forget()?)
     }
 
     /// One pass: whatever should be done now is done, and its outcome told.

@@ -8,6 +8,7 @@ use crate::{
         folder::FolderError, identity::IdentityError, marks::MarksError, pull::PullError,
         runtime::RuntimeError, settle::told, status::Status, verify::Refused,
     },
+    claim::ClaimError,
     exchange::{
         api::{RefusalReport, ServiceReport, ServiceState},
         client::ExchangeError,
@@ -49,6 +50,9 @@ pub enum AgentError {
     /// The node has no usable identity.
     #[error("the node cannot be opened")]
     Identity(#[from] IdentityError),
+    /// Its folder is not to be had.
+    #[error("the node's folder cannot be used")]
+    Claim(#[from] ClaimError),
     /// A file of its folder cannot be used.
     #[error("the node's folder cannot be used")]
     Folder(#[from] FolderError),

@@ -15,7 +15,7 @@ use crate::{
         plan::{Instance, Step, WantedService, plan},
         runtime::{self, Container, ContainerId, ContainerState, RuntimeError, labels},
         select::{self, Selection, select},
-        settle::{self, Became},
+        settle::{self, Became, told},
         verify::Accepted,
     },
     exchange::api::ServiceState,
@@ -105,7 +105,16 @@ impl Agent {
     ) -> Result<(), RuntimeError> {
         let mut leave = BTreeSet::new();
         let mut wanted = self.wanted(selection, &mut leave, notes);
-        let existing = self.runtime.list(&self.identity.node).await?;
+        let existing = match self.runtime.list(&self.identity.node).await {
+            Ok(existing) => existing,
+            Err(error) => {
+                for service in &wanted {
+                    let detail = Some(told(&error));
+                    notes.service(&service.id, &service.images, ServiceState::Unknown, detail);
+                }
+                return Err(error);
+            }
+        };
         self.keep_what_may_go_on(selection, &existing, &mut leave);
         for service in &wanted {
             let state = state_of(service, &existing);

@@ -10,6 +10,7 @@ use crate::{
         marks::{MarksError, MarksFile},
         verify::Refused,
     },
+    claim::{Claim, ClaimError},
     document::{NodePolicy, UserInputValue},
     exchange::{
         api::{NodeRequest, NodeType, WireSecret},
@@ -115,6 +116,9 @@ pub enum RegisterError {
     /// Its identity could not be kept.
     #[error("the node's identity cannot be used")]
     Identity(#[from] IdentityError),
+    /// Its folder is not to be had.
+    #[error("the node's folder cannot be used")]
+    Claim(#[from] ClaimError),
     /// A file of its folder could not be written.
     #[error("the node's folder cannot be used")]
     Folder(#[from] FolderError),
@@ -136,6 +140,7 @@ pub async fn register(
     config: &AgentConfig,
     registration: Registration,
 ) -> Result<Registered, RegisterError> {
+    let _claim = Claim::of(&config.data)?;
     let folder = NodeFolder::open(&config.data)?;
     let before = Identity::find(&folder)?;
     if let Some(other) = before.as_ref().filter(|it| it.node != registration.node) {

@@ -148,8 +148,8 @@ impl PublishArgs {
     fn sources(&self, context: &Context) -> Result<Vec<Source>, CliError> {
         let found = context.environment.engine()?;
         if self.source.is_empty() {
-            let engine = found.map(|engine| Source { image: None, place: Place::Engine(engine) });
-            return Ok(engine.into_iter().collect());
+            let places = found.map(Place::Engine).into_iter().chain([Place::Registry]);
+            return Ok(places.map(|place| Source { image: None, place }).collect());
         }
         let engine = found.unwrap_or_else(default_engine);
         let read = |text: &String| {

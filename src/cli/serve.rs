@@ -1,6 +1,9 @@
 //! `edgepost hub`, `exchange` and `registry`: the servers.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{AddrParseError, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::Args;
 use serde_json::json;
@@ -21,7 +24,7 @@ struct ServerArgs {
     #[arg(long, value_name = "DIR", env = "EDGEPOST_DATA")]
     data: PathBuf,
     /// The address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
     listen: SocketAddr,
     /// The certificate chain, as a PEM file; without it: plain HTTP
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -29,6 +32,14 @@ struct ServerArgs {
     /// The certificate's private key, as a PEM file
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+}
+
+/// Reads `ADDRESS:PORT`; `localhost` is the loopback address that registries are found at.
+fn address(text: &str) -> Result<SocketAddr, AddrParseError> {
+    match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}").parse(),
+        None => text.parse(),
+    }
 }
 
 /// Run exchange and registry in one process

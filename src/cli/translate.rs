@@ -6,6 +6,7 @@ use std::error::Error;
 
 use crate::{
     agent::{AgentError, FolderError, IdentityError, RegisterError},
+    claim::ClaimError,
     cli::{
         code::{self, Code},
         error::CliError,
@@ -218,6 +219,7 @@ impl From<HubError> for CliError {
             HubError::Exchange(error) => error.into(),
             HubError::Accounts(error) => error.into(),
             HubError::Listen(error) => deaf("the hub could not start", &error),
+            HubError::Claim(error) => unclaimed("the hub could not start", &error),
             HubError::Registry(_) => unstarted("the hub could not start", &error),
         }
     }
@@ -228,6 +230,7 @@ impl From<ExchangeServerError> for CliError {
         let what = "the exchange could not start";
         match &error {
             ExchangeServerError::Listen(error) => deaf(what, error),
+            ExchangeServerError::Folder(error) => unclaimed(what, error),
             _ => unstarted(what, &error),
         }
     }
@@ -238,8 +241,20 @@ impl From<StartRegistryError> for CliError {
         let what = "the registry could not start";
         match &error {
             StartRegistryError::Listen(error) => deaf(what, error),
+            StartRegistryError::Claim(error) => unclaimed(what, error),
             StartRegistryError::Folder(_) => unstarted(what, &error),
         }
+    }
+}
+
+/// A folder that is not to be had.
+fn unclaimed(what: &str, error: &ClaimError) -> CliError {
+    match error {
+        ClaimError::Taken { folder } => CliError::new(code::IN_USE, what)
+            .at(folder.display())
+            .because(error)
+            .help("stop the process that works there, or choose another --data"),
+        ClaimError::Unusable { .. } => unstarted(what, error),
     }
 }
 
@@ -285,6 +300,7 @@ impl From<AgentError> for CliError {
                 (code::SETTINGS, "register the node again with the right URL")
             }
             E::Exchange(error) => return error.into(),
+            E::Claim(error) => return unclaimed("the agent could not start", &error),
             E::Runtime(_) | E::EngineGone { .. } => (
                 code::ENGINE,
                 "is the engine running, and may you use its socket? --engine none pulls and verifies only",
@@ -322,6 +338,7 @@ impl From<RegisterError> for CliError {
         let (code, help) = match error {
             E::Exchange(error) => return error.into(),
             E::Refused(refused) => return refused.refusal.into(),
+            E::Claim(error) => return unclaimed("the node could not be registered", &error),
             E::NoTrust(_) => (code::REFUSED, "`edgepost trust init` makes it"),
             E::OtherNode(_) => (code::CONFLICT, "choose another --data folder"),
             E::Taken(_) => (

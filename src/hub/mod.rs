@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 pub use accounts::{AccountsError, RegistryAccounts};
 
 use crate::{
+    claim::{Claim, ClaimError},
     exchange::server::{ExchangeConfig, ExchangeServer, ExchangeServerError},
     listener::{Door, ListenError, Tls},
     registry::server::{
@@ -37,11 +38,16 @@ pub struct Hub {
     server: ExchangeServer,
     housekeeping: JoinHandle<()>,
     accounts: Option<RegistryAccounts>,
+    /// The exchange has the claim on the folder above.
+    _images_claim: Claim,
 }
 
 /// Why a hub could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
+    /// Its folder is not to be had.
+    #[error("the hub's folder cannot be used")]
+    Claim(#[from] ClaimError),
     /// The exchange could not start, or the address could not be listened on.
     #[error("the exchange could not start")]
     Exchange(#[from] ExchangeServerError),
@@ -64,12 +70,15 @@ impl Hub {
         exchange.root_password = config.root_password;
         // Before anything is made that is told only once: a taken address must not cost a password.
         let door = Door::open(config.listen, exchange.tls.as_ref())?;
+        let claim = Claim::of(&config.data)?;
+        let images = config.data.join("registry");
+        let images_claim = Claim::of(&images)?;
         let (access, accounts) = RegistryAccounts::open(&config.data)?;
-        let folder = Folder::open(config.data.join("registry"))?;
+        let folder = Folder::open(images)?;
         let registry = server::router(folder.clone(), access);
-        let server = ExchangeServer::serve_beside(exchange, door, registry).await?;
+        let server = ExchangeServer::serve_beside(exchange, claim, door, registry).await?;
         let housekeeping = tokio::spawn(server::keep_house(folder));
-        Ok(Self { server, housekeeping, accounts })
+        Ok(Self { server, housekeeping, accounts, _images_claim: images_claim })
     }
 
     /// The address it listens on.

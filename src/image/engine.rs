@@ -17,7 +17,7 @@ use crate::{
 /// How long an engine may be silent. It writes nothing while it gathers the layers of a large image.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Where an engine listens: `unix:///run/docker.sock` or `tcp://host:port`.
+/// Where an engine listens: `unix:///run/docker.sock`, or only the path, or `tcp://host:port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineEndpoint {
     /// A socket of this machine.
@@ -35,7 +35,8 @@ impl FromStr for EngineEndpoint {
     type Err = ParseEndpointError;
 
     fn from_str(text: &str) -> Result<Self, ParseEndpointError> {
-        let unix = text.strip_prefix("unix://").filter(|path| path.starts_with('/'));
+        let path = text.strip_prefix("unix://").unwrap_or(text);
+        let unix = path.starts_with('/').then_some(path);
         let tcp = text.strip_prefix("tcp://").map(|rest| rest.trim_end_matches('/'));
         match (unix, tcp) {
             (Some(path), _) => Ok(Self::Unix(PathBuf::from(path))),

@@ -87,10 +87,7 @@ async fn find_image(
     registries: &Registries,
 ) -> Result<FoundImage, PublishError> {
     let mut searched = Vec::new();
-    // A digest says that the image is in the registry: pushing could only change it.
-    let given = sources.iter().filter(|source| source.is_for(image) && image.digest.is_none());
-    let in_registry = Source { image: None, place: Place::Registry };
-    for place in given.chain([&in_registry]).map(|source| &source.place) {
+    for place in places(image, sources) {
         match look(image, place, registries).await {
             Ok((source, root)) => {
                 let (platform, size) = inspect(image, source.as_ref(), &root, arch).await?;
@@ -103,6 +100,14 @@ async fn find_image(
         }
     }
     Err(PublishError::NotFound { image: Box::new(image.clone()), searched })
+}
+
+/// Where to look for an image, in this order: in the places that were said, or else in its registry. A
+/// digest says that it is there: pushing could only change it.
+fn places<'a>(image: &ImageRef, sources: &'a [Source]) -> Vec<&'a Place> {
+    let said = sources.iter().filter(|it| it.is_for(image) && image.digest.is_none());
+    let said: Vec<_> = said.map(|it| &it.place).collect();
+    if said.is_empty() { vec![&Place::Registry] } else { said }
 }
 
 /// Whether a place can be read, and does not have the image. The search then goes on.
@@ -194,4 +199,21 @@ async fn platform_of(
         .map_err(|error| unreadable(error.to_string()))?;
     let config = ImageConfig::from_json(&bytes).map_err(|error| unreadable(error.to_string()))?;
     Ok(config.platform())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_searched_and_nothing_else() {
+        let image: ImageRef = "a.b/c:1".parse().unwrap();
+        let other: ImageRef = "a.b/d:1".parse().unwrap();
+        let layout = Place::Layout("x".into(), None);
+        let said = [Source { image: Some(image.clone()), place: layout.clone() }];
+        assert_eq!(places(&image, &said), [&layout]);
+        assert_eq!(places(&other, &said), [&Place::Registry]);
+        let pinned = format!("a.b/c@sha256:{}", "1".repeat(64)).parse().unwrap();
+        assert_eq!(places(&pinned, &[Source { image: None, place: layout }]), [&Place::Registry]);
+    }
 }

@@ -20,7 +20,7 @@ pub struct Order {
     pub logins: Vec<PullLogin>,
     /// Certificate authorities that nodes trust for one registry each, as PEM.
     pub registry_ca: BTreeMap<Registry, String>,
-    /// Where images are looked for.
+    /// Where images are looked for, in this order; an image that no place is said for, in its registry.
     pub sources: Vec<Source>,
     /// What to do when other content stands under the same version.
     pub existing: Existing,

@@ -9,6 +9,7 @@ use std::{
 /// Every module, lowest layer first, with the modules it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("types", &[]),
+    ("claim", &[]),
     ("listener", &[]),
     ("sign", &["types"]),
     ("document", &["types"]),
@@ -16,13 +17,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("trust", &["types", "sign"]),
     ("registry::protocol", &["types", "image"]),
     ("registry::client", &["types", "image", "registry::protocol"]),
-    ("registry::server", &["types", "image", "listener", "registry::protocol"]),
+    ("registry::server", &["types", "image", "claim", "listener", "registry::protocol"]),
     ("exchange::api", &["types", "sign", "trust", "document"]),
     ("exchange::store", &["types", "sign", "trust", "document", "exchange::api"]),
     ("exchange::client", &["types", "sign", "trust", "document", "exchange::api"]),
     (
         "exchange::server",
-        &["types", "sign", "trust", "document", "listener", "exchange::api", "exchange::store"],
+        &[
+            "types",
+            "sign",
+            "trust",
+            "document",
+            "claim",
+            "listener",
+            "exchange::api",
+            "exchange::store",
+        ],
     ),
     (
         // The client against the server: a test of both, which may not import each other.
@@ -56,6 +66,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "agent",
         &[
             "types",
+            "claim",
             "sign",
             "trust",
             "document",
@@ -71,6 +82,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "hub",
         &[
             "types",
+            "claim",
             "listener",
             "registry::server",
             "exchange::api",
@@ -82,6 +94,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "cli",
         &[
             "types",
+            "claim",
             "listener",
             "sign",
             "document",

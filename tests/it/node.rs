@@ -171,3 +171,30 @@ fn get(url: &str, user: &str, password: &str) -> (u16, String) {
         (answer.status().as_u16(), answer.text().await.unwrap())
     })
 }
+
+#[test]
+fn two_agents_do_not_work_on_one_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub::start(folder.path());
+    publish_hello(&hub, "1.0.0", 10_000, &[]).good();
+    publish_pattern(&hub, "1.0.0");
+    let node = Node::register(&hub, "n1", &["--pattern", "hello-everywhere"]);
+    let agent = node.start();
+    node.wait_for(&[&id("1.0.0")]);
+
+    node.settle().failed(7, "E0701");
+    node.program.run(&["agent", "unregister"]).failed(7, "E0701");
+
+    agent.kill();
+    node.settle().good();
+}
+
+#[test]
+fn a_folder_without_a_node_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub::start(folder.path());
+    let nowhere = folder.path().join("typo");
+    let program = hub.publisher.with("EDGEPOST_NODE_DATA", nowhere.display());
+    program.run(&["agent", "run"]).failed(3, "E0304");
+    assert!(!nowhere.exists());
+}

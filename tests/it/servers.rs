@@ -99,3 +99,23 @@ fn exchange(folder: &Path, scheme: &str, more: &[&str]) -> (Running, Program) {
     program.set("EDGEPOST_USER_AUTH", "root:root-secret");
     (running, program)
 }
+
+#[test]
+fn two_hubs_do_not_work_on_one_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut hub = Hub::start(folder.path());
+    let data = hub.data().display().to_string();
+    let program = Program::at_home_in(folder.path());
+    let second = |verb: &str| [verb.to_owned(), "--data".to_owned(), data.clone()];
+    for verb in ["hub", "exchange", "registry"] {
+        let arguments = second(verb);
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let arguments = [&arguments[..], &["--listen", "localhost:0"]].concat();
+        let told = program.run(&arguments).failed(7, "E0701");
+        assert!(told.stderr.contains(&data), "{}", told.stderr);
+    }
+
+    // Whoever is killed gives up the folder.
+    hub.kill();
+    hub.restart();
+}

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use bollard::{
     errors::Error as ApiError,
     models::{
-        ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, NetworkConnectRequest,
-        NetworkCreateRequest,
+        ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, Network,
+        NetworkConnectRequest, NetworkCreateRequest,
     },
     query_parameters::{
         CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder,
@@ -195,11 +195,17 @@ impl Docker {
         left: &[Container],
     ) -> Result<(), RuntimeError> {
         self.remove_image(image).await;
-        let filters = HashMap::from([("label".to_owned(), vec![label_of(node)])]);
+        let filters = HashMap::from([
+            ("label".to_owned(), vec![label_of(node)]),
+            ("dangling".to_owned(), vec!["true".to_owned()]),
+        ]);
         let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
         let networks =
             self.api.list_networks(Some(options)).await.map_err(self.failed("list networks"))?;
-        for network in networks.into_iter().filter_map(|it| it.name) {
+        let is_ours = |it: &Network| {
+            it.labels.as_ref().and_then(|it| it.get(labels::NODE)) == Some(&node.to_string())
+        };
+        for network in networks.into_iter().filter(is_ours).filter_map(|it| it.name) {
             // Also a container that is merely kept could not start again without its network.
             if !left.iter().any(|it| it.network() == Some(&network)) {
                 self.remove_network(&network).await?;

@@ -41,6 +41,7 @@ impl RunArgs {
         });
         let config = self.folder.config(context, self.engine, &self.plain_http)?;
         let mut agent = Agent::open(config).await?;
+        self.tell_start(&agent, context);
         if !self.once {
             agent.run(shutdown).await;
             return Ok(());
@@ -50,6 +51,17 @@ impl RunArgs {
                 .help("the next run goes on where it stopped"));
         };
         settled(&outcome, context)
+    }
+
+    /// Says who runs here and with what, since the agent itself is silent while all is well.
+    fn tell_start(&self, agent: &Agent, context: &Context) {
+        let (node, engine) = (&agent.identity().node, agent.engine());
+        context.output.step("node", format!("{node}, engine {engine}"));
+        if engine == "none" && matches!(self.engine, Engine::Auto) {
+            context.output.note(
+                "note: no container engine answers here: images are verified and kept, nothing runs",
+            );
+        }
     }
 }
 

@@ -20,7 +20,10 @@ pub(super) fn tell(folder: &FolderArgs, context: &Context) -> Result<(), CliErro
 pub(super) fn describe(status: &Status) -> String {
     let services = status.services.iter().map(|it| {
         let state = serde_json::to_value(it.state).ok();
-        let state = state.as_ref().and_then(|it| it.as_str()).unwrap_or("?").to_owned();
+        let state = state.as_ref().and_then(|it| it.as_str()).unwrap_or("?");
+        // Without an engine the images are there, and that is all.
+        let state = if status.engine == "none" && state == "running" { "would run" } else { state };
+        let state = state.to_owned();
         vec![it.service.to_string(), state, it.detail.clone().unwrap_or_default()]
     });
     let refusals = status

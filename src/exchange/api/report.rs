@@ -64,7 +64,7 @@ pub enum ServiceState {
     RolledBack,
     /// It is being stopped, or has been.
     Stopped,
-    /// A state of a newer agent.
+    /// Nobody can tell, since the engine does not answer; or a state of a newer agent.
     #[serde(other)]
     Unknown,
 }

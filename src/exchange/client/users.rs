@@ -12,10 +12,16 @@ impl ExchangeClient {
     /// Makes a user.
     ///
     /// # Errors
-    /// [`ExchangeError::Invalid`] if there is one of this name.
+    /// [`ExchangeError::Conflict`] if there is one of this name.
     pub async fn create_user(&self, id: &UserId, user: &UserRequest) -> Result<(), ExchangeError> {
         let path = self.in_org(&["users", id.as_str()]);
-        self.transport.send(Call::post(&path).json(user)?).await.map(drop)
+        match self.transport.send(Call::post(&path).json(user)?).await {
+            // Horizon answers with the code of bad input.
+            Err(ExchangeError::Invalid { msg }) if self.user(id).await?.is_some() => {
+                Err(ExchangeError::Conflict { msg })
+            }
+            answer => answer.map(drop),
+        }
     }
 
     /// The users that the caller may see, by `org/user`.

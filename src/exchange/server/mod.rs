@@ -41,6 +41,7 @@ pub use router::router;
 use tokio::task::JoinHandle;
 
 use crate::{
+    claim::{Claim, ClaimError},
     exchange::store::{SecretFileError, Store, StoreError},
     listener::{Door, ListenError, Listener, Tls},
     types::{Clock, Secret, SystemClock},
@@ -111,14 +112,9 @@ impl ExchangeConfig {
 /// Why an exchange could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeServerError {
-    /// Its folder cannot be made.
-    #[error("cannot make the folder `{}`", folder.display())]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    /// Its folder cannot be used.
+    #[error("cannot use its folder")]
+    Folder(#[from] ClaimError),
     /// Its database cannot be used.
     #[error("cannot open the database `{}`", file.display())]
     Store {
@@ -161,14 +157,6 @@ impl AppState {
     pub async fn open(
         config: &ExchangeConfig,
     ) -> Result<(Self, Option<Secret>), ExchangeServerError> {
-        let folder = config.data.clone();
-        // Password hashes and keys lie in it: nobody else on the machine needs to look.
-        tokio::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)
-            .await
-            .map_err(|source| ExchangeServerError::Folder { folder, source })?;
         let file = config.data.join("exchange.db");
         let extension = Extension::open(&config.data).map_err(ExchangeServerError::StampKey)?;
         let store = Store::open(&file).await;
@@ -209,27 +197,31 @@ pub struct ExchangeServer {
     clock: Arc<dyn Clock>,
     chores: JoinHandle<()>,
     made_password: Option<Secret>,
+    _claim: Claim,
 }
 
 impl ExchangeServer {
     /// Opens the exchange and serves it.
     pub async fn bind(config: ExchangeConfig) -> Result<Self, ExchangeServerError> {
         let door = Door::open(config.listen, config.tls.as_ref())?;
-        Self::serve(config, door, |exchange| exchange).await
+        let claim = Claim::of(&config.data)?;
+        Self::serve(config, claim, door, |exchange| exchange).await
     }
 
-    /// Opens the exchange and serves it behind `door` with something else: whatever is asked for
-    /// outside of `/v1` goes to `beside`.
+    /// Opens the exchange in its folder, which is claimed already, and serves it behind `door` with
+    /// something else: whatever is asked for outside of `/v1` goes to `beside`.
     pub async fn serve_beside(
         config: ExchangeConfig,
+        claim: Claim,
         door: Door,
         beside: Router,
     ) -> Result<Self, ExchangeServerError> {
-        Self::serve(config, door, |exchange| exchange.fallback_service(beside)).await
+        Self::serve(config, claim, door, |exchange| exchange.fallback_service(beside)).await
     }
 
     async fn serve(
         config: ExchangeConfig,
+        claim: Claim,
         door: Door,
         serving: impl FnOnce(Router) -> Router,
     ) -> Result<Self, ExchangeServerError> {
@@ -238,7 +230,15 @@ impl ExchangeServer {
         let router = serving(router(state.clone()));
         let listener = door.serve(router)?;
         let chores = tokio::spawn(chores(state));
-        Ok(Self { listener, store, extension, clock: config.clock, chores, made_password })
+        Ok(Self {
+            listener,
+            store,
+            extension,
+            clock: config.clock,
+            chores,
+            made_password,
+            _claim: claim,
+        })
     }
 
     /// The address it listens on.

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use tokio::task::JoinHandle;
 
 use crate::{
+    claim::{Claim, ClaimError},
     listener::{ListenError, Listener},
     types::{Clock as _, SystemClock},
 };
@@ -49,6 +50,9 @@ pub struct RegistryConfig {
 /// Why a registry did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartRegistryError {
+    /// Its folder is not to be had.
+    #[error("cannot use the registry's folder")]
+    Claim(#[source] ClaimError),
     /// Its folder is of no use.
     #[error("cannot use the registry's folder")]
     Folder(#[source] StorageError),
@@ -63,16 +67,20 @@ pub struct RegistryServer {
     listener: Listener,
     folder: Folder,
     housekeeping: JoinHandle<()>,
+    /// None where the folder is its opener's.
+    claim: Option<Claim>,
 }
 
 impl RegistryServer {
     /// Opens the folder and starts to serve it.
     pub async fn bind(config: RegistryConfig) -> Result<Self, StartRegistryError> {
         let path = config.folder.clone();
+        let claim = Claim::of(&path).map_err(StartRegistryError::Claim)?;
         let opened = tokio::task::spawn_blocking(move || Folder::open(path)).await;
         let folder =
             opened.unwrap_or(Err(StorageError::Stopping)).map_err(StartRegistryError::Folder)?;
-        Self::serve(folder, config.listen, config.tls.as_ref(), config.access)
+        let server = Self::serve(folder, config.listen, config.tls.as_ref(), config.access)?;
+        Ok(Self { claim: Some(claim), ..server })
     }
 
     /// Starts to serve a folder that is open already: one that the process also writes to itself.
@@ -85,7 +93,7 @@ impl RegistryServer {
         let listener = Listener::bind(listen, tls, router(folder.clone(), access))
             .map_err(StartRegistryError::Listen)?;
         let housekeeping = tokio::spawn(keep_house(folder.clone()));
-        Ok(Self { listener, folder, housekeeping })
+        Ok(Self { listener, folder, housekeeping, claim: None })
     }
 
     /// The address it listens on.
@@ -108,6 +116,7 @@ impl RegistryServer {
     pub async fn shutdown(self) {
         self.housekeeping.abort();
         self.listener.shutdown().await;
+        drop(self.claim);
     }
 }
 
