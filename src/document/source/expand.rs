@@ -2,85 +2,123 @@
 
 use std::collections::BTreeSet;
 
-use super::{Flaw, Variables, strip::string_length};
-
-/// A text with its variables in place.
-pub(super) struct Expanded {
-    pub(super) text: String,
-    /// The pieces it is made of, in order.
-    pieces: Vec<Piece>,
-}
-
-struct Piece {
-    /// Where the piece begins here.
-    start: usize,
-    /// Where it comes from in the author's file.
-    origin: usize,
-    /// Whether it is a copy; if not, it is the value of the variable at its origin.
-    copied: bool,
-}
-
-impl Expanded {
-    /// Where in the author's file a byte comes from.
-    pub(super) fn origin(&self, at: usize) -> usize {
-        let index = self.pieces.partition_point(|piece| piece.start <= at);
-        match index.checked_sub(1).and_then(|index| self.pieces.get(index)) {
-            Some(piece) if piece.copied => piece.origin + (at - piece.start),
-            Some(piece) => piece.origin,
-            None => at,
-        }
-    }
-
-    fn push(&mut self, text: &str, origin: usize, copied: bool) {
-        self.pieces.push(Piece { start: self.text.len(), origin, copied });
-        self.text.push_str(text);
-    }
-}
+use super::{Flaw, LONGEST_EXPANDED, Variables, strip::string_length, trace::Traced};
 
 /// Puts the values of variables in the place of `$NAME` and `${NAME}`.
-pub(super) fn expand(text: &str, variables: Option<&Variables>, found: &mut Vec<Flaw>) -> Expanded {
-    let mut expanded = Expanded { text: String::with_capacity(text.len()), pieces: Vec::new() };
-    let Some(variables) = variables else {
-        expanded.push(text, 0, true);
-        return expanded;
-    };
-    let mut told = BTreeSet::new();
-    // Where the string ends that the place is in, if it is in one.
-    let mut string_end = 0;
-    let mut copied = 0;
-    let mut at = 0;
-    while let Some(step) = text[at..].find(['"', '$']) {
-        at += step;
-        if text[at..].starts_with('"') {
-            if at >= string_end {
-                string_end = at + string_length(&text[at..]);
-            }
-            at += 1;
-            continue;
+pub(super) struct Expander<'a> {
+    variables: &'a Variables,
+    /// The undefined ones that were told.
+    told: BTreeSet<String>,
+}
+
+impl<'a> Expander<'a> {
+    pub(super) fn new(variables: &'a Variables) -> Self {
+        Self { variables, told: BTreeSet::new() }
+    }
+
+    /// Expands a JSON document. Inside of its strings a value stands for itself, whatever quotes and
+    /// backslashes it has; the `$schema` of the document is no variable.
+    pub(super) fn json(&mut self, text: &Traced, found: &mut Vec<Flaw>) -> Traced {
+        let mut work = Work::on(text);
+        let (mut at, mut depth) = (0, 0_usize);
+        while let Some(step) = text.text[at..].find(['"', '$', '{', '[', '}', ']']) {
+            at += step;
+            let rest = &text.text[at..];
+            at += match rest.as_bytes().first() {
+                Some(b'"') => {
+                    let schema = schema_length(rest).filter(|_| depth == 1);
+                    schema.unwrap_or_else(|| {
+                        let length = string_length(rest);
+                        self.variables_in(&mut work, at, at + length, escaped, found);
+                        length
+                    })
+                }
+                Some(b'$') => {
+                    let length = variable(rest).map_or(1, |(_, length)| length);
+                    self.variables_in(&mut work, at, at + length, str::to_owned, found);
+                    length
+                }
+                Some(b'{' | b'[') => {
+                    depth += 1;
+                    1
+                }
+                _ => {
+                    depth = depth.saturating_sub(1);
+                    1
+                }
+            };
         }
-        let Some((name, length)) = variable(&text[at..]) else {
-            at += 1;
-            continue;
-        };
-        expanded.push(&text[copied..at], copied, true);
-        let value = variables.get(name).unwrap_or_else(|| {
-            if told.insert(name) {
+        work.finish()
+    }
+
+    /// Expands what stands from `at` to `end`.
+    fn variables_in(
+        &mut self,
+        work: &mut Work<'_>,
+        mut at: usize,
+        end: usize,
+        write: impl Fn(&str) -> String,
+        found: &mut Vec<Flaw>,
+    ) {
+        while let Some(step) = work.text.text[at..end].find('$') {
+            at += step;
+            let Some((name, length)) = variable(&work.text.text[at..end]) else {
+                at += 1;
+                continue;
+            };
+            let value = self.value(name, work.text.origin(at), found);
+            work.replace(at, length, &write(value));
+            at += length;
+        }
+    }
+
+    fn value(&mut self, name: &str, origin: usize, found: &mut Vec<Flaw>) -> &'a str {
+        self.variables.get(name).unwrap_or_else(|| {
+            if self.told.insert(name.to_owned()) {
                 let what = format!("the variable {name} is not defined, and so is empty");
                 let help = format!("define {name} in hzn.json or in the environment");
-                found.push(Flaw::warning(at, what, help));
+                found.push(Flaw::warning(origin, what, help));
             }
             ""
-        });
-        if at < string_end {
-            expanded.push(&escaped(value), at, false);
-        } else {
-            expanded.push(value, at, false);
-        }
-        at += length;
-        copied = at;
+        })
     }
-    expanded.push(&text[copied..], copied, true);
-    expanded
+}
+
+/// A text that is being expanded.
+struct Work<'t> {
+    text: &'t Traced,
+    expanded: Traced,
+    /// Up to where the text has been taken over.
+    done: usize,
+}
+
+impl<'t> Work<'t> {
+    fn on(text: &'t Traced) -> Self {
+        Self { text, expanded: Traced::default(), done: 0 }
+    }
+
+    fn replace(&mut self, at: usize, length: usize, value: &str) {
+        // A file of many variables with long values is refused later; it must fit until then.
+        let value = if self.expanded.text.len() > LONGEST_EXPANDED { "" } else { value };
+        self.expanded.push_part(self.text, self.done, at);
+        self.expanded.push_other(value, self.text.origin(at));
+        self.done = at + length;
+    }
+
+    fn finish(mut self) -> Traced {
+        self.expanded.push_part(self.text, self.done, self.text.text.len());
+        self.expanded
+    }
+}
+
+/// The bytes of the member `$schema`, without its value unless that is a string, if `text` begins
+/// with it.
+fn schema_length(text: &str) -> Option<usize> {
+    const NAME: &str = "\"$schema\"";
+    let rest = text.strip_prefix(NAME)?.trim_start();
+    let value = rest.strip_prefix(':')?.trim_start();
+    let string = if value.starts_with('"') { string_length(value) } else { 0 };
+    Some(text.len() - value.len() + string)
 }
 
 /// The name of the variable that `text` begins with, and the bytes it takes.

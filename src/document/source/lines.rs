@@ -25,6 +25,12 @@ impl Lines {
         (line, column + 1)
     }
 
+    /// A line, counted from 1, without its end.
+    pub(super) fn line(&self, line: usize) -> Option<&str> {
+        let start = *self.starts.get(line.checked_sub(1)?)?;
+        self.text[start..].lines().next()
+    }
+
     pub(super) fn problem(&self, flaw: &Flaw) -> Problem {
         let (line, column) = self.place(flaw.at);
         Problem {

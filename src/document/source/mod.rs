@@ -4,16 +4,18 @@
 //! has a line and a column.
 
 mod expand;
+mod json;
 mod lines;
 mod strip;
+mod trace;
 mod tree;
-
-use std::collections::BTreeMap;
+mod variables;
 
 use serde_json::Value;
 
-use self::lines::Lines;
 pub(super) use self::tree::{Content, Member, Node};
+pub use self::variables::Variables;
+use self::{expand::Expander, lines::Lines, trace::Traced};
 use crate::document::problem::{Problem, Problems, Severity};
 
 /// A longer file is refused; the longest real definition has 40 KiB.
@@ -21,47 +23,6 @@ const LONGEST: usize = 1 << 20;
 
 /// Substituted variables may make it no longer than this.
 const LONGEST_EXPANDED: usize = 4 << 20;
-
-/// The values of variables by their names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Variables(BTreeMap<String, String>);
-
-impl Variables {
-    /// No variables.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The value of a variable.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
-    /// Gives a variable a value, in the place of any it had.
-    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.0.insert(name.into(), value.into());
-    }
-
-    /// The names and values, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    /// These, and of `others` those whose names are not among these.
-    #[must_use]
-    pub fn or(mut self, others: &Self) -> Self {
-        for (name, value) in &others.0 {
-            self.0.entry(name.clone()).or_insert_with(|| value.clone());
-        }
-        self
-    }
-}
-
-impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
-    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
-    }
-}
 
 /// A document that has been read as JSON, and not yet been checked for what it says.
 #[derive(Debug, Clone)]
@@ -125,6 +86,18 @@ impl Source {
         &self.root
     }
 
+    /// The line and the column, both counted from 1, of a value of the author's file, by its path as
+    /// problems have it: `deployment.services.web.image`, `constraints[0]`. In a text it is the place
+    /// of the character after the first `offset` ones, wherever escapes, variables and comments stand.
+    pub fn place_of(&self, path: &str, offset: usize) -> Option<(usize, usize)> {
+        Some(self.lines.place(self.root.find(path)?.origin(offset)))
+    }
+
+    /// A line of the author's file, counted from 1.
+    pub fn line(&self, line: usize) -> Option<&str> {
+        self.lines.line(line)
+    }
+
     /// The line and the column of a byte of the author's file.
     pub(super) fn place(&self, at: usize) -> (usize, usize) {
         self.lines.place(at)
@@ -132,13 +105,20 @@ impl Source {
 }
 
 fn read_root(text: &str, variables: Option<&Variables>, found: &mut Vec<Flaw>) -> Option<Node> {
-    let stripped = strip::strip(text, found);
-    let expanded = expand::expand(&stripped, variables, found);
-    if expanded.text.len() > LONGEST_EXPANDED {
+    let mut source = Traced::copy_of(strip::strip(text, found));
+    if let Some(variables) = variables {
+        source = Expander::new(variables).json(&source, found);
+    }
+    if source.text.len() > LONGEST_EXPANDED {
         found.push(Flaw::error(0, "the variables make the file larger than 4 MiB", ""));
         return None;
     }
-    tree::parse(&expanded, found)
+    let mut root = json::parse(&source, found)?;
+    // It tells editors how to check the file, and is no part of what the file says.
+    if let Content::Object(members) = &mut root.content {
+        members.retain(|member| member.name != "$schema");
+    }
+    Some(root)
 }
 
 /// Something wrong at a byte of the author's file.
@@ -189,8 +169,33 @@ mod tests {
         let source = source.unwrap();
         assert_eq!(source.to_value(), expected);
         assert!(source.warnings().is_empty());
-        let plain = Source::read_as_it_is("f", r#"{"a":"$NAME"}"#).unwrap();
+        let plain = Source::read_as_it_is("f.json", r#"{"a":"$NAME"}"#).unwrap();
         assert_eq!(plain.to_value(), json!({"a": "$NAME"}));
+    }
+
+    #[test]
+    fn the_schema_of_a_document_is_for_editors() {
+        let text = r#"{"$schema": "https://e/$defs", "a": {"$schema": "$NAME", "$NAME": 1}, "b": "$NAME"}"#;
+        let source = read(text).unwrap();
+        assert_eq!(source.to_value(), json!({"a": {"": "hello", "hello": 1}, "b": "hello"}));
+        assert_eq!(source.warnings().len(), 1, "{:?}", source.warnings());
+    }
+
+    #[test]
+    fn every_character_of_a_text_has_its_place() {
+        let text =
+            "{ /* é */ \"a.b\": [\"x\", \"é\\n\\u00e9\\ud83d\\ude00<$NAME>y\"],\n \"n\": 1.10}";
+        let source = read(text).unwrap();
+        assert_eq!(source.to_value()["a.b"][1], "é\né😀<hello>y");
+        let columns: Vec<_> = (0..=11).map(|at| source.place_of("a.b[1]", at).unwrap().1).collect();
+        assert_eq!(columns, [25, 26, 28, 34, 46, 47, 47, 47, 47, 47, 52, 53]);
+        assert_eq!(source.place_of("a.b[1]", 99), Some((1, 54)));
+        assert_eq!(source.place_of("a.b[0]", 0), Some((1, 20)));
+        assert_eq!(source.place_of("n", 7), Some((2, 7)));
+        assert_eq!(source.place_of("", 0), Some((1, 1)));
+        for path in ["a", "a.b[2]", "a.b[1].c", "a.b[x]", "a.b.", "n[0]"] {
+            assert_eq!(source.place_of(path, 0), None, "{path}");
+        }
     }
 
     #[test]
@@ -253,7 +258,7 @@ mod tests {
         #[test]
         fn no_text_makes_reading_panic(text in r#"([\[\]{},:"$\\/*\n]|true|\$NAME|//|/\*|\*/|\PC){0,60}"#) {
             // What is read is what a strict reader reads.
-            if let Ok(source) = Source::read_as_it_is("f", &text)
+            if let Ok(source) = Source::read_as_it_is("f.json", &text)
                 && let Ok(strict) = serde_json::from_str::<Value>(&text)
             {
                 prop_assert_eq!(source.to_value(), strict);
@@ -265,7 +270,7 @@ mod tests {
         fn strict_json_is_read(text in "\\PC{0,20}", number: f64) {
             let value = json!({"a": [text, number, null, true]});
             let written = serde_json::to_string_pretty(&value).unwrap();
-            prop_assert_eq!(Source::read_as_it_is("f", &written).unwrap().to_value(), value);
+            prop_assert_eq!(Source::read_as_it_is("f.json", &written).unwrap().to_value(), value);
         }
     }
 }
