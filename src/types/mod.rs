@@ -20,4 +20,4 @@ pub use platform::{Arch, Platform};
 pub use secret::Secret;
 pub use service_id::{ServiceId, ServiceUrl};
 pub use subject::{DocumentBody, Subject};
-pub use version::{Version, VersionRange};
+pub use version::{Version, VersionOrInfinity, VersionRange};

@@ -16,6 +16,7 @@ mod bad_input;
 mod containers;
 mod demo;
 mod horizon;
+mod horizon_data;
 mod layers;
 mod node;
 mod peers;

@@ -4,7 +4,7 @@ use serde_json::{Map, Number, Value};
 
 /// `value` as Go writes it: no white space, keys sorted by their bytes, every number through a
 /// 64-bit float, `<`, `>` and `&` escaped (vectors `canonical_deployment`).
-pub(in crate::document) fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     let mut out = String::new();
     write(value, &mut out);
     out
@@ -92,7 +92,7 @@ mod tests {
         );
         for line in std::fs::read_to_string(path).unwrap().lines() {
             let vector: Value = serde_json::from_str(line).unwrap();
-            let read = Source::read_as_it_is("f", vector["input"].as_str().unwrap());
+            let read = Source::read_as_it_is("f.json", vector["input"].as_str().unwrap());
             let written = read.ok().map(|it| text(&it.to_value()));
             assert_eq!(written.as_deref(), vector["signed_string"].as_str(), "{line}");
         }

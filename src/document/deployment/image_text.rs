@@ -3,15 +3,20 @@
 /// What Horizon takes for the registry, the path, the tag and the digest of an image; the path is
 /// empty if it cannot read the text (vectors `image_path`).
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::document) struct ImageText<'a> {
-    pub(in crate::document) domain: &'a str,
-    pub(in crate::document) path: &'a str,
-    pub(in crate::document) tag: &'a str,
-    pub(in crate::document) digest: &'a str,
+pub struct ImageText<'a> {
+    /// The registry, with its port; empty for the engine's own.
+    pub domain: &'a str,
+    /// The name in the registry; empty if the text cannot be read.
+    pub path: &'a str,
+    /// The tag; may be empty.
+    pub tag: &'a str,
+    /// The digest; may be empty.
+    pub digest: &'a str,
 }
 
 impl<'a> ImageText<'a> {
-    pub(in crate::document) fn of(image: &'a str) -> Self {
+    /// The parts of an image.
+    pub fn of(image: &'a str) -> Self {
         let nothing = Self { domain: "", path: "", tag: "", digest: "" };
         if image.contains(char::is_whitespace) {
             return nothing;

@@ -1,8 +1,8 @@
 //! The containers of a service.
 
-pub(super) mod canonical;
+pub mod canonical;
 mod container;
-pub(super) mod image_text;
+pub mod image_text;
 mod mount;
 mod port;
 
