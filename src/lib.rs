@@ -6,7 +6,7 @@
 //!  L4  publish · agent · exchange::server
 //!  L3  exchange::client · exchange::store
 //!  L2  trust · registry::{protocol, client, server} · exchange::api
-//!  L1  sign · document · image · listener · claim
+//!  L1  sign · document · image · listener · claim · password
 //!  L0  types
 //! ```
 //!
@@ -82,6 +82,7 @@ pub mod exchange;
 pub mod hub;
 pub mod image;
 pub mod listener;
+pub mod password;
 pub mod publish;
 pub mod registry;
 pub mod sign;

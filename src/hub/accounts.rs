@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use crate::{
-    registry::server::{Access, Account, ParsePasswordError, Password},
+    password::{HashError, Hasher, ParsePasswordError, PasswordHash},
+    registry::server::{Access, Account, Password},
     types::Secret,
 };
 
@@ -50,7 +51,7 @@ pub enum AccountsError {
     Random(#[from] getrandom::Error),
     /// A password could not be hashed.
     #[error("a password could not be hashed")]
-    Hash(#[from] argon2::password_hash::Error),
+    Hash(#[from] HashError),
     /// A hash of the file is damaged.
     #[error("a password hash of the accounts file is damaged")]
     Damaged(#[from] ParsePasswordError),
@@ -78,6 +79,11 @@ impl RegistryAccounts {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let made = Self { push: Secret::random()?, pull: Secret::random()? };
+                let hasher = Hasher::new(1, 0);
+                let account = |user: &str, password, push| -> Result<_, AccountsError> {
+                    let password = hasher.hash_now(password)?.to_string();
+                    Ok(StoredAccount { user: user.to_owned(), password, push })
+                };
                 let stored =
                     vec![account("push", &made.push, true)?, account("pull", &made.pull, false)?];
                 write(&file, &stored)?;
@@ -88,13 +94,10 @@ impl RegistryAccounts {
     }
 }
 
-fn account(user: &str, password: &Secret, push: bool) -> Result<StoredAccount, AccountsError> {
-    Ok(StoredAccount { user: user.to_owned(), password: Password::hash_of(password)?, push })
-}
-
 fn access(stored: Vec<StoredAccount>) -> Result<Access, AccountsError> {
     let account = |it: StoredAccount| {
-        Ok(Account { user: it.user, password: Password::hash(&it.password)?, push: it.push })
+        let hash: PasswordHash = it.password.parse()?;
+        Ok(Account { user: it.user, password: Password::hash(hash), push: it.push })
     };
     stored.into_iter().map(account).collect::<Result<_, _>>().map(Access::Basic)
 }

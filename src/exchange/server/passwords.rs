@@ -2,21 +2,19 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
-};
 use aws_lc_rs::{constant_time, hmac, rand::SystemRandom};
-use tokio::sync::Semaphore;
 
 use super::ApiError;
-use crate::types::Secret;
+use crate::{
+    password::{HashError, Hasher, PasswordHash},
+    types::Secret,
+};
 
-/// Hashes computed at once; each takes 19 MiB and some 30 ms of one core.
+/// Hashes computed at once.
 const AT_ONCE: usize = 2;
 /// Requests that may wait for a hash; more are told to come back.
 const WAITING: usize = 512;
@@ -33,9 +31,8 @@ const MOST: usize = 150_000;
 pub(crate) struct Passwords {
     key: hmac::Key,
     right: Mutex<HashMap<String, Right>>,
-    slots: Arc<Semaphore>,
-    queue: Arc<Semaphore>,
-    nobody: String,
+    hasher: Hasher,
+    nobody: PasswordHash,
 }
 
 /// A secret that was right.
@@ -49,19 +46,15 @@ impl Passwords {
     /// Begins with nothing remembered.
     pub(crate) fn new() -> Result<Self, ApiError> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
-        Ok(Self {
-            key: key.map_err(|_| ApiError::internal("no random numbers"))?,
-            right: Mutex::default(),
-            slots: Arc::new(Semaphore::new(AT_ONCE)),
-            queue: Arc::new(Semaphore::new(WAITING)),
-            nobody: hash(b"nobody")?,
-        })
+        let hasher = Hasher::new(AT_ONCE, WAITING);
+        let nobody = hasher.hash_now(&Secret::new("nobody")).map_err(unhashed)?;
+        let key = key.map_err(|_| ApiError::internal("no random numbers"))?;
+        Ok(Self { key, right: Mutex::default(), hasher, nobody })
     }
 
     /// The hash under which to keep `secret`.
     pub(crate) async fn hash(&self, secret: &Secret) -> Result<String, ApiError> {
-        let secret = secret.clone();
-        self.with_slot(move || hash(secret.expose().as_bytes())).await?
+        self.hasher.hash(secret).await.map(|it| it.to_string()).map_err(unhashed)
     }
 
     /// Whether `secret` is what was hashed. `name` is whose it is: `org/id`. An empty hash
@@ -76,25 +69,14 @@ impl Passwords {
             return Ok(true);
         }
         let remembered = self.mac(name, secret, hash);
-        let (hash, known) = if hash.is_empty() { (&*self.nobody, false) } else { (hash, true) };
-        let (hash, secret) = (hash.to_owned(), secret.clone());
-        let right =
-            self.with_slot(move || verify(secret.expose().as_bytes(), &hash)).await? && known;
+        // What cannot be read is nobody's, as an empty hash is.
+        let known = hash.parse::<PasswordHash>().ok();
+        let right = self.hasher.verify(secret, known.as_ref().unwrap_or(&self.nobody)).await;
+        let right = right.map_err(unhashed)? && known.is_some();
         if right {
             self.remember(name, remembered);
         }
         Ok(right)
-    }
-
-    async fn with_slot<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, ApiError> {
-        let _queued = self.queue.try_acquire().map_err(|_| ApiError::Busy)?;
-        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(ApiError::internal)?;
-        // The slot goes with the work: a client that leaves does not make room for another hash.
-        let done = tokio::task::spawn_blocking(move || (work(), slot)).await;
-        Ok(done.map_err(ApiError::internal)?.0)
     }
 
     fn mac(&self, name: &str, secret: &Secret, hash: &str) -> [u8; 32] {
@@ -134,13 +116,11 @@ impl Passwords {
     }
 }
 
-fn hash(secret: &[u8]) -> Result<String, ApiError> {
-    Argon2::default().hash_password(secret).map(|hash| hash.to_string()).map_err(ApiError::internal)
-}
-
-fn verify(secret: &[u8], hash: &str) -> bool {
-    PasswordHash::new(hash)
-        .is_ok_and(|hash| Argon2::default().verify_password(secret, &hash).is_ok())
+fn unhashed(error: HashError) -> ApiError {
+    match error {
+        HashError::Busy => ApiError::Busy,
+        error => ApiError::internal(error),
+    }
 }
 
 #[cfg(test)]

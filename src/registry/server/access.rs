@@ -7,23 +7,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
-};
 use aws_lc_rs::hmac;
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use tokio::sync::Semaphore;
 
-use crate::{registry::server::error::ApiError, types::Secret};
+use crate::{
+    password::{HashError, Hasher, PasswordHash},
+    registry::server::error::ApiError,
+    types::Secret,
+};
 
 /// How long a login that was good is not computed again.
 const REMEMBERED: Duration = Duration::from_mins(5);
 /// The most logins that are remembered at a time.
 const MOST_REMEMBERED: usize = 4096;
-/// Argon2 takes a core and 19 MiB for some 30 ms: more than these at once starve the rest.
-const HASHES_AT_ONCE: usize = 2;
+/// Hashes computed at once: a registry has few accounts, and remembers good logins.
+const HASHES_AT_ONCE: usize = 1;
 /// How many requests may wait for a hash; more would wait longer than a second.
 const MOST_WAITING: usize = 32;
 
@@ -55,31 +54,19 @@ pub struct Password(Known);
 
 #[derive(Clone)]
 enum Known {
-    Hash(Box<PasswordHash>),
+    Hash(PasswordHash),
     Plain(Secret),
 }
 
-/// A text that is no Argon2 hash in PHC form.
-#[derive(Debug, thiserror::Error)]
-#[error("the password hash cannot be read: expected $argon2id$…")]
-pub struct ParsePasswordError;
-
 impl Password {
-    /// A password at rest: `$argon2id$v=19$m=…,t=…,p=…$salt$hash`.
-    pub fn hash(phc: &str) -> Result<Self, ParsePasswordError> {
-        let hash = PasswordHash::new(phc).map_err(|_| ParsePasswordError)?;
-        Ok(Self(Known::Hash(Box::new(hash))))
+    /// A password at rest.
+    pub fn hash(hash: PasswordHash) -> Self {
+        Self(Known::Hash(hash))
     }
 
     /// The password itself: for tokens that a program makes and that live in memory alone.
     pub fn plain(secret: Secret) -> Self {
         Self(Known::Plain(secret))
-    }
-
-    /// The text for [`Password::hash`], to be kept in a file.
-    pub fn hash_of(secret: &Secret) -> Result<String, argon2::password_hash::Error> {
-        let hash: PasswordHash = Argon2::default().hash_password(secret.expose().as_bytes())?;
-        Ok(hash.to_string())
     }
 }
 
@@ -103,8 +90,7 @@ pub(super) struct Gate {
     /// Made anew by every process, so that what is remembered is of no use elsewhere.
     key: hmac::Key,
     remembered: Mutex<HashMap<Vec<u8>, Remembered>>,
-    hashing: Semaphore,
-    waiting: Semaphore,
+    hasher: Hasher,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -121,8 +107,7 @@ impl Gate {
             access,
             key: hmac::Key::new(hmac::HMAC_SHA256, &seed),
             remembered: Mutex::default(),
-            hashing: Semaphore::new(HASHES_AT_ONCE),
-            waiting: Semaphore::new(MOST_WAITING),
+            hasher: Hasher::new(HASHES_AT_ONCE, MOST_WAITING),
         }
     }
 
@@ -165,7 +150,12 @@ impl Gate {
                 let given = login.password.expose().as_bytes();
                 hmac::verify(&self.key, given, expected.as_ref()).is_ok()
             }
-            Known::Hash(hash) => self.fits_hash(hash.clone(), login.password).await?,
+            Known::Hash(hash) => {
+                self.hasher.verify(&login.password, hash).await.map_err(|error| match error {
+                    HashError::Busy => ApiError::too_many_logins(),
+                    _ => ApiError::internal(),
+                })?
+            }
         };
         match account {
             Some(account) if fits => {
@@ -177,17 +167,6 @@ impl Gate {
                 Err(ApiError::unauthorized())
             }
         }
-    }
-
-    async fn fits_hash(&self, hash: Box<PasswordHash>, password: Secret) -> Result<bool, ApiError> {
-        let _place = self.waiting.try_acquire().map_err(|_| ApiError::too_many_logins())?;
-        let _turn = self.hashing.acquire().await.map_err(|_| ApiError::internal())?;
-        let password = password.expose().as_bytes().to_vec();
-        tokio::task::spawn_blocking(move || {
-            Argon2::default().verify_password(&password, hash.as_ref()).is_ok()
-        })
-        .await
-        .map_err(|_| ApiError::internal())
     }
 
     fn remember(&self, tag: Vec<u8>, push: bool) {
@@ -240,13 +219,9 @@ mod tests {
     }
 
     fn gate() -> Gate {
-        let hash = Password::hash_of(&Secret::new("s3cret:with:colons")).unwrap();
+        let hash = Hasher::new(1, 0).hash_now(&Secret::new("s3cret:with:colons")).unwrap();
         Gate::new(Access::Basic(vec![
-            Account {
-                user: "maker".to_owned(),
-                password: Password::hash(&hash).unwrap(),
-                push: true,
-            },
+            Account { user: "maker".to_owned(), password: Password::hash(hash), push: true },
             Account {
                 user: "node".to_owned(),
                 password: Password::plain(Secret::new("token")),
@@ -286,10 +261,5 @@ mod tests {
     fn a_password_does_not_show_itself() {
         let password = Password::plain(Secret::new("canary"));
         assert!(!format!("{password:?}").contains("canary"));
-    }
-
-    #[test]
-    fn what_is_no_hash_is_refused() {
-        assert!(Password::hash("hunter2").is_err());
     }
 }

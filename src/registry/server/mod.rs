@@ -24,7 +24,7 @@ pub mod storage;
 mod uploads;
 
 use access::Gate;
-pub use access::{Access, Account, ParsePasswordError, Password};
+pub use access::{Access, Account, Password};
 use storage::{Folder, StorageError};
 
 pub use crate::listener::Tls;
