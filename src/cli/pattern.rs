@@ -87,11 +87,11 @@ impl PublishArgs {
         };
         let publisher = self.publishing.keys.publisher(context)?;
         if self.publishing.dry_run {
-            let plan = publisher.plan_pattern(&name, &pattern).await?;
+            let plan = publisher.plan_document(&name, &pattern).await?;
             tell_plan(&DocumentKey::pattern(&name), plan, context);
             return Ok(());
         }
-        let outcome = publisher.publish_pattern(&name, &pattern, Existing::Overwrite).await?;
+        let outcome = publisher.publish_document(&name, &pattern, Existing::Overwrite).await?;
         tell_published(&outcome, context);
         context.output.next(format!("on a node: edgepost agent register --pattern {name}"));
         Ok(())

@@ -80,11 +80,11 @@ impl PublishArgs {
         let policy = read_definition(&self.file, context, DeploymentPolicy::from_source)?;
         let publisher = self.publishing.keys.publisher(context)?;
         if self.publishing.dry_run {
-            let plan = publisher.plan_policy(&self.name, &policy).await?;
+            let plan = publisher.plan_document(&self.name, &policy).await?;
             tell_plan(&DocumentKey::policy(&self.name), plan, context);
             return Ok(());
         }
-        let outcome = publisher.publish_policy(&self.name, &policy, Existing::Overwrite).await?;
+        let outcome = publisher.publish_document(&self.name, &policy, Existing::Overwrite).await?;
         tell_published(&outcome, context);
         context.output.next("on a node: edgepost agent register --policy FILE");
         Ok(())

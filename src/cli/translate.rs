@@ -79,7 +79,12 @@ fn exchange_place(error: &ExchangeError) -> Option<&str> {
     use ExchangeError as E;
     match error {
         E::Unusable { url, .. } | E::Unreachable { url, .. } => Some(url),
-        E::NotFound { what } | E::Malformed { what, .. } => Some(what),
+        E::NotFound { what }
+        | E::Denied { what, .. }
+        | E::Conflict { what, .. }
+        | E::Invalid { what, .. }
+        | E::Server { what, .. }
+        | E::Malformed { what, .. } => Some(what),
         _ => None,
     }
 }

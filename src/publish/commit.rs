@@ -56,7 +56,7 @@ impl Draft {
 
 impl Publisher {
     /// What would become of a draft.
-    pub(super) async fn plan_document(&self, draft: &Draft) -> Result<DocumentPlan, PublishError> {
+    pub(super) async fn plan_draft(&self, draft: &Draft) -> Result<DocumentPlan, PublishError> {
         Ok(match standing(&self.exchange, &draft.key()).await? {
             None => DocumentPlan::New,
             Some((standing, _)) if standing.says(draft) => DocumentPlan::Unchanged,
@@ -98,15 +98,19 @@ impl Publisher {
         })
     }
 
-    /// Signs that what stands under `key` is withdrawn; `false` where nothing stands there.
-    pub(super) async fn commit_withdrawal(&self, key: &DocumentKey) -> Result<bool, PublishError> {
-        let Some((standing, _)) = standing(&self.exchange, key).await? else { return Ok(false) };
+    /// Signs that what stands under `key` is withdrawn; `false` where that was done before, `None`
+    /// where nothing signed stands there.
+    pub(super) async fn commit_withdrawal(
+        &self,
+        key: &DocumentKey,
+    ) -> Result<Option<bool>, PublishError> {
+        let Some((standing, _)) = standing(&self.exchange, key).await? else { return Ok(None) };
         if standing.header.state == State::Withdrawn {
-            return Ok(false);
+            return Ok(Some(false));
         }
         let Standing { header, body } = standing;
         let draft = Draft { subject: header.subject, body, state: State::Withdrawn };
-        self.commit(draft, Vec::new(), Existing::Overwrite).await.map(|_| true)
+        self.commit(draft, Vec::new(), Existing::Overwrite).await.map(|_| Some(true))
     }
 
     async fn seal(&self, draft: Draft, seq: u64) -> Result<Envelope, PublishError> {

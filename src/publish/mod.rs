@@ -3,6 +3,7 @@
 //! The order makes a crash harmless: images first, then everything else in one commit.
 
 mod commit;
+mod document;
 mod error;
 mod find;
 mod horizon;
@@ -14,6 +15,7 @@ mod ship;
 
 use std::sync::Arc;
 
+pub use document::Publishable;
 pub use error::PublishError;
 pub use login::{ParseLoginError, PullLogin};
 pub use order::{Existing, Order, ParseSourceError, Place, Source};
@@ -24,14 +26,14 @@ use commit::Draft;
 use find::{FoundImage, find_images};
 
 use crate::{
-    document::{DeploymentPolicy, NativeDeployment, Pattern, ServiceBody, ShippedImage},
+    document::{NativeDeployment, ServiceBody, ShippedImage},
     exchange::{api::Credential, client::ExchangeClient},
     registry::{
         client::{Progress, RegistryClient},
         protocol::Reference,
     },
     sign::{SigningKey, compat::horizon::HorizonKey},
-    types::{Clock, DocumentKey, OrgId, PatternId, PinnedImage, PolicyId, ServiceId, Subject},
+    types::{Clock, DocumentKey, OrgId, PinnedImage, ServiceId, Subject},
 };
 
 /// The same registries with two sets of credentials: what may push, and what nodes will have.
@@ -81,9 +83,9 @@ impl Publisher {
         let draft = Draft::new(&self.org, Subject::from(&id), &self.body(order, &found)?)?;
         let key = draft.key();
         let document = if self.speaks_edgepost().await? {
-            self.plan_document(&draft).await?
+            self.plan_draft(&draft).await?
         } else {
-            self.plan_horizon(&id).await?
+            self.plan_horizon(&key).await?
         };
         let mut images = Vec::new();
         for image in &found {
@@ -108,7 +110,7 @@ impl Publisher {
         let edgepost = self.speaks_edgepost().await?;
         // Before the first byte is pushed, so that a refusal leaves nothing behind.
         if edgepost {
-            let standing = self.plan_document(&draft).await?;
+            let standing = self.plan_draft(&draft).await?;
             if standing == DocumentPlan::Different && order.existing == Existing::Refuse {
                 return Err(PublishError::Different(draft.key()));
             }
@@ -131,62 +133,16 @@ impl Publisher {
         Ok(published)
     }
 
-    /// Publishes a pattern.
-    pub async fn publish_pattern(
-        &self,
-        id: &PatternId,
-        pattern: &Pattern,
-        existing: Existing,
-    ) -> Result<Published, PublishError> {
-        if !self.speaks_edgepost().await? {
-            return self.put_horizon_pattern(id, pattern).await;
-        }
-        let draft = Draft::new(&self.org, Subject::Pattern(id.clone()), pattern)?;
-        self.commit(draft, Vec::new(), existing).await
-    }
-
-    /// What publishing a pattern would do.
-    pub async fn plan_pattern(
-        &self,
-        id: &PatternId,
-        pattern: &Pattern,
-    ) -> Result<DocumentPlan, PublishError> {
-        if !self.speaks_edgepost().await? {
-            return self.plan_horizon_pattern(id).await;
-        }
-        self.plan_document(&Draft::new(&self.org, Subject::Pattern(id.clone()), pattern)?).await
-    }
-
-    /// Publishes a deployment policy.
-    pub async fn publish_policy(
-        &self,
-        id: &PolicyId,
-        policy: &DeploymentPolicy,
-        existing: Existing,
-    ) -> Result<Published, PublishError> {
-        if !self.speaks_edgepost().await? {
-            return self.put_horizon_policy(id, policy).await;
-        }
-        let draft = Draft::new(&self.org, Subject::Policy(id.clone()), policy)?;
-        self.commit(draft, Vec::new(), existing).await
-    }
-
-    /// What publishing a deployment policy would do.
-    pub async fn plan_policy(
-        &self,
-        id: &PolicyId,
-        policy: &DeploymentPolicy,
-    ) -> Result<DocumentPlan, PublishError> {
-        if !self.speaks_edgepost().await? {
-            return self.plan_horizon_policy(id).await;
-        }
-        self.plan_document(&Draft::new(&self.org, Subject::Policy(id.clone()), policy)?).await
-    }
-
     /// Withdraws what stands under `key`: a signed word that it is gone, which no node can miss or
-    /// mistake for an exchange that hides it. `false` where nothing stands there.
+    /// mistake for an exchange that hides it. What was never signed is removed, as Horizon does it.
+    /// `false` where nothing stands there.
     pub async fn withdraw(&self, key: &DocumentKey) -> Result<bool, PublishError> {
-        self.commit_withdrawal(key).await
+        if self.speaks_edgepost().await?
+            && let Some(withdrawn) = self.commit_withdrawal(key).await?
+        {
+            return Ok(withdrawn);
+        }
+        self.exchange.remove_row(key).await.map_err(PublishError::Exchange)
     }
 
     async fn find(

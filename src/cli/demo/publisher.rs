@@ -83,7 +83,7 @@ impl Stage {
         let (pattern, _) = Pattern::from_source(&source)?;
         let id = pattern_id()?;
         let published =
-            self.publisher()?.publish_pattern(&id, &pattern, Existing::Overwrite).await?;
+            self.publisher()?.publish_document(&id, &pattern, Existing::Overwrite).await?;
         Ok(((), format!("{} now names {version}, seq {}", published.key, published.seq)))
     }
 

@@ -36,6 +36,8 @@ pub enum ExchangeError {
     /// The caller may not do this.
     #[error("the exchange does not allow it: {msg}")]
     Denied {
+        /// What was asked for, as a path below `/v1`.
+        what: String,
         /// What the exchange said.
         msg: String,
     },
@@ -48,12 +50,16 @@ pub enum ExchangeError {
     /// Something else is there already, or came first.
     #[error("the exchange holds something else: {msg}")]
     Conflict {
+        /// What was asked for, as a path below `/v1`.
+        what: String,
         /// What the exchange said.
         msg: String,
     },
     /// The exchange could not accept what it was given.
     #[error("the exchange rejected it: {msg}")]
     Invalid {
+        /// What was asked for, as a path below `/v1`.
+        what: String,
         /// What the exchange said.
         msg: String,
     },
@@ -68,6 +74,8 @@ pub enum ExchangeError {
     /// The exchange failed.
     #[error("the exchange failed with status {status}: {msg}")]
     Server {
+        /// What was asked for, as a path below `/v1`.
+        what: String,
         /// The HTTP status.
         status: u16,
         /// What the exchange said.
@@ -118,18 +126,21 @@ pub(super) fn refused(who: &str, what: &str, status: StatusCode, body: &[u8]) ->
     if msg.is_empty() {
         status.canonical_reason().unwrap_or("no reason given").clone_into(&mut msg);
     }
+    let asked = what.to_owned();
     match (status, code.as_str()) {
         (_, "signature-refused") => ExchangeError::SignatureRefused { attack, msg },
         // Horizon answers a second POST with 403 or 409, by resource.
-        (_, "already-exists") | (StatusCode::CONFLICT, _) => ExchangeError::Conflict { msg },
-        (StatusCode::UNAUTHORIZED, _) => ExchangeError::Unauthorized { who: who.to_owned(), msg },
-        (StatusCode::FORBIDDEN, _) => ExchangeError::Denied { msg },
-        (StatusCode::NOT_FOUND, _) => ExchangeError::NotFound { what: what.to_owned() },
-        (StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS, _) => {
-            ExchangeError::Server { status: status.as_u16(), msg }
+        (_, "already-exists") | (StatusCode::CONFLICT, _) => {
+            ExchangeError::Conflict { what: asked, msg }
         }
-        _ if status.is_client_error() => ExchangeError::Invalid { msg },
-        _ => ExchangeError::Server { status: status.as_u16(), msg },
+        (StatusCode::UNAUTHORIZED, _) => ExchangeError::Unauthorized { who: who.to_owned(), msg },
+        (StatusCode::FORBIDDEN, _) => ExchangeError::Denied { what: asked, msg },
+        (StatusCode::NOT_FOUND, _) => ExchangeError::NotFound { what: asked },
+        (StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS, _) => {
+            ExchangeError::Server { what: asked, status: status.as_u16(), msg }
+        }
+        _ if status.is_client_error() => ExchangeError::Invalid { what: asked, msg },
+        _ => ExchangeError::Server { what: asked, status: status.as_u16(), msg },
     }
 }
 
@@ -149,7 +160,9 @@ mod tests {
         let body = br#"{"code":"already-exists","msg":"there"}"#;
         for status in [StatusCode::FORBIDDEN, StatusCode::CONFLICT] {
             let error = refused("acme/ann", "orgs/acme", status, body);
-            assert!(matches!(error, ExchangeError::Conflict { msg } if msg == "there"));
+            assert!(
+                matches!(error, ExchangeError::Conflict { what, msg } if what == "orgs/acme" && msg == "there")
+            );
         }
     }
 
@@ -165,6 +178,6 @@ mod tests {
     #[test]
     fn a_page_of_a_proxy_is_cut_to_its_first_line() {
         let error = refused("", "", StatusCode::BAD_GATEWAY, b"<html>\nBad gateway</html>");
-        assert!(matches!(error, ExchangeError::Server { status: 502, msg } if msg == "<html>"));
+        assert!(matches!(error, ExchangeError::Server { status: 502, msg, .. } if msg == "<html>"));
     }
 }

@@ -15,6 +15,7 @@ mod patterns;
 mod policies;
 mod publications;
 mod reports;
+mod rows;
 mod services;
 mod transport;
 mod trust;

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Call, ExchangeClient, ExchangeError};
 use crate::{
-    exchange::api::{
-        Dated, Node, NodeErrorsRequest, NodePolicyRequest, NodeRequest, NodeStatusRequest, Nodes,
-    },
+    exchange::api::{Dated, Node, NodePolicyRequest, NodeRequest, NodeStatusRequest, Nodes},
     types::NodeId,
 };
 
@@ -71,12 +69,6 @@ impl ExchangeClient {
         }
     }
 
-    /// Removes the node's own policy; `false` if there is none.
-    pub async fn remove_node_policy(&self, id: &NodeId) -> Result<bool, ExchangeError> {
-        let path = self.in_org(&["nodes", id.as_str(), "policy"]);
-        Ok(self.transport.find(Call::delete(&path)).await?.is_some())
-    }
-
     /// Stores what runs on the node, in Horizon's form.
     pub async fn put_node_status(
         &self,
@@ -85,15 +77,6 @@ impl ExchangeClient {
     ) -> Result<(), ExchangeError> {
         let path = self.in_org(&["nodes", id.as_str(), "status"]);
         self.transport.send(Call::put(&path).json(status)?).await.map(drop)
-    }
-    /// Stores what goes wrong on the node, in Horizon's form.
-    pub async fn put_node_errors(
-        &self,
-        id: &NodeId,
-        errors: &NodeErrorsRequest,
-    ) -> Result<(), ExchangeError> {
-        let path = self.in_org(&["nodes", id.as_str(), "errors"]);
-        self.transport.send(Call::put(&path).json(errors)?).await.map(drop)
     }
 
     /// Tells that the node is alive.

@@ -29,17 +29,6 @@ impl ExchangeClient {
         }
     }
 
-    /// An organization, if there is one of this name.
-    ///
-    /// # Errors
-    /// As of every request.
-    pub async fn find_org(&self, id: &OrgId) -> Result<Option<Org>, ExchangeError> {
-        match self.transport.find(Call::get(&["orgs", id.as_str()])).await? {
-            Some(answer) => Ok(answer.json::<Orgs>()?.orgs.remove(id)),
-            None => Ok(None),
-        }
-    }
-
     /// Removes an organization and everything in it; whether there was one.
     ///
     /// # Errors

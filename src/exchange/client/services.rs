@@ -38,37 +38,6 @@ impl ExchangeClient {
         }
     }
 
-    /// Makes a service of what `ServiceDefinition::to_horizon` gives; the exchange names it.
-    ///
-    /// # Errors
-    /// [`ExchangeError::Conflict`] if there is one of this name.
-    pub async fn create_service(&self, service: &Value) -> Result<(), ExchangeError> {
-        let call = Call::post(&self.in_org(&["services"])).json(service)?;
-        self.transport.send(call).await.map(drop)
-    }
-
-    /// Replaces a service by what `ServiceDefinition::to_horizon` gives.
-    ///
-    /// # Errors
-    /// [`ExchangeError::NotFound`] if there is none of this name.
-    pub async fn replace_service(
-        &self,
-        id: &ServiceId,
-        service: &Value,
-    ) -> Result<(), ExchangeError> {
-        let call = Call::put(&path(id, &[])).json(service)?;
-        self.transport.send(call).await.map(drop)
-    }
-
-    /// Removes a service and what hangs on it; whether there was one. A signed document of it stays
-    /// in the catalog until it is withdrawn.
-    ///
-    /// # Errors
-    /// As of every request.
-    pub async fn remove_service(&self, id: &ServiceId) -> Result<bool, ExchangeError> {
-        Ok(self.transport.find(Call::delete(&path(id, &[]))).await?.is_some())
-    }
-
     /// Puts a public key (PEM) beside a service.
     ///
     /// # Errors
@@ -81,32 +50,6 @@ impl ExchangeClient {
     ) -> Result<(), ExchangeError> {
         let call = Call::put(&path(id, &["keys", name])).raw(pem.to_owned());
         self.transport.send(call).await.map(drop)
-    }
-
-    /// The names of the public keys beside a service.
-    ///
-    /// # Errors
-    /// As of every request.
-    pub async fn service_keys(&self, id: &ServiceId) -> Result<Vec<String>, ExchangeError> {
-        match self.transport.find(Call::get(&path(id, &["keys"]))).await? {
-            Some(answer) => answer.json(),
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// A public key beside a service, as it was put there.
-    ///
-    /// # Errors
-    /// As of every request.
-    pub async fn service_key(
-        &self,
-        id: &ServiceId,
-        name: &str,
-    ) -> Result<Option<String>, ExchangeError> {
-        match self.transport.find(Call::get(&path(id, &["keys", name]))).await? {
-            Some(answer) => Ok(Some(answer.text()?.to_owned())),
-            None => Ok(None),
-        }
     }
 
     /// Adds a login with which nodes pull the service's images. The same again adds nothing.

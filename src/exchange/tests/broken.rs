@@ -68,7 +68,10 @@ async fn a_busy_exchange_is_asked_again() {
 async fn a_creation_is_not_repeated_blindly() {
     let (router, asked) = busy(1);
     let client = client_of(router).await;
-    let failed = client.create_service(&json!({})).await.unwrap_err();
+    let failed = client
+        .create_row(&"service/hello_1.0.0_amd64".parse().unwrap(), &json!({}))
+        .await
+        .unwrap_err();
     assert!(matches!(failed, ExchangeError::Server { status: 503, .. }), "{failed:?}");
     assert!(failed.is_passing());
     assert_eq!(asked.load(Ordering::Relaxed), 1);

@@ -89,7 +89,7 @@ async fn what_hzn_deleted_comes_back_with_the_same_bytes() {
     let publication =
         Publication { envelope: lab.hello(1, "Hello"), credentials: vec![login("t")] };
     lab.ada.publish(&publication).await.unwrap();
-    assert!(lab.ada.remove_service(&hello()).await.unwrap());
+    assert!(lab.ada.remove_row(&(&hello()).into()).await.unwrap());
     assert!(lab.ada.publish(&publication).await.unwrap().unchanged);
     assert!(lab.ada.service(&hello()).await.unwrap().is_some());
     assert_eq!(lab.ada.masked_credentials(&hello()).await.unwrap().len(), 1);
@@ -125,7 +125,7 @@ async fn a_key_alone_does_not_replace_what_others_own() {
     assert!(matches!(refused, ExchangeError::Denied { .. }), "{refused:?}");
 
     // Nor once the row that hzn sees is gone.
-    assert!(lab.ada.remove_service(&hello()).await.unwrap());
+    assert!(lab.ada.remove_row(&(&hello()).into()).await.unwrap());
     let refused = bob.publish(&publication).await.unwrap_err();
     assert!(matches!(refused, ExchangeError::Denied { .. }), "{refused:?}");
 
