@@ -17,8 +17,8 @@ impl ExchangeClient {
         let path = self.in_org(&["users", id.as_str()]);
         match self.transport.send(Call::post(&path).json(user)?).await {
             // Horizon answers with the code of bad input.
-            Err(ExchangeError::Invalid { msg }) if self.user(id).await?.is_some() => {
-                Err(ExchangeError::Conflict { msg })
+            Err(ExchangeError::Invalid { what, msg }) if self.user(id).await?.is_some() => {
+                Err(ExchangeError::Conflict { what, msg })
             }
             answer => answer.map(drop),
         }
