@@ -9,6 +9,7 @@ pub mod credentials;
 mod dock_auths;
 mod error;
 mod node_parts;
+mod node_profiles;
 mod nodes;
 mod orgs;
 mod patterns;
@@ -38,6 +39,7 @@ pub use node_parts::{
     NodeErrorsRequest, NodePolicyRequest, NodeStatus, NodeStatusRequest, PolicyTerms,
     RunningService,
 };
+pub use node_profiles::{MOST_PROFILES, NodeProfile, NodeProfileError, NodeProfiles};
 pub use nodes::{
     ConfigState, ConfigStateRequest, NoMessages, Node, NodeDescription, NodeRequest, NodeType,
     Nodes, RegisteredProperty, RegisteredService,

@@ -9,6 +9,7 @@ mod changes;
 mod config;
 mod credentials;
 mod error;
+mod node_profiles;
 mod nodes;
 mod orgs;
 mod patterns;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use call::Call;
 pub use config::{Auth, ExchangeConfig, PlainHttp};
 pub use error::ExchangeError;
+pub use node_profiles::NodePages;
 use transport::Transport;
 pub use trust::WalkError;
 

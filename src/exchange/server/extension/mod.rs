@@ -6,6 +6,7 @@ mod assignment;
 mod changes;
 mod credentials;
 mod documents;
+mod nodes;
 mod publish;
 mod reports;
 mod trust;
@@ -51,6 +52,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/documents/{sha256}", get(documents::by_digest))
         .route("/services/{id}/credentials", get(credentials::of_service))
         .route("/changes", post(changes::wait))
+        .route("/nodes", get(nodes::list))
         .route("/nodes/{id}/report", put(reports::put).get(reports::get));
     Router::new().nest("/orgs/{org}/edgepost", ours)
 }
