@@ -2,7 +2,10 @@
 
 use std::{fs, io::Read as _, path::Path, thread};
 
-use crate::types::{Arch, Digest};
+use crate::{
+    document::NodeFacts,
+    types::{Arch, Digest},
+};
 
 /// The longest file of `/proc` that is read: `cpuinfo` grows with every processor.
 const LONGEST: u64 = 1 << 20;
@@ -38,6 +41,18 @@ impl Machine {
             containerized: [".dockerenv", "run/.containerenv"]
                 .iter()
                 .any(|path| root.join(path).exists()),
+        }
+    }
+
+    /// The machine as a node that runs services of `arch`.
+    pub fn facts(&self, arch: Arch) -> NodeFacts {
+        NodeFacts {
+            cpus: self.cpus,
+            memory_mb: self.memory,
+            hardware_id: self.hardware_id.clone(),
+            operating_system: self.operating_system.clone(),
+            containerized: self.containerized,
+            ..NodeFacts::device(arch)
         }
     }
 }

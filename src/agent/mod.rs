@@ -20,6 +20,7 @@ mod library;
 mod marks;
 mod outcome;
 pub mod plan;
+mod profile;
 mod provide;
 mod pull;
 mod reconcile;
@@ -61,6 +62,7 @@ use crate::{
         credentials::Credentials,
         marks::MarksFile,
         plan::Instance,
+        profile::Profile,
         pull::Images,
         runtime::{Afterwards, ContainerId, Runtime, RuntimeError},
         verify::Accepted,
@@ -91,6 +93,8 @@ pub struct Agent {
     attempts: BTreeMap<Instance, Attempt>,
     /// The account that was last written.
     last: Option<Status>,
+    /// What the exchange knows of this node, as far as it was told.
+    introduced: Option<Profile>,
     /// The report that the exchange has.
     reported: Option<NodeReport>,
     /// What the last pass left in the engine: which containers, and whether they run; none if that
@@ -137,15 +141,7 @@ impl Agent {
         let machine = Machine::measured(Path::new("/"));
         let policy = read_json::<NodePolicy>(&folder.policy())?.unwrap_or_default();
         let user_input: Vec<UserInputValue> = read_json(&folder.user_input())?.unwrap_or_default();
-        let facts = NodeFacts {
-            cpus: machine.cpus,
-            memory_mb: machine.memory,
-            hardware_id: machine.hardware_id.clone(),
-            operating_system: machine.operating_system.clone(),
-            containerized: machine.containerized,
-            user_input,
-            ..NodeFacts::device(identity.arch.clone())
-        };
+        let facts = NodeFacts { user_input, ..machine.facts(identity.arch.clone()) };
         Ok(Self {
             config,
             folder,
@@ -161,6 +157,7 @@ impl Agent {
             policy,
             attempts: BTreeMap::new(),
             last,
+            introduced: None,
             reported: None,
             left: None,
             acting: tokio::sync::watch::Sender::new(false),

@@ -33,6 +33,7 @@ impl Agent {
         self.left = None;
         self.find_engine().await;
         self.catch_up(&mut notes).await;
+        self.introduce().await;
         let selection = self.select(&self.accepted);
         if let Err(error) = self.settle(&selection, &mut notes).await {
             notes.problem(End::Failed, &error);

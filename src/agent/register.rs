@@ -1,17 +1,18 @@
 //! How a machine becomes a node: it is made in the exchange, and the organization's trust is pinned.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use crate::{
     agent::{
-        AgentConfig,
+        AgentConfig, Machine,
         folder::{self, FolderError, NodeFolder},
         identity::{Identity, IdentityError},
         marks::{MarksError, MarksFile},
+        profile::Profile,
         verify::Refused,
     },
     claim::{Claim, ClaimError},
-    document::{NodePolicy, UserInputValue},
+    document::{NodeFacts, NodePolicy, UserInputValue},
     exchange::{
         api::{NodeRequest, NodeType, WireSecret},
         client::{ExchangeClient, ExchangeConfig, ExchangeError},
@@ -206,6 +207,12 @@ async fn make(
     registration: &Registration,
 ) -> Result<(), RegisterError> {
     let id = &identity.node.id;
+    let policy = registration.policy.clone().unwrap_or_default();
+    let facts = NodeFacts {
+        user_input: registration.user_input.clone(),
+        ..Machine::measured(Path::new("/")).facts(identity.arch.clone())
+    };
+    let profile = Profile::of(&policy, &facts).map_err(RegisterError::Policy)?;
     let public_key = identity.key.public().to_string();
     let known = exchange.find_node(id).await?.map(|it| it.public_key).filter(|it| !it.is_empty());
     let exchange = match known {
@@ -230,11 +237,14 @@ async fn make(
         ..NodeRequest::default()
     };
     exchange.put_node(id, &request).await?;
-    if let Some(policy) = &registration.policy {
-        let policy = serde_json::to_value(policy).and_then(serde_json::from_value);
-        exchange.put_node_policy(id, &policy.map_err(RegisterError::Policy)?).await?;
-    }
-    Ok(())
+    profile.tell(&exchange, id).await.or_else(|error| match error {
+        // A service that it has values for has not been published yet. The agent tells them later.
+        ExchangeError::Invalid { .. } => {
+            tracing::info!(%error, "the exchange does not take the node's values yet");
+            Ok(())
+        }
+        error => Err(error.into()),
+    })
 }
 
 /// Keeps the chain, unless the node has walked as far already.
@@ -248,10 +258,7 @@ async fn keep_chain(folder: &NodeFolder, chain: &[Envelope]) -> Result<(), Marks
     Ok(())
 }
 
-fn keep_json<T: serde::Serialize>(
-    path: &std::path::Path,
-    value: Option<&T>,
-) -> Result<(), FolderError> {
+fn keep_json<T: serde::Serialize>(path: &Path, value: Option<&T>) -> Result<(), FolderError> {
     // Documents are made of texts and numbers: they are always JSON.
     let text = value.map(|it| serde_json::to_vec_pretty(it).unwrap_or_default());
     match text {

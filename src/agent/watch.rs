@@ -23,7 +23,7 @@ const ONE_WAIT: Duration = LONGEST_WAIT.saturating_sub(Duration::from_secs(5));
 impl Agent {
     /// Keeps what runs equal to what should, until `shutdown`.
     pub async fn run(&mut self, shutdown: CancellationToken) {
-        let mut feed = Feed { exchange: self.exchange.clone(), from: None };
+        let mut feed = Feed { exchange: self.exchange.clone(), from: None, retold: false };
         let mut failures = 0;
         loop {
             // Asked for before the pass, so that no change falls between the two.
@@ -46,6 +46,9 @@ impl Agent {
                 () = tokio::time::sleep(wait) => {}
                 () = feed.change(self.config.first_wait) => {}
                 () = self.drift() => {}
+            }
+            if std::mem::take(&mut feed.retold) {
+                self.introduced = None;
             }
         }
     }
@@ -74,6 +77,8 @@ struct Feed {
     exchange: ExchangeClient,
     /// The first change of interest, once it is known.
     from: Option<i64>,
+    /// Whether somebody has told something else about this node.
+    retold: bool,
 }
 
 impl Feed {
@@ -108,6 +113,8 @@ impl Feed {
         let from = self.from.unwrap_or_default();
         let answer = self.exchange.changes(from, ONE_WAIT).await?;
         self.from = Some(from.max(answer.most_recent_change_id.saturating_add(1)));
+        let is_told = |it: &Resource| matches!(it, Resource::Node | Resource::NodePolicy);
+        self.retold |= answer.changes.iter().any(|it| is_told(&it.resource));
         Ok(concerns(&answer, from))
     }
 }
