@@ -117,7 +117,11 @@ fn registry_advice(error: &RegistryError) -> (Code, &'static str) {
             "check the repository's name; some registries need it made first",
         ),
         E::Unreachable { .. } => {
-            (code::REGISTRY_AWAY, "is the registry up? The same command goes on where it stopped")
+            (
+                code::REGISTRY_AWAY,
+                "is the registry up? One on this machine is spoken to in plain HTTP, unless its CA lies in certs.d/HOST:PORT/ca.crt. \
+                 The same command goes on where it stopped",
+            )
         }
         E::Tls { .. } => (
             code::TLS,

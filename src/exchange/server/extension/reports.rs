@@ -25,6 +25,8 @@ pub(super) async fn put(
         let msg = format!("Access denied: only node {org}/{id} reports about itself");
         return Err(ApiError::AccessDenied(msg));
     }
+    // A node that settles now and then waits for no changes, and is heard of all the same.
+    state.note_heartbeat(&caller);
     let node = NodeRef { org, id };
     if !state.store.put_report(&node, &report, state.clock.now()).await? {
         return Err(ApiError::NotFound(format!("node '{node}' not found")));
