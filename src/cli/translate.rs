@@ -116,13 +116,11 @@ fn registry_advice(error: &RegistryError) -> (Code, &'static str) {
             code::IMAGE_NOT_FOUND,
             "check the repository's name; some registries need it made first",
         ),
-        E::Unreachable { .. } => {
-            (
-                code::REGISTRY_AWAY,
-                "is the registry up? One on this machine is spoken to in plain HTTP, unless its CA lies in certs.d/HOST:PORT/ca.crt. \
+        E::Unreachable { .. } => (
+            code::REGISTRY_AWAY,
+            "is the registry up? One on this machine is spoken to in plain HTTP, unless its CA lies in certs.d/HOST:PORT/ca.crt. \
                  The same command goes on where it stopped",
-            )
-        }
+        ),
         E::Tls { .. } => (
             code::TLS,
             "put its CA into certs.d/HOST:PORT/ca.crt, or give --registry-ca HOST:PORT=FILE; a certificate needs the name in its SAN",

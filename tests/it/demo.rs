@@ -1,6 +1,6 @@
 //! The demonstration tells the truth.
 
-use crate::support::{peers, program::Program};
+use crate::support::{peers, podman::Podman, program::Program};
 
 #[test]
 fn the_demo_holds_without_an_engine() {
@@ -33,4 +33,19 @@ fn the_demo_holds_in_docker_and_leaves_nothing_there() {
     assert_eq!(left(&["ps", "--all", "--quiet", "--filter", ours]), "");
     assert_eq!(left(&["network", "ls", "--quiet", "--filter", ours]), "");
     assert_eq!(left(&["images", "--quiet", "--filter", "reference=*/hello_*"]), "");
+}
+
+#[test]
+fn the_demo_holds_in_podman_and_leaves_nothing_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(podman) = Podman::start(&folder.path().join("podman")) else { return };
+    let program = Program::at_home_in(folder.path()).with("DOCKER_HOST", podman.socket());
+
+    let story = program.run(&["demo", "--engine", "podman", "--json"]).good().json();
+
+    assert_eq!(story["ok"], true);
+    assert_eq!(podman.ask(&["ps", "--all", "--quiet"]), "");
+    assert_eq!(podman.ask(&["images", "--quiet"]), "");
+    let networks = podman.ask(&["network", "ls", "--format", "{{.Name}}"]);
+    assert_eq!(networks, "podman", "the network that Podman always has");
 }

@@ -6,5 +6,6 @@ pub mod liar;
 pub mod link;
 pub mod node;
 pub mod peers;
+pub mod podman;
 pub mod program;
 pub mod thief;
