@@ -44,6 +44,7 @@
 //! let layout = Place::Layout("build/image".into(), None);
 //! let order = Order {
 //!     definition,
+//!     operator: None,
 //!     policy: None,
 //!     logins: Vec::new(),
 //!     registry_ca: BTreeMap::new(),

@@ -12,6 +12,7 @@ use crate::{
             tell_published, tell_verified, verify, without_org,
         },
         error::CliError,
+        horizon_key::HorizonKeyArgs,
         project::read_definition,
     },
     document::Pattern,
@@ -44,6 +45,8 @@ pub(super) struct PublishArgs {
     name: Option<PatternId>,
     #[command(flatten)]
     publishing: PublishingArgs,
+    #[command(flatten)]
+    horizon_key: HorizonKeyArgs,
 }
 
 impl PatternCommand {
@@ -85,7 +88,8 @@ impl PublishArgs {
                 None => id(&file_stem(&self.file))?,
             },
         };
-        let publisher = self.publishing.keys.publisher(context)?;
+        let publisher =
+            self.publishing.keys.publisher(context)?.horizon_key(self.horizon_key.read()?);
         if self.publishing.dry_run {
             let plan = publisher.plan_document(&name, &pattern).await?;
             tell_plan(&DocumentKey::pattern(&name), plan, context);

@@ -13,7 +13,9 @@ use crate::{
         documents::tell_published,
         error::{CliError, file_error},
         files::read_text,
+        horizon_key::HorizonKeyArgs,
         key::{KeyArgs, read_private},
+        operator::read_operator,
         output::Output,
         project::read_definition,
         registries::{push_config, with_logins},
@@ -25,7 +27,6 @@ use crate::{
         DocumentPlan, Existing, Order, Place, PublishPlan, Publisher, PullLogin, Registries, Source,
     },
     registry::client::{BlobOutcome, Progress, RegistryClient},
-    sign::compat::horizon::HorizonKey,
     types::Registry,
 };
 
@@ -48,9 +49,8 @@ pub(super) struct PublishArgs {
     registry_token_file: Vec<PathBuf>,
     #[command(flatten)]
     keys: KeyArgs,
-    /// An RSA key in PEM that signs the deployment for anax nodes too
-    #[arg(long, value_name = "FILE", env = "HZN_PRIVATE_KEY_FILE")]
-    horizon_key: Option<PathBuf>,
+    #[command(flatten)]
+    horizon_key: HorizonKeyArgs,
     /// Where images come from, [IMAGE=]PLACE; PLACE is docker:[SOCKET], docker-archive:FILE, oci:FOLDER[:NAME]
     /// or registry: (pushed before); repeatable. Without it: the engine of this machine, then the registry
     #[arg(long, value_name = "SOURCE")]
@@ -78,7 +78,7 @@ impl PublishArgs {
         let output = context.output;
         let (file, definition) = self.definition(context)?;
         output.step("service", format!("{} from {}", name_of(&definition), file.display()));
-        let order = self.order(definition, context)?;
+        let order = self.order(&file, definition, context)?;
         let registries = self.registries(&order, context);
         let publisher = self.publisher(context)?;
         if self.dry_run {
@@ -91,7 +91,7 @@ impl PublishArgs {
             outcome = publisher.publish(&order, &registries, &narrator) => outcome?,
             () = stop_signal() => return Err(stopped()),
         };
-        if order.logins.is_empty() {
+        if order.logins.is_empty() && order.definition.has_deployment() {
             output.note("note: without -r, nodes pull with no credentials");
         }
         tell_published(&outcome, context);
@@ -108,13 +108,19 @@ impl PublishArgs {
         Ok((file, definition))
     }
 
-    fn order(&self, definition: ServiceDefinition, context: &Context) -> Result<Order, CliError> {
+    fn order(
+        &self,
+        file: &Path,
+        definition: ServiceDefinition,
+        context: &Context,
+    ) -> Result<Order, CliError> {
         let policy = self
             .service_policy
             .as_deref()
             .map(|file| read_definition(file, context, ServicePolicy::from_source))
             .transpose()?;
         Ok(Order {
+            operator: read_operator(file, &definition, context)?,
             definition,
             policy,
             logins: self.logins(context)?,
@@ -180,20 +186,8 @@ impl PublishArgs {
     }
 
     fn publisher(&self, context: &Context) -> Result<Publisher, CliError> {
-        let horizon_key = self.horizon_key.as_deref().map(read_horizon_key).transpose()?;
-        Ok(self.keys.publisher(context)?.horizon_key(horizon_key))
+        Ok(self.keys.publisher(context)?.horizon_key(self.horizon_key.read()?))
     }
-}
-
-/// Reads an RSA key for Horizon's signature.
-fn read_horizon_key(file: &Path) -> Result<HorizonKey, CliError> {
-    let pem = read_private(file)?;
-    HorizonKey::from_pem(&pem).map_err(|error| {
-        CliError::new(code::KEY, "the Horizon key cannot be used")
-            .at(file.display())
-            .because(&error)
-            .help("it must be an RSA key of 2048 bits or more, PKCS#1 or PKCS#8, in PEM")
-    })
 }
 
 fn read_login(text: &str, place: &str) -> Result<PullLogin, CliError> {

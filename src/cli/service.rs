@@ -1,6 +1,6 @@
 //! `edgepost service`: what is published.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -12,10 +12,10 @@ use crate::{
             RemoveArgs, ShowArgs, VerifyArgs, describe_verified, remove, show, verify, without_org,
         },
         error::CliError,
-        files::read_text,
+        horizon_key::verify_horizon,
+        operator,
     },
-    document::{NativeDeployment, ServiceBody},
-    sign::compat::horizon::HorizonPublicKey,
+    document::ServiceBody,
     types::DocumentKey,
 };
 
@@ -37,7 +37,7 @@ pub(super) enum ServiceCommand {
 pub(super) struct ServiceVerifyArgs {
     #[command(flatten)]
     common: VerifyArgs,
-    /// Check Horizon's signature over the deployment too, by this public key (PEM)
+    /// Check Horizon's signatures over the deployments too, by this public key (PEM)
     #[arg(long, value_name = "FILE")]
     horizon_key: Option<PathBuf>,
 }
@@ -54,13 +54,20 @@ impl ServiceCommand {
             Self::Verify(args) => {
                 let key = key(&args.common.name)?;
                 let verified = verify::<ServiceBody>(&key, &args.common, context).await?;
-                if let Some(file) = &args.horizon_key {
-                    verify_horizon(verified.body(), file)?;
-                }
+                let definition = &verified.body().definition;
+                let horizon = match &args.horizon_key {
+                    Some(file) => verify_horizon(definition, file)?,
+                    None => Vec::new(),
+                };
                 context.output.result(
                     &json!({"ok": true, "key": key, "seq": verified.header().seq,
-                        "horizon": args.horizon_key.is_some(), "images": verified.body().images}),
-                    || describe_verified(&verified),
+                        "horizon": args.horizon_key.is_some(), "horizonSigned": horizon,
+                        "images": verified.body().images, "cluster": operator::outline(definition)}),
+                    || {
+                        let signed = horizon.iter().map(|it| format!("\nHorizon's signature over the {it} holds"));
+                        let operator = operator::describe(definition).map(|it| format!("\n{it}"));
+                        describe_verified(&verified) + &signed.chain(operator).collect::<String>()
+                    },
                 );
                 Ok(())
             }
@@ -89,20 +96,4 @@ fn key(name: &str) -> Result<DocumentKey, CliError> {
         CliError::new(code::USAGE, format!("`{name}` is no service id"))
             .help("an id is URL_VERSION_ARCH; `edgepost service list` shows them")
     })
-}
-
-fn verify_horizon(body: &ServiceBody, file: &Path) -> Result<(), CliError> {
-    let pem = read_text(file)?;
-    let refuse = |why: &str| {
-        CliError::new(code::REFUSED, "Horizon's signature over the deployment does not hold")
-            .why(why)
-    };
-    let key = HorizonPublicKey::from_pem(&pem).map_err(|error| {
-        CliError::new(code::KEY, "the public key cannot be used").at(file.display()).because(&error)
-    })?;
-    match (&body.definition.deployment, body.definition.deployment_signature.as_str()) {
-        (_, "") => Err(refuse("the service has none")),
-        (NativeDeployment::Text(text), signature) if key.verifies(text, signature) => Ok(()),
-        _ => Err(refuse("the key did not make it over these bytes")),
-    }
 }

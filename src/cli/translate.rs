@@ -172,6 +172,12 @@ impl From<PublishError> for CliError {
             E::Seal(source) => with(code::DEFINITION, "make the definition smaller").because(&source),
             E::Login(source) => with(code::REGISTRY_LOGIN, "check the value of -r").because(&source),
             E::Pin(source) => with(code::DEFINITION, "each image needs a repository of its own registry").because(&source),
+            E::NoOperator => with(code::FAILED, "this is a fault of the program"),
+            E::MissingRequirement { exists, .. } => with(code::NOT_FOUND, "publish it first, or ask for a version that there is").details(there_is(&exists)),
+            E::ClusterOnly { .. } => with(code::DEFINITION, "require a service with a `deployment`"),
+            E::Circle(_) => with(code::DEFINITION, "one of them must do without the next"),
+            E::Unpublished(_, missing) => with(code::NOT_FOUND, "publish them first, or offer a version that there is")
+                .details(missing.iter().flat_map(|it| std::iter::once(format!("missing: {}", it.wanted)).chain(there_is(&it.exists)))),
             E::NoTrust(_) => with(code::REFUSED, "`edgepost trust init` makes it"),
             E::NoKey(_) => with(code::REFUSED, "give a key by -k that `edgepost trust show` names for it"),
             E::Contradiction { .. } => with(code::DEFINITION, "let the file and the command say the same organization and name, or leave them out of the file"),
@@ -181,6 +187,14 @@ impl From<PublishError> for CliError {
             E::NeedsHorizonKey => with(code::KEY, "give one by --horizon-key"),
             E::Encode(source) => with(code::FAILED, "this is a fault of the program").because(&source),
         }
+    }
+}
+
+/// The versions that there are, a line each.
+fn there_is(exists: &[String]) -> Vec<String> {
+    match exists {
+        [] => vec!["there is no version of it at all".to_owned()],
+        exists => exists.iter().map(|it| format!("there is {it}")).collect(),
     }
 }
 

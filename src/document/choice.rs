@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{
-    document::{lenient, service::ServiceDefinition},
+    document::{deployment::canonical, lenient, service::ServiceDefinition},
     types::{Arch, OrgId, ServiceUrl, Version, VersionRange, platform::ParseArchError},
 };
 
@@ -91,8 +91,32 @@ pub struct VersionChoice {
     pub unknown: Map<String, Value>,
 }
 
+impl VersionChoice {
+    /// The text of deployment overrides that are not signed yet, as Horizon signs it: of each
+    /// container only the environment is passed on. `None` where there are none, or they are signed.
+    pub fn overrides_text(&self) -> Option<String> {
+        let parsed;
+        let overrides = match &self.deployment_overrides {
+            Value::String(text) if self.deployment_overrides_signature.is_empty() => {
+                parsed = serde_json::from_str::<Value>(text).ok()?;
+                parsed.as_object()?
+            }
+            overrides => overrides.as_object()?,
+        };
+        let services = overrides.get("services").and_then(Value::as_object);
+        let environment = |(name, container): (&String, &Value)| {
+            let environment = container.get("environment").and_then(Value::as_array);
+            let passed_on = environment.filter(|it| !it.is_empty());
+            let passed_on = passed_on.map(|it| json!({"environment": it}));
+            (name.clone(), passed_on.unwrap_or_else(|| json!({})))
+        };
+        let services: Map<_, _> = services.into_iter().flatten().map(environment).collect();
+        Some(canonical::text(&json!({"services": services})))
+    }
+}
+
 /// Null, or an empty text.
-pub(super) fn is_nothing(value: &Value) -> bool {
+fn is_nothing(value: &Value) -> bool {
     value.is_null() || value.as_str() == Some("")
 }
 
@@ -239,6 +263,26 @@ mod tests {
         assert_eq!(chosen(1), "1.0.0");
         assert_eq!(choose_version(&choices, |_| 9).unwrap().version.as_str(), "1.0.0");
         assert!(choose_version(&[], |_| 0).is_none());
+    }
+
+    #[test]
+    fn overrides_become_the_text_that_horizon_signs() {
+        let text = |overrides: &str, signature: &str| {
+            let choice: VersionChoice = serde_json::from_str(&format!(
+                r#"{{"version":"1.0.0","deployment_overrides":{overrides},
+                    "deployment_overrides_signature":"{signature}"}}"#
+            ))
+            .unwrap();
+            choice.overrides_text()
+        };
+        let object = r#"{"services":{"b":{"environment":["A=<"],"image":"x"},"a":{"environment":[]}},"x":1}"#;
+        let signed = r#"{"services":{"a":{},"b":{"environment":["A=\u003c"]}}}"#;
+        assert_eq!(text(object, "").as_deref(), Some(signed));
+        let quoted = serde_json::to_string(object).unwrap();
+        assert_eq!(text(&quoted, "").as_deref(), Some(signed));
+        assert_eq!(text(&quoted, "made elsewhere"), None);
+        assert_eq!(text("null", ""), None);
+        assert_eq!(text("\"\"", ""), None);
     }
 
     #[test]

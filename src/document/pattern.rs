@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 use crate::{
     document::{
         choice::{ArchChoice, NodeHealth, SecretBinding, VersionChoice},
-        deployment::canonical,
         lenient,
         user_input::UserInputValue,
     },
@@ -133,6 +132,12 @@ impl Pattern {
         self.services.iter().map(reference).collect()
     }
 
+    /// Whether any of its deployment overrides has Horizon's signature.
+    pub fn has_signed_overrides(&self) -> bool {
+        let mut versions = self.services.iter().flat_map(|it| &it.service_versions);
+        versions.any(|it| !it.deployment_overrides_signature.is_empty())
+    }
+
     /// Exactly what `hzn` sends for it: no name, no organization, no field that is not Horizon's;
     /// deployment overrides as text.
     pub fn to_horizon(&self) -> Value {
@@ -144,10 +149,9 @@ impl Pattern {
             service.service_versions.iter_mut().for_each(without_unknown);
             service.node_health.iter_mut().for_each(|it| it.unknown.clear());
             for version in &mut service.service_versions {
-                let overrides = match &version.deployment_overrides {
-                    Value::Null => String::new(),
-                    Value::String(text) => text.clone(),
-                    object => canonical::text(object),
+                let overrides = match (&version.deployment_overrides, version.overrides_text()) {
+                    (Value::String(text), _) => text.clone(),
+                    (_, text) => text.unwrap_or_default(),
                 };
                 version.deployment_overrides = Value::String(overrides);
             }

@@ -8,7 +8,7 @@ use crate::{
         choice::{ArchChoice, NodeHealth, SecretBinding, VersionChoice},
         constraint::Constraint,
         lenient,
-        pattern::without_unknown,
+        pattern::{ServiceRef, without_unknown},
         property::Properties,
         service::ServiceDefinition,
         user_input::UserInputValue,
@@ -83,6 +83,17 @@ pub struct ServiceSelector {
 }
 
 impl DeploymentPolicy {
+    /// The service, in the versions it offers.
+    pub fn service_ref(&self) -> ServiceRef {
+        let ServiceSelector { name, org, arch, service_versions, .. } = &self.service;
+        ServiceRef {
+            org: org.clone(),
+            url: name.clone(),
+            arch: arch.clone(),
+            versions: service_versions.iter().map(|it| it.version.clone()).collect(),
+        }
+    }
+
     /// Exactly what `hzn` sends for it: no field that is not Horizon's.
     pub fn to_horizon(&self) -> Value {
         let mut sent = self.clone();

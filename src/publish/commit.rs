@@ -59,7 +59,7 @@ impl Publisher {
     pub(super) async fn plan_draft(&self, draft: &Draft) -> Result<DocumentPlan, PublishError> {
         Ok(match standing(&self.exchange, &draft.key()).await? {
             None => DocumentPlan::New,
-            Some((standing, _)) if standing.says(draft) => DocumentPlan::Unchanged,
+            Some((standing, _)) if self.is_said(&standing, draft) => DocumentPlan::Unchanged,
             Some((standing, _)) if standing.header.state == State::Withdrawn => DocumentPlan::New,
             Some(_) => DocumentPlan::Different,
         })
@@ -75,7 +75,7 @@ impl Publisher {
         let key = draft.key();
         let envelope = match standing(&self.exchange, &key).await? {
             // The very bytes that stand there: the exchange answers "unchanged", and takes the credentials.
-            Some((standing, envelope)) if standing.says(&draft) => envelope,
+            Some((standing, envelope)) if self.is_said(&standing, &draft) => envelope,
             Some((standing, _))
                 if standing.header.state == State::Active && existing == Existing::Refuse =>
             {
@@ -113,6 +113,13 @@ impl Publisher {
         self.commit(draft, Vec::new(), Existing::Overwrite).await.map(|_| Some(true))
     }
 
+    /// Whether what stands there says the same as a draft.
+    fn is_said(&self, standing: &Standing, draft: &Draft) -> bool {
+        standing.header.state == draft.state
+            && (standing.body == draft.body
+                || standing.body == self.with_standing_signatures(&draft.body, &standing.body))
+    }
+
     async fn seal(&self, draft: Draft, seq: u64) -> Result<Envelope, PublishError> {
         // A publisher pins nothing: it learns from the rules what to write into a header, and nodes
         // judge the result by their own pin.
@@ -135,21 +142,6 @@ impl Publisher {
             state: draft.state,
         };
         Statement { header, body: draft.body }.seal(&keys).map_err(PublishError::Seal)
-    }
-}
-
-impl Standing {
-    /// Whether it says the same. Horizon's signature is made anew each time, with other bytes, so that
-    /// the one that stands there counts for any over the same deployment.
-    fn says(&self, draft: &Draft) -> bool {
-        let signed =
-            |body: &Value| body["definition"]["deploymentSignature"].as_str().map(str::is_empty);
-        let mut said = draft.body.clone();
-        if signed(&said) == Some(false) && signed(&self.body) == Some(false) {
-            let standing = &self.body["definition"]["deploymentSignature"];
-            said["definition"]["deploymentSignature"].clone_from(standing);
-        }
-        self.header.state == draft.state && self.body == said
     }
 }
 

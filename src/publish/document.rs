@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    document::{DeploymentPolicy, Pattern},
+    document::{DeploymentPolicy, Pattern, ServiceRef},
     publish::{
         Publisher, commit::Draft, error::PublishError, order::Existing, plan::DocumentPlan,
         report::Published,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A document that is published by itself, whole, under a name of its own.
-pub trait Publishable: DocumentBody + Serialize {
+pub trait Publishable: DocumentBody + Serialize + Clone {
     /// What names one of its kind in an organization.
     type Id: Clone;
 
@@ -22,6 +22,22 @@ pub trait Publishable: DocumentBody + Serialize {
 
     /// Exactly what `hzn` sends for it: what an exchange of Horizon's keeps.
     fn to_horizon(&self) -> Value;
+
+    /// The services it offers to nodes: they must be published before it.
+    fn offers(&self) -> Vec<ServiceRef> {
+        Vec::new()
+    }
+
+    /// The document with Horizon's signatures over those parts that Horizon signs, made by
+    /// `publisher` if it has a key for that.
+    fn signed_for_horizon(&self, _publisher: &Publisher) -> Result<Self, PublishError> {
+        Ok(self.clone())
+    }
+
+    /// Whether it has such signatures.
+    fn is_signed_for_horizon(&self) -> bool {
+        false
+    }
 }
 
 impl Publishable for Pattern {
@@ -33,6 +49,18 @@ impl Publishable for Pattern {
 
     fn to_horizon(&self) -> Value {
         self.to_horizon()
+    }
+
+    fn offers(&self) -> Vec<ServiceRef> {
+        self.service_refs()
+    }
+
+    fn signed_for_horizon(&self, publisher: &Publisher) -> Result<Self, PublishError> {
+        publisher.with_signed_overrides(self)
+    }
+
+    fn is_signed_for_horizon(&self) -> bool {
+        self.has_signed_overrides()
     }
 }
 
@@ -46,6 +74,10 @@ impl Publishable for DeploymentPolicy {
     fn to_horizon(&self) -> Value {
         self.to_horizon()
     }
+
+    fn offers(&self) -> Vec<ServiceRef> {
+        vec![self.service_ref()]
+    }
 }
 
 impl Publisher {
@@ -57,11 +89,20 @@ impl Publisher {
         existing: Existing,
     ) -> Result<Published, PublishError> {
         let subject = D::subject(id);
-        if !self.speaks_edgepost().await? {
-            return self.put_horizon(subject.key(), &document.to_horizon(), existing).await;
+        let document = document.signed_for_horizon(self)?;
+        self.check_offered(&subject.key(), &document.offers()).await?;
+        let published = if self.speaks_edgepost().await? {
+            let draft = Draft::new(&self.org, subject.clone(), &document)?;
+            self.commit(draft, Vec::new(), existing).await?
+        } else {
+            self.put_horizon(subject.key(), &document.to_horizon(), existing).await?
+        };
+        if let Subject::Pattern(id) = &subject
+            && document.is_signed_for_horizon()
+        {
+            self.store_horizon_pattern_key(id).await?;
         }
-        let draft = Draft::new(&self.org, subject, document)?;
-        self.commit(draft, Vec::new(), existing).await
+        Ok(published)
     }
 
     /// What publishing a pattern or a policy would do.
@@ -71,9 +112,11 @@ impl Publisher {
         document: &D,
     ) -> Result<DocumentPlan, PublishError> {
         let subject = D::subject(id);
+        let document = document.signed_for_horizon(self)?;
+        self.check_offered(&subject.key(), &document.offers()).await?;
         if !self.speaks_edgepost().await? {
             return self.plan_horizon(&subject.key()).await;
         }
-        self.plan_draft(&Draft::new(&self.org, subject, document)?).await
+        self.plan_draft(&Draft::new(&self.org, subject, &document)?).await
     }
 }

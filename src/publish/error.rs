@@ -10,10 +10,11 @@ use crate::{
         client::{ExchangeError, WalkError},
     },
     image::{ImageError, ManifestError},
+    publish::required::{MissingVersion, Requirement},
     registry::client::RegistryError,
     sign::compat::horizon::HorizonKeyError,
     trust::{Refusal, SealError},
-    types::{DocumentKey, ImageRef, OrgId, PinnedImage, Platform, Subject},
+    types::{DocumentKey, ImageRef, OrgId, PinnedImage, Platform, ServiceId, ServiceUrl, Subject},
 };
 
 /// Why something was not published. Whatever it is, nothing became visible.
@@ -84,6 +85,31 @@ pub enum PublishError {
     /// The pinned deployment is not one that a node could read.
     #[error("the pinned deployment cannot be read back")]
     Body(#[source] ServiceBodyError),
+    /// The cluster deployment names an archive that was not read.
+    #[error("the archive of the cluster deployment was not given")]
+    NoOperator,
+    /// A service that it requires is not published.
+    #[error("{} requires {}/{} {} for {}, which is not published", requirement.by, requirement.org, requirement.url, requirement.range.expanded(), requirement.arch)]
+    MissingRequirement {
+        /// What is required.
+        requirement: Box<Requirement>,
+        /// The versions that there are, each with its architectures.
+        exists: Vec<String>,
+    },
+    /// A service that it requires cannot run on devices.
+    #[error("{by} requires {id}, which has a deployment for clusters alone")]
+    ClusterOnly {
+        /// What requires it.
+        by: ServiceUrl,
+        /// What is required.
+        id: Box<ServiceId>,
+    },
+    /// Services require each other, so that none could be started first.
+    #[error("services require each other in a circle: {}", .0.join(" → "))]
+    Circle(Vec<String>),
+    /// A pattern or a policy offers what is not published.
+    #[error("{0} offers services that are not published")]
+    Unpublished(DocumentKey, Vec<MissingVersion>),
     /// The organization's trust refuses its own exchange's answer, or the document.
     #[error("the organization's trust refuses it")]
     Trust(#[source] Refusal),

@@ -12,7 +12,7 @@ use crate::{
         plan::DocumentPlan,
         report::{Published, TrustGrade},
     },
-    types::{DocumentKey, ServiceId},
+    types::{DocumentKey, PatternId, ServiceId},
 };
 
 /// What the public key is called beside the service. Nodes take every key that they find there.
@@ -74,5 +74,15 @@ impl Publisher {
         let Some(key) = &self.horizon_key else { return Ok(()) };
         let pem = key.public_pem().map_err(PublishError::HorizonKey)?;
         self.exchange.put_service_key(id, KEY_NAME, &pem).await.map_err(PublishError::Exchange)
+    }
+
+    /// The same beside a pattern whose deployment overrides the key has signed.
+    pub(super) async fn store_horizon_pattern_key(
+        &self,
+        id: &PatternId,
+    ) -> Result<(), PublishError> {
+        let Some(key) = &self.horizon_key else { return Ok(()) };
+        let pem = key.public_pem().map_err(PublishError::HorizonKey)?;
+        self.exchange.put_pattern_key(id, KEY_NAME, &pem).await.map_err(PublishError::Exchange)
     }
 }

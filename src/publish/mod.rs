@@ -2,6 +2,7 @@
 //!
 //! The order makes a crash harmless: images first, then everything else in one commit.
 
+mod body;
 mod commit;
 mod document;
 mod error;
@@ -11,6 +12,7 @@ mod login;
 mod order;
 mod plan;
 mod report;
+mod required;
 mod ship;
 
 use std::sync::Arc;
@@ -21,19 +23,19 @@ pub use login::{ParseLoginError, PullLogin};
 pub use order::{Existing, Order, ParseSourceError, Place, Source};
 pub use plan::{DocumentPlan, ImagePlan, PublishPlan};
 pub use report::{BlobCounts, Published, ShippedReport, TrustGrade};
+pub use required::{MissingVersion, Requirement};
 
 use commit::Draft;
 use find::{FoundImage, find_images};
 
 use crate::{
-    document::{NativeDeployment, ServiceBody, ShippedImage},
     exchange::{api::Credential, client::ExchangeClient},
     registry::{
         client::{Progress, RegistryClient},
         protocol::Reference,
     },
     sign::{SigningKey, compat::horizon::HorizonKey},
-    types::{Clock, DocumentKey, OrgId, PinnedImage, ServiceId, Subject},
+    types::{Clock, DocumentKey, OrgId, ServiceId, Subject},
 };
 
 /// The same registries with two sets of credentials: what may push, and what nodes will have.
@@ -82,7 +84,9 @@ impl Publisher {
         let (id, found) = self.find(order, registries).await?;
         let draft = Draft::new(&self.org, Subject::from(&id), &self.body(order, &found)?)?;
         let key = draft.key();
-        let document = if self.speaks_edgepost().await? {
+        let edgepost = self.speaks_edgepost().await?;
+        self.check_required(&order.definition, edgepost).await?;
+        let document = if edgepost {
             self.plan_draft(&draft).await?
         } else {
             self.plan_horizon(&key).await?
@@ -108,6 +112,7 @@ impl Publisher {
         let body = self.body(order, &found)?;
         let draft = Draft::new(&self.org, Subject::from(&id), &body)?;
         let edgepost = self.speaks_edgepost().await?;
+        self.check_required(&order.definition, edgepost).await?;
         // Before the first byte is pushed, so that a refusal leaves nothing behind.
         if edgepost {
             let standing = self.plan_draft(&draft).await?;
@@ -155,53 +160,10 @@ impl Publisher {
         Ok((id, found))
     }
 
-    /// The statement's body: the definition with its deployment pinned, as one text.
-    fn body(&self, order: &Order, found: &[FoundImage]) -> Result<ServiceBody, PublishError> {
-        let definition = match &order.definition.deployment {
-            NativeDeployment::Described(deployment) => {
-                let pins = found.iter().map(|it| (it.image.clone(), it.pinned())).collect();
-                let pinned = deployment.pin(&pins).map_err(PublishError::Pin)?;
-                let signature = self.sign_for_horizon(&pinned.to_canonical())?;
-                order.definition.with_deployment(&pinned, signature)
-            }
-            NativeDeployment::Text(_) | NativeDeployment::Absent => order.definition.clone(),
-        };
-        let mut body = ServiceBody {
-            definition,
-            images: Vec::new(),
-            policy: order.policy.clone(),
-            registry_ca: order.registry_ca.clone(),
-        };
-        if body.definition.deployment != NativeDeployment::Absent {
-            let deployment = body.deployment().map_err(PublishError::Body)?;
-            body.images = deployment
-                .services
-                .into_iter()
-                .filter_map(|(name, container)| shipped(name, &container.image, found))
-                .collect();
-        }
-        Ok(body)
-    }
-
-    /// Horizon's signature over the text; empty where no RSA key was given.
-    fn sign_for_horizon(&self, deployment: &str) -> Result<String, PublishError> {
-        match &self.horizon_key {
-            Some(key) => key.sign(deployment).map_err(PublishError::HorizonKey),
-            None => Ok(String::new()),
-        }
-    }
-
     /// Whether the exchange has a place for envelopes, or is Horizon's own.
     async fn speaks_edgepost(&self) -> Result<bool, PublishError> {
         self.exchange.is_edgepost().await.map_err(PublishError::Exchange)
     }
-}
-
-/// What a container's image is, as it was found.
-fn shipped(name: String, image: &PinnedImage, found: &[FoundImage]) -> Option<ShippedImage> {
-    let found = found.iter().find(|it| it.pinned() == *image)?;
-    let image = image.clone();
-    Some(ShippedImage { name, image, size: found.size, platform: found.platform.clone() })
 }
 
 /// The logins for nodes, as the exchange takes them.

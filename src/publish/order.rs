@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr as _};
 
 use crate::{
-    document::{ServiceDefinition, ServicePolicy},
+    document::{OperatorArchive, ServiceDefinition, ServicePolicy},
     image::engine::EngineEndpoint,
     publish::PullLogin,
     types::{ImageRef, Registry},
@@ -14,6 +14,8 @@ use crate::{
 pub struct Order {
     /// The service, read and checked.
     pub definition: ServiceDefinition,
+    /// The archive that its cluster deployment names, where that is an object.
+    pub operator: Option<OperatorArchive>,
     /// Properties and constraints that go with it.
     pub policy: Option<ServicePolicy>,
     /// What nodes get to pull with.

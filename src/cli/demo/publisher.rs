@@ -51,6 +51,7 @@ impl Stage {
             Registries { push: login("push", &accounts.push), pull: login("pull", &accounts.pull) };
         let order = Order {
             definition,
+            operator: None,
             policy: None,
             logins: vec![PullLogin {
                 registry: registry.clone(),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Call, ExchangeClient, ExchangeError};
 use crate::{
     exchange::api::{Credential, Dated, Service, ServicePolicyRequest, Services},
-    types::ServiceId,
+    types::{OrgId, ServiceId, ServiceUrl},
 };
 
 impl ExchangeClient {
@@ -17,6 +17,19 @@ impl ExchangeClient {
             Some(answer) => Ok(answer.json::<Services>()?.services),
             None => Ok(BTreeMap::new()),
         }
+    }
+
+    /// The services of that name that the caller may see, of every version and architecture.
+    pub async fn services_named(
+        &self,
+        org: &OrgId,
+        url: &ServiceUrl,
+    ) -> Result<Vec<Service>, ExchangeError> {
+        let call = Call::get(&["orgs", org.as_str(), "services"]).query("url", url);
+        let Some(answer) = self.transport.find(call).await? else { return Ok(Vec::new()) };
+        let services = answer.json::<Services>()?.services.into_values();
+        // `%` in a filter stands for anything.
+        Ok(services.filter(|it| it.value.url == *url).collect())
     }
 
     /// A service, if there is one of this name.

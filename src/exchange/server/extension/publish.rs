@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::trust::{no_trust, refused};
 use crate::{
-    document::{DeploymentPolicy, Pattern, ServiceBody},
+    document::{ClusterDeployment, DeploymentPolicy, Pattern, ServiceBody},
     exchange::{
         api::{PatternRequest, PolicyRequest, Publication, Published, ServiceRequest},
         server::{
@@ -142,6 +142,9 @@ fn service(body: ServiceBody) -> Result<Projection, ApiError> {
     let definition = &body.definition;
     if definition.has_deployment() {
         body.deployment().map_err(|error| invalid(format!("the deployment: {error}")))?;
+    }
+    if let ClusterDeployment::Described(_) = definition.cluster_deployment {
+        return Err(invalid("the cluster deployment is no signed text".to_owned()));
     }
     let request: ServiceRequest = projected(definition.to_horizon())?;
     // Ours need no signature of Horizon's; without one, only our own nodes run them.
