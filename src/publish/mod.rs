@@ -86,11 +86,8 @@ impl Publisher {
         let key = draft.key();
         let edgepost = self.speaks_edgepost().await?;
         self.check_required(&order.definition, edgepost).await?;
-        let document = if edgepost {
-            self.plan_draft(&draft).await?
-        } else {
-            self.plan_horizon(&key).await?
-        };
+        let document =
+            if edgepost { self.plan_draft(&draft).await? } else { self.plan_horizon(&key).await? };
         let mut images = Vec::new();
         for image in &found {
             let reference = Reference::Digest(image.root.digest);

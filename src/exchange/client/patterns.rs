@@ -25,4 +25,15 @@ impl ExchangeClient {
             None => Ok(None),
         }
     }
+
+    /// Puts a public key (PEM) beside a pattern.
+    pub async fn put_pattern_key(
+        &self,
+        id: &PatternId,
+        name: &str,
+        pem: &str,
+    ) -> Result<(), ExchangeError> {
+        let path = self.in_org(&["patterns", id.as_str(), "keys", name]);
+        self.transport.send(Call::put(&path).raw(pem.to_owned())).await.map(drop)
+    }
 }
