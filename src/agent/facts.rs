@@ -44,14 +44,15 @@ impl Machine {
         }
     }
 
-    /// The machine as a node that runs services of `arch`.
+    /// The machine as a node that runs services of `arch`. What could not be measured is unknown.
     pub fn facts(&self, arch: Arch) -> NodeFacts {
+        let known = |text: &String| Some(text.clone()).filter(|it| !it.is_empty());
         NodeFacts {
-            cpus: self.cpus,
-            memory_mb: self.memory,
-            hardware_id: self.hardware_id.clone(),
-            operating_system: self.operating_system.clone(),
-            containerized: self.containerized,
+            cpus: Some(self.cpus),
+            memory_mb: Some(self.memory).filter(|it| *it > 0),
+            hardware_id: known(&self.hardware_id),
+            operating_system: known(&self.operating_system),
+            containerized: Some(self.containerized),
             ..NodeFacts::device(arch)
         }
     }
@@ -107,6 +108,14 @@ mod tests {
         assert_eq!(hashed.len(), 64);
         assert!(!hashed.contains("secret"));
         assert_eq!(hardware_id("", ""), "");
+    }
+
+    #[test]
+    fn what_could_not_be_measured_is_unknown() {
+        let nowhere = Machine::measured(Path::new("/nonexistent"));
+        let facts = nowhere.facts("arm64".parse().unwrap());
+        assert_eq!((facts.memory_mb, facts.hardware_id), (None, None));
+        assert_eq!(facts.containerized, Some(false));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use self::{
     cluster::{ClusterDeployment, OperatorArchive, OperatorDeployment},
     constraint::Constraint,
     deployment::{Container, Deployment},
-    matching::{Candidate, NodeFacts, Reason, Verdict},
+    matching::{Candidate, Clause, NodeFacts, Outcome, Rule, Verdict},
     pattern::{Pattern, PatternService, ServiceRef},
     policy::{DeploymentPolicy, NodePolicy, ServicePolicy},
     problem::{Problem, Problems, Severity},

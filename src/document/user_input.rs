@@ -57,6 +57,17 @@ pub enum InputKind {
 }
 
 impl InputKind {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "string",
+            Self::Int => "int",
+            Self::Float => "float",
+            Self::Boolean => "boolean",
+            Self::List => "list of strings",
+        }
+    }
+
     /// Whether a variable of this kind takes `value`.
     pub fn takes(self, value: &Value) -> bool {
         match (self, value) {

@@ -18,9 +18,6 @@ use crate::{
     types::{DocumentKey, DocumentKind, NodeRef, OrgId, PatternRef, ServiceId, ServiceUrl},
 };
 
-/// How deep services may require each other: far beyond any real one, short of a stack's end.
-const DEEPEST: usize = 64;
-
 /// What of a node decides.
 pub(super) struct Node<'a> {
     pub(super) name: &'a NodeRef,

@@ -2,12 +2,16 @@
 
 use serde_json::Value;
 
-use super::{Chosen, DEEPEST, Node, Selector, foreign};
+use super::{Chosen, Node, Selector, foreign};
 use crate::{
     agent::library,
     document::{
-        DeploymentPolicy, Pattern, RequiredService, UserInputValue, VersionChoice, choose_version,
-        matching::{Candidate, fits, fits_pattern, values_for},
+        DeploymentPolicy, Pattern, UserInputValue, VersionChoice, choose_version,
+        matching::{
+            Candidate, fits, fits_pattern,
+            required::{self, Answer, Published, Requirement, Resolved},
+            values_for,
+        },
     },
     trust::State,
     types::{DocumentKey, OrgId, ServiceId, ServiceUrl},
@@ -35,7 +39,7 @@ impl<'a> Asker<'a> {
             Self::Pattern(pattern) => fits_pattern(pattern, candidate, node.policy, node.facts),
             Self::Policy(policy) => fits(policy, candidate, node.policy, node.facts),
         };
-        verdict.reasons.iter().map(ToString::to_string).collect()
+        verdict.reasons()
     }
 }
 
@@ -126,128 +130,96 @@ impl<'a> Selector<'a> {
         if !reasons.is_empty() {
             return Err(reasons);
         }
-        let mut batch = Batch { root, new: Vec::new(), path: Vec::new(), missing: false };
-        self.take(&id, &mut batch).map_err(|reason| vec![reason])?;
-        if batch.missing {
+        let service = Published { org: root.org, definition: &body.definition };
+        let resolution = required::resolve(service, &mut |asked| self.find(asked))
+            .map_err(|error| vec![error.to_string()])?;
+        if resolution.incomplete {
             return Ok(Vec::new());
         }
-        let required: Vec<_> = batch
-            .new
-            .iter()
-            .filter(|it| it.id != id)
-            .filter_map(|it| {
-                Some((&it.id.org, &self.library.services.get(&it.key)?.body().definition))
-            })
-            .collect();
-        let whole = Candidate { required: &required, ..alone };
-        let reasons = root.asker.reasons(&whole, self.node);
-        if reasons.is_empty() { Ok(batch.new) } else { Err(reasons) }
-    }
-
-    /// Takes a service behind those that it requires.
-    fn take(&mut self, id: &ServiceId, batch: &mut Batch<'_>) -> Result<(), String> {
-        if let Some(at) = batch.path.iter().position(|it| it == id) {
-            let cycle: Vec<_> =
-                batch.path[at..].iter().chain([id]).map(|it| it.url.as_str()).collect();
-            return Err(format!("services require each other in a circle: {}", cycle.join(" → ")));
+        let required = resolution.required();
+        let reasons = root.asker.reasons(&alone.with_required(&required), self.node);
+        if !reasons.is_empty() {
+            return Err(reasons);
         }
-        if batch.path.len() >= DEEPEST {
-            return Err(format!("services require each other more than {DEEPEST} deep"));
-        }
-        let same = |it: &&Chosen| it.id.org == id.org && it.id.url == id.url;
-        if let Some(other) = batch.new.iter().chain(&self.selection.wanted).find(same) {
-            return if other.id.version == id.version {
-                Ok(())
-            } else {
-                Err(format!(
-                    "{} is wanted in version {} and in version {}",
-                    id.url, other.id.version, id.version
-                ))
-            };
-        }
-        let key = DocumentKey::from(id);
-        if !self.has(&key)? {
-            batch.missing = true;
-            return Ok(());
-        }
-        let Some(document) = self.library.services.get(&key) else {
-            return Ok(());
-        };
-        // Two names can have one key: what counts is the signed one.
-        if document.body().definition.url != id.url {
-            return Err(format!("{key} is {}, not {}", document.body().definition.url, id.url));
-        }
-        batch.path.push(id.clone());
-        let mut requires = Vec::new();
-        for required in &document.body().definition.required_services {
-            let Some(other) = self.required(id, required, batch)? else {
-                batch.missing = true;
-                continue;
-            };
-            requires.push((other.org.clone(), other.url.clone()));
-            self.take(&other, batch)?;
-        }
-        batch.path.pop();
-        let is_root = batch.path.is_empty();
-        batch.new.push(Chosen {
-            id: id.clone(),
-            key,
-            given: values_for(
-                &id.org,
-                &document.body().definition,
-                batch.root.asker.input(),
-                &self.node.facts.user_input,
-            ),
-            overrides: if is_root { overrides(batch.root.choice) } else { Value::Null },
-            requires,
+        let chosen = resolution.services.into_iter().filter_map(|it| {
+            let is_root = it.service.id() == id;
+            self.choose(root, is_root, it).map_err(|reason| vec![reason]).transpose()
         });
-        Ok(())
+        chosen.collect()
     }
 
-    /// The version of a required service: the one that is wanted anyway if it will do, else the
-    /// highest; nothing if that cannot be said yet.
-    fn required(
-        &mut self,
-        by: &ServiceId,
-        required: &RequiredService,
-        batch: &Batch<'_>,
-    ) -> Result<Option<ServiceId>, String> {
-        if required.org != self.node.name.org {
-            return Err(foreign(&required.org));
+    /// A service as it is to run; nothing if it is wanted already.
+    fn choose(
+        &self,
+        root: &Root<'a>,
+        is_root: bool,
+        resolved: Resolved<'a>,
+    ) -> Result<Option<Chosen>, String> {
+        let Published { org, definition } = resolved.service;
+        let id = resolved.service.id();
+        if let Some(other) = self.wanted(org, &id.url) {
+            let (url, one, two) = (&id.url, &other.id.version, &id.version);
+            return if one == two {
+                Ok(None)
+            } else {
+                Err(format!("{url} is wanted in version {one} and in version {two}"))
+            };
         }
-        let (range, arch) = (required.versions(), &self.node.facts.arch);
-        let same = |it: &&Chosen| it.id.org == required.org && it.id.url == required.url;
-        let wanted = batch.new.iter().chain(&self.selection.wanted).find(same);
-        if let Some(chosen) = wanted.filter(|it| range.contains(&it.id.version)) {
-            return Ok(Some(chosen.id.clone()));
+        let (offered, of_node) = (root.asker.input(), &self.node.facts.user_input);
+        Ok(Some(Chosen {
+            key: DocumentKey::from(&id),
+            given: values_for(org, definition, offered, of_node),
+            overrides: if is_root { overrides(root.choice) } else { Value::Null },
+            requires: resolved.requires.into_iter().map(|it| (it.org, it.url)).collect(),
+            id,
+        }))
+    }
+
+    fn wanted(&self, org: &OrgId, url: &ServiceUrl) -> Option<&Chosen> {
+        self.selection.wanted.iter().find(|it| it.id.org == *org && it.id.url == *url)
+    }
+
+    /// The service that serves a requirement: the one that is wanted anyway if it will do, else the
+    /// highest version of which the catalog says that it can be taken.
+    fn find(&mut self, asked: &Requirement<'_>) -> Answer<'a> {
+        let own = &self.node.name.org;
+        if asked.org != own {
+            return Answer::Refused(foreign(asked.org));
         }
-        let mut candidates: Vec<_> = library::versions(self.catalog, &required.url, arch)
-            .filter(|(version, _)| range.contains(version))
+        let wanted = self.wanted(asked.org, asked.url);
+        if let Some(chosen) = wanted.filter(|it| asked.range.contains(&it.id.version)) {
+            return self.published(&chosen.key.clone(), asked.url);
+        }
+        let mut candidates: Vec<_> = library::versions(self.catalog, asked.url, &asked.by.arch)
+            .filter(|(version, _)| asked.range.contains(version))
             .collect();
         candidates.sort_by(|a, b| b.0.cmp(&a.0));
-        let (org, url) = (&required.org, &required.url);
-        for (version, key) in candidates {
+        for (_, key) in candidates {
             match self.available(key) {
-                Some(true) => {
-                    let (org, url, arch) = (org.clone(), url.clone(), arch.clone());
-                    return Ok(Some(ServiceId { org, url, version, arch }));
-                }
+                Some(true) => return self.published(key, asked.url),
                 Some(false) => {}
-                None => return Ok(None),
+                None => return Answer::NotKnownYet,
             }
         }
-        let range = range.expanded();
-        Err(format!("{} requires {org}/{url} {range} for {arch}, and there is none", by.url))
+        Answer::Nothing
     }
-}
 
-/// A root and what it brings with it, before it is known that all of it fits.
-struct Batch<'a> {
-    root: &'a Root<'a>,
-    new: Vec<Chosen>,
-    /// From the root to what is being taken, to see circles.
-    path: Vec<ServiceId>,
-    missing: bool,
+    fn published(&mut self, key: &DocumentKey, url: &ServiceUrl) -> Answer<'a> {
+        match self.has(key) {
+            Ok(true) => {}
+            Ok(false) => return Answer::NotKnownYet,
+            Err(reason) => return Answer::Refused(reason),
+        }
+        let Some(document) = self.library.services.get(key) else {
+            return Answer::NotKnownYet;
+        };
+        let definition = &document.body().definition;
+        // Two names can have one key: what counts is the signed one.
+        if definition.url != *url {
+            return Answer::Refused(format!("{key} is {}, not {url}", definition.url));
+        }
+        Answer::Found(Published { org: &self.node.name.org, definition })
+    }
 }
 
 /// The overrides of a version, which may be an object or its text.

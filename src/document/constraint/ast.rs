@@ -2,23 +2,38 @@
 
 use std::fmt;
 
-/// A tree of comparisons.
+/// A tree of comparisons, each with its place in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expression {
     /// Every part holds; with no parts it always holds.
-    All(Vec<Expression>),
+    All(Vec<Expression>, Span),
     /// One of the parts holds.
-    Any(Vec<Expression>),
+    Any(Vec<Expression>, Span),
     /// One comparison.
     Compare(Comparison),
+}
+
+/// From where to where something stands in the text of a constraint, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: usize,
+    pub(super) end: usize,
 }
 
 impl Expression {
     /// Shows every comparison to `see`, in their order.
     pub(super) fn visit<'a>(&'a self, see: &mut dyn FnMut(&'a Comparison)) {
         match self {
-            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|it| it.visit(see)),
+            Self::All(parts, _) | Self::Any(parts, _) => parts.iter().for_each(|it| it.visit(see)),
             Self::Compare(comparison) => see(comparison),
+        }
+    }
+
+    /// Where it stands, without parentheses round the whole of it.
+    pub(super) fn span(&self) -> Span {
+        match self {
+            Self::All(_, span) | Self::Any(_, span) => *span,
+            Self::Compare(comparison) => comparison.span,
         }
     }
 }
@@ -32,6 +47,8 @@ pub struct Comparison {
     pub operator: Operator,
     /// What it is compared with; quotes belong to it.
     pub value: String,
+    /// Where it stands.
+    pub(super) span: Span,
 }
 
 /// How a property is compared with a value.
@@ -88,7 +105,7 @@ impl Operator {
 impl Comparison {
     /// Why it does not mean what it seems to say, if so.
     pub(super) fn trap(&self) -> Option<String> {
-        let Self { name, operator, value } = self;
+        let Self { name, operator, value, .. } = self;
         if name.starts_with(char::is_whitespace) {
             return Some(format!(
                 "the blank before `{}` belongs to its name, so no property has it",

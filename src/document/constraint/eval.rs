@@ -8,30 +8,14 @@ use crate::{
 
 pub(super) fn holds(expression: &Expression, properties: &Properties) -> bool {
     match expression {
-        Expression::All(parts) => parts.iter().all(|it| holds(it, properties)),
-        Expression::Any(parts) => parts.iter().any(|it| holds(it, properties)),
+        Expression::All(parts, _) => parts.iter().all(|it| holds(it, properties)),
+        Expression::Any(parts, _) => parts.iter().any(|it| holds(it, properties)),
         Expression::Compare(comparison) => satisfied(comparison, properties),
     }
 }
 
-/// The comparisons that keep an expression from holding; empty if it holds.
-pub(super) fn failures<'a>(
-    expression: &'a Expression,
-    properties: &Properties,
-) -> Vec<&'a Comparison> {
-    let mut failed = Vec::new();
-    if !holds(expression, properties) {
-        expression.visit(&mut |it| {
-            if !satisfied(it, properties) {
-                failed.push(it);
-            }
-        });
-    }
-    failed
-}
-
 /// The first property of that name decides, unless its value cannot be compared this way.
-fn satisfied(comparison: &Comparison, properties: &Properties) -> bool {
+pub(super) fn satisfied(comparison: &Comparison, properties: &Properties) -> bool {
     properties
         .iter()
         .filter(|it| it.name == comparison.name)

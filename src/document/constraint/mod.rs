@@ -5,6 +5,7 @@
 
 mod ast;
 mod eval;
+mod judged;
 mod lexer;
 mod parser;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use self::ast::Expression;
 pub use self::{
     ast::{Comparison, Operator},
+    judged::{Judged, Term},
     parser::ParseConstraintError,
 };
 use crate::document::property::Properties;
@@ -43,9 +45,9 @@ impl Constraint {
         eval::holds(&self.expression, properties)
     }
 
-    /// The comparisons that `properties` fail, for telling why it does not hold.
-    pub fn failures(&self, properties: &Properties) -> Vec<&Comparison> {
-        eval::failures(&self.expression, properties)
+    /// How `properties` stand to each part of it, for telling why it holds or does not.
+    pub fn judge<'a>(&'a self, properties: &'a Properties) -> Judged<'a> {
+        judged::judge(&self.text, &self.expression, properties)
     }
 
     /// What reads well and means something else: one sentence for each trap.

@@ -1,7 +1,7 @@
 //! From text to tree; an error says where, and what would have fitted there.
 
 use super::{
-    ast::{Comparison, Expression, Operator},
+    ast::{Comparison, Expression, Operator, Span},
     lexer::{self, Kind, Token},
 };
 use crate::types::VersionRange;
@@ -55,31 +55,36 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     /// Parts joined by `OR`.
     fn any(&mut self) -> Result<Expression, ParseConstraintError> {
+        let start = self.here();
         let mut parts = vec![self.all()?];
         while self.take(Kind::Or).is_some() {
             parts.push(self.all()?);
         }
-        Ok(if parts.len() == 1 { parts.remove(0) } else { Expression::Any(parts) })
+        let span = self.since(start);
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Expression::Any(parts, span) })
     }
 
     /// Parts joined by `AND`, which binds tighter.
     fn all(&mut self) -> Result<Expression, ParseConstraintError> {
         if self.depth == 0 && self.text.trim().is_empty() {
-            return Ok(Expression::All(Vec::new()));
+            return Ok(Expression::All(Vec::new(), Span { start: 0, end: self.text.len() }));
         }
+        let start = self.here();
         let mut parts = vec![self.part()?];
         while self.take(Kind::And).is_some() {
             parts.push(self.part()?);
         }
-        Ok(if parts.len() == 1 { parts.remove(0) } else { Expression::All(parts) })
+        let span = self.since(start);
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Expression::All(parts, span) })
     }
 
     fn part(&mut self) -> Result<Expression, ParseConstraintError> {
+        let start = self.here();
         if self.take(Kind::Open).is_none() {
             return self.comparison().map(Expression::Compare);
         }
         if self.take(Kind::Close).is_some() {
-            return Ok(Expression::All(Vec::new()));
+            return Ok(Expression::All(Vec::new(), self.since(start)));
         }
         self.depth += 1;
         if self.depth > DEEPEST {
@@ -95,6 +100,7 @@ impl<'a> Parser<'a> {
     }
 
     fn comparison(&mut self) -> Result<Comparison, ParseConstraintError> {
+        let start = self.here();
         let Some(name) = self.take(Kind::Word) else {
             let help = match self.peek() {
                 Some(Token { kind: Kind::Number | Kind::Version, .. }) => {
@@ -129,6 +135,7 @@ impl<'a> Parser<'a> {
             name: name.text.to_owned(),
             operator: Operator::of(operator.text.trim()),
             value: value.text.trim().to_owned(),
+            span: self.since(start),
         })
     }
 
@@ -146,14 +153,24 @@ impl<'a> Parser<'a> {
         self.rest = &self.rest[token.text.len()..];
     }
 
+    /// The byte behind the blanks, where the next token shows.
+    fn here(&self) -> usize {
+        self.text.len() - self.rest.trim_start_matches(lexer::is_blank).len()
+    }
+
+    /// From `start` to the end of the last token; the blanks behind it do not count.
+    fn since(&self, start: usize) -> Span {
+        let read = &self.text[..self.text.len() - self.rest.len()];
+        Span { start, end: read.trim_end_matches(lexer::is_blank).len().max(start) }
+    }
+
     fn at_end(&self) -> bool {
         self.rest.trim_matches(lexer::is_blank).is_empty()
     }
 
     /// Points behind the blanks at the next character.
     fn refuse(&self, what: impl Into<String>, help: &'static str) -> ParseConstraintError {
-        let left = self.rest.trim_start_matches(lexer::is_blank).len();
-        let column = self.text[..self.text.len() - left].chars().count() + 1;
+        let column = self.text[..self.here()].chars().count() + 1;
         ParseConstraintError { column, what: what.into(), help }
     }
 }

@@ -1,73 +1,196 @@
-//! What a service needs from others: values for its variables, secrets for its containers.
+//! What a service needs from others: services beside it, values for its variables, secrets for its
+//! containers.
 
-use super::{Candidate, NodeFacts, Reason};
+use serde_json::Value;
+
+use super::{
+    Candidate, NodeFacts, NodeType, Requires,
+    offer::Terms,
+    required::{Published, what},
+    verdict::{Clause, Origin, Role, Rule},
+};
 use crate::{
     document::{
-        choice::SecretBinding,
         service::ServiceDefinition,
-        user_input::{InputValue, UserInputValue},
+        user_input::{InputValue, UserInput, UserInputValue},
     },
     types::OrgId,
 };
 
 /// The values that a service gets: those that come with its policy or pattern, then those of the
-/// node's owner, which win.
+/// node's owner, which win. Of each list the first entry that is for the service counts (Horizon
+/// fact).
 pub fn values_for(
     org: &OrgId,
     definition: &ServiceDefinition,
     offered: &[UserInputValue],
     of_node: &[UserInputValue],
 ) -> Vec<InputValue> {
-    let ServiceDefinition { url, version, arch, .. } = definition;
-    offered
-        .iter()
-        .chain(of_node)
-        .filter(|it| it.is_for(org, url, version, arch))
-        .flat_map(|it| it.inputs.iter().cloned())
+    let service = Published { org, definition };
+    [offered, of_node]
+        .into_iter()
+        .filter_map(|list| entry_for(&service, list))
+        .flat_map(|(_, entry)| entry.inputs.iter().cloned())
         .collect()
 }
 
-/// Every variable without a default gets a value, and every value is of the variable's type.
-pub(super) fn inputs_fit(
-    service: &Candidate<'_>,
-    offered: &[UserInputValue],
-    node: &NodeFacts,
-    reasons: &mut Vec<Reason>,
-) {
-    for (org, definition) in service.all() {
-        let values = values_for(org, definition, offered, &node.user_input);
-        for input in &definition.user_input {
-            let (service, variable) = (definition.service_id(org).to_string(), input.name.clone());
-            match values.iter().rfind(|it| it.name == input.name) {
-                Some(given) if !input.kind.takes(&given.value) => {
-                    reasons.push(Reason::WrongValue { service, variable });
-                }
-                None if input.is_required() => {
-                    reasons.push(Reason::NoValue { service, variable });
-                }
-                _ => (),
-            }
+fn entry_for<'a>(
+    service: &Published<'_>,
+    list: &'a [UserInputValue],
+) -> Option<(usize, &'a UserInputValue)> {
+    let ServiceDefinition { url, version, arch, .. } = service.definition;
+    list.iter().enumerate().find(|(_, it)| it.is_for(service.org, url, version, arch))
+}
+
+/// A clause for each service that is required by the service itself.
+pub(super) fn required(service: &Candidate<'_>) -> Vec<Clause> {
+    let by = service.id();
+    let asked = service.definition.required_services.iter().enumerate();
+    let path = |index: usize| Origin::new(Role::Service, format!("requiredServices[{index}]"));
+    match service.required {
+        Requires::Unresolved(error) => {
+            let clause = Clause::new(Rule::Required, false, "all services that are required");
+            vec![
+                clause.seen(error.to_string()).from(Origin::new(Role::Service, "requiredServices")),
+            ]
+        }
+        Requires::Unknown => asked
+            .map(|(index, it)| {
+                Clause::new(Rule::Required, true, what(it, &by)).from(path(index)).not_asked()
+            })
+            .collect(),
+        Requires::Known(services) => asked
+            .map(|(index, it)| {
+                let range = it.versions();
+                let serves = |other: &&Published<'_>| {
+                    *other.org == it.org
+                        && other.definition.url == it.url
+                        && range.contains(&other.definition.version)
+                };
+                let found = services.iter().find(serves);
+                Clause::new(Rule::Required, found.is_some(), what(it, &by))
+                    .seen(found.map(|it| it.definition.version.to_string()))
+                    .from(path(index))
+            })
+            .collect(),
+    }
+}
+
+/// A clause for each variable of the service and of those that it requires.
+pub(super) fn inputs(terms: &Terms<'_>, service: &Candidate<'_>, node: &NodeFacts) -> Vec<Clause> {
+    let mut clauses = Vec::new();
+    for (index, service) in service.all().enumerate() {
+        let role = if index == 0 { Role::Service } else { Role::RequiredService };
+        let definition = service.definition;
+        let is_asked = needs_input(definition, node.node_type);
+        for (index, input) in definition.user_input.iter().enumerate() {
+            let given = given(&service, &input.name, terms, node);
+            let kind = input.kind.as_str();
+            let text = format!("`{}` ({kind}) of {}", input.name, service.id());
+            let clause =
+                Clause::new(Rule::Input, takes(input, given.as_ref().map(|it| it.1)), text);
+            let clause = if let Some((origin, value)) = given {
+                clause.seen(kind_of(value).to_owned()).from(origin)
+            } else {
+                let default = (!input.is_required()).then(|| "its default".to_owned());
+                clause.seen(default).from(Origin::new(role, format!("userInput[{index}]")))
+            };
+            clauses.push(if is_asked { clause } else { clause.not_asked() });
+        }
+    }
+    clauses
+}
+
+/// Values are asked for on devices alone, and only if a variable has no default (Horizon fact).
+pub(super) fn needs_input(definition: &ServiceDefinition, node_type: NodeType) -> bool {
+    node_type == NodeType::Device && definition.user_input.iter().any(UserInput::is_required)
+}
+
+/// Whether a variable can do with that value, or with none.
+pub(super) fn takes(input: &UserInput, given: Option<&Value>) -> bool {
+    given.map_or(!input.is_required(), |value| input.kind.takes(value))
+}
+
+/// The value that a variable gets, and where it stands: the last one that the node's owner gives,
+/// or else the last that comes with the policy or pattern.
+fn given<'a>(
+    service: &Published<'_>,
+    variable: &str,
+    terms: &Terms<'a>,
+    node: &'a NodeFacts,
+) -> Option<(Origin, &'a Value)> {
+    let lists = [
+        (Role::NodeInput, "", node.user_input.as_slice()),
+        (terms.role, "userInput", terms.user_input),
+    ];
+    lists.into_iter().find_map(|(role, path, list)| {
+        let (entry_index, entry) = entry_for(service, list)?;
+        let index = entry.inputs.iter().rposition(|it| it.name == variable)?;
+        let path = format!("{path}[{entry_index}].inputs[{index}].value");
+        Some((Origin::new(role, path), &entry.inputs[index].value))
+    })
+}
+
+/// What a value is, without saying which: it may be the owner's secret.
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// A clause for each secret of the service and of those that it requires: it is bound to one in
+/// the store.
+pub(super) fn secrets(terms: &Terms<'_>, service: &Candidate<'_>, node: &NodeFacts) -> Vec<Clause> {
+    let mut clauses = Vec::new();
+    for (index, service) in service.all().enumerate() {
+        let role = if index == 0 { Role::Service } else { Role::RequiredService };
+        for (path, secret) in secrets_of(service.definition, node.node_type) {
+            let bound = bound_to(terms, &service, &secret);
+            let text = format!("`{secret}` of {}", service.id());
+            clauses.push(
+                Clause::new(Rule::Secret, bound.is_some(), text)
+                    .seen(bound.map(str::to_owned))
+                    .from(Origin::new(role, path)),
+            );
+        }
+    }
+    clauses
+}
+
+/// The secrets that a service asks for on a node of that type, each with where it does so.
+pub(super) fn secrets_of(
+    definition: &ServiceDefinition,
+    node_type: NodeType,
+) -> Vec<(String, String)> {
+    match node_type {
+        NodeType::Device => {
+            let place = |(container, secret): (String, String)| {
+                (format!("deployment.services.{container}.secrets.{secret}"), secret)
+            };
+            definition.secrets().into_iter().map(place).collect()
+        }
+        NodeType::Cluster => {
+            let operator = definition.cluster_deployment.operator();
+            let secrets = operator.and_then(|it| it.secrets).unwrap_or_default();
+            let place = |secret: String| (format!("clusterDeployment.secrets.{secret}"), secret);
+            secrets.into_keys().map(place).collect()
         }
     }
 }
 
-/// Every secret of a container is bound to one in the store.
-pub(super) fn secrets_fit(
-    service: &Candidate<'_>,
-    bindings: &[SecretBinding],
-    reasons: &mut Vec<Reason>,
-) {
-    for (org, definition) in service.all() {
-        let bound = |secret: &String| {
-            bindings
-                .iter()
-                .filter(|it| it.is_for(org, definition))
-                .any(|it| it.secrets.iter().any(|pair| pair.contains_key(secret)))
-        };
-        for (container, secret) in definition.secrets() {
-            if !bound(&secret) {
-                reasons.push(Reason::Unbound { container, secret });
-            }
-        }
-    }
+/// What a secret is bound to, by the first binding that is for the service (Horizon fact).
+pub(super) fn bound_to<'a>(
+    terms: &Terms<'a>,
+    service: &Published<'_>,
+    secret: &str,
+) -> Option<&'a str> {
+    let binding =
+        terms.secret_binding.iter().find(|it| it.is_for(service.org, service.definition))?;
+    let bound = binding.secrets.iter().find_map(|pair| pair.get(secret))?;
+    (!bound.is_empty()).then_some(bound)
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    document::{NodeFacts, NodePolicy, UserInputValue, matching},
+    document::{NodeFacts, NodePolicy, UserInputValue},
     exchange::api::{NodeType, nullable},
     types::{Arch, NodeId},
 };
@@ -88,13 +88,14 @@ impl NodeProfile {
         let arch = self.arch.parse::<Arch>().map_err(|_| NodeProfileError::NoArch)?;
         let values = self.user_input.iter().map(UserInputValue::deserialize);
         let user_input = values.collect::<Result<_, _>>().map_err(NodeProfileError::UserInput)?;
-        let (node_type, cluster_namespace) = match self.node_type {
-            NodeType::Device => (matching::NodeType::Device, None),
-            NodeType::Cluster => {
-                let namespace = self.is_namespace_scoped.then(|| self.cluster_namespace.clone());
-                (matching::NodeType::Cluster, namespace)
-            }
+        let facts = match self.node_type {
+            NodeType::Device => NodeFacts::device(arch),
+            NodeType::Cluster => NodeFacts {
+                cluster_namespace: Some(self.cluster_namespace.clone()).filter(|it| !it.is_empty()),
+                namespace_scoped: Some(self.is_namespace_scoped),
+                ..NodeFacts::cluster(arch)
+            },
         };
-        Ok(NodeFacts { node_type, cluster_namespace, user_input, ..NodeFacts::device(arch) })
+        Ok(NodeFacts { user_input, ..facts })
     }
 }

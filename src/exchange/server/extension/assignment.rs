@@ -7,9 +7,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     document::{
-        Candidate, DeploymentPolicy, NodeFacts, NodePolicy, Pattern, Properties, PropertyValue,
-        Reason, ServiceDefinition, ServicePolicy,
-        matching::{self, NodeType},
+        Candidate, DeploymentPolicy, NodeFacts, NodePolicy, Pattern, Properties, Rule,
+        ServiceDefinition, ServicePolicy, matching,
     },
     exchange::{
         api::{self, NodePolicyRequest, PatternRequest, PolicyRequest, ServiceRequest},
@@ -48,7 +47,7 @@ pub(in crate::exchange::server) async fn is_assigned(
     let mut walk = Walk { store, wanted: (org, id), seen: HashSet::new() };
     if described.pattern.is_empty() {
         let policy = node_policy(store, node).await?;
-        return walk.by_policies(&node.org, &policy, &facts(arch, described, &policy)).await;
+        return walk.by_policies(&node.org, &policy, &facts(arch, described)).await;
     }
     let Ok(pattern) = described.pattern.parse::<PatternRef>() else {
         return Ok(false);
@@ -166,15 +165,11 @@ fn may_fit(
 ) -> bool {
     let stated = node_policy.for_deployment().properties;
     let verdict = matching::fits(policy, service, node_policy, facts);
-    verdict.reasons.iter().all(|reason| match reason {
-        Reason::NoValue { .. }
-        | Reason::WrongValue { .. }
-        | Reason::Unbound { .. }
-        | Reason::Privileged => true,
-        Reason::NodeFails(failure) => failure
-            .comparisons
-            .iter()
-            .all(|(comparison, _)| only_the_node_knows(comparison, &stated)),
+    verdict.clauses.iter().filter(|it| it.fails()).all(|clause| match clause.rule {
+        Rule::Input | Rule::Secret | Rule::Privileged => true,
+        Rule::NodeSatisfies => {
+            clause.failures().all(|comparison| only_the_node_knows(&comparison.text, &stated))
+        }
         _ => false,
     })
 }
@@ -183,28 +178,12 @@ fn only_the_node_knows(comparison: &str, stated: &Properties) -> bool {
     KNOWN_TO_THE_NODE.iter().any(|name| comparison.starts_with(name) && stated.get(name).is_none())
 }
 
-/// What the node is made of, as far as its policy says so.
-fn facts(arch: Arch, node: &api::Node, policy: &NodePolicy) -> NodeFacts {
-    let stated = policy.for_deployment().properties;
-    let value = |name: &str| stated.get(name).map(|it| it.value.clone());
-    let number = |name: &str| match value(name) {
-        Some(PropertyValue::Number(number)) => number.as_u64().unwrap_or(0),
-        _ => 0,
-    };
-    let text = |name: &str| match value(name) {
-        Some(PropertyValue::Text(text)) => text,
-        _ => String::new(),
-    };
-    let mut facts = NodeFacts::device(arch);
-    if node.description.node_type == api::NodeType::Cluster {
-        facts.node_type = NodeType::Cluster;
+/// What the exchange knows of the node beside its policy, which states the rest.
+fn facts(arch: Arch, node: &api::Node) -> NodeFacts {
+    match node.description.node_type {
+        api::NodeType::Device => NodeFacts::device(arch),
+        api::NodeType::Cluster => NodeFacts::cluster(arch),
     }
-    facts.cpus = number("openhorizon.cpu");
-    facts.memory_mb = number("openhorizon.memory");
-    facts.hardware_id = text("openhorizon.hardwareId");
-    facts.operating_system = text("openhorizon.operatingSystem");
-    facts.containerized = value("openhorizon.containerized") == Some(PropertyValue::Bool(true));
-    facts
 }
 
 async fn node_policy(store: &Store, node: &NodeRef) -> Result<NodePolicy, ApiError> {
