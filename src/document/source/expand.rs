@@ -2,18 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use super::{Flaw, LONGEST_EXPANDED, Variables, strip::string_length, trace::Traced};
+use super::{Flaw, Variables, strip::string_length, trace::Traced};
+
+/// All values that are put in, together, may have so many bytes.
+const LONGEST_VALUES: usize = 4 << 20;
 
 /// Puts the values of variables in the place of `$NAME` and `${NAME}`.
 pub(super) struct Expander<'a> {
     variables: &'a Variables,
     /// The undefined ones that were told.
     told: BTreeSet<String>,
+    /// How many bytes the values may still have; `None` once they were too many.
+    room: Option<usize>,
 }
 
 impl<'a> Expander<'a> {
     pub(super) fn new(variables: &'a Variables) -> Self {
-        Self { variables, told: BTreeSet::new() }
+        Self { variables, told: BTreeSet::new(), room: Some(LONGEST_VALUES) }
     }
 
     /// Expands a JSON document. Inside of its strings a value stands for itself, whatever quotes and
@@ -51,6 +56,13 @@ impl<'a> Expander<'a> {
         work.finish()
     }
 
+    /// Expands a text that stands for itself.
+    pub(super) fn plain(&mut self, text: &Traced, found: &mut Vec<Flaw>) -> Traced {
+        let mut work = Work::on(text);
+        self.variables_in(&mut work, 0, text.text.len(), str::to_owned, found);
+        work.finish()
+    }
+
     /// Expands what stands from `at` to `end`.
     fn variables_in(
         &mut self,
@@ -66,8 +78,16 @@ impl<'a> Expander<'a> {
                 at += 1;
                 continue;
             };
-            let value = self.value(name, work.text.origin(at), found);
-            work.replace(at, length, &write(value));
+            let origin = work.text.origin(at);
+            let value = write(self.value(name, origin, found));
+            let Some(room) = self.room else { return };
+            self.room = room.checked_sub(value.len());
+            if self.room.is_none() {
+                let help = "they may have 4 MiB";
+                found.push(Flaw::error(origin, "the values of the variables are too long", help));
+                return;
+            }
+            work.replace(at, length, &value);
             at += length;
         }
     }
@@ -98,8 +118,6 @@ impl<'t> Work<'t> {
     }
 
     fn replace(&mut self, at: usize, length: usize, value: &str) {
-        // A file of many variables with long values is refused later; it must fit until then.
-        let value = if self.expanded.text.len() > LONGEST_EXPANDED { "" } else { value };
         self.expanded.push_part(self.text, self.done, at);
         self.expanded.push_other(value, self.text.origin(at));
         self.done = at + length;

@@ -1,4 +1,4 @@
-//! A document as its author wrote it: JSON with `/* comments */` and `$VARIABLES`.
+//! A document as its author wrote it: JSON with `/* comments */`, or YAML, and `$VARIABLES` in either.
 //!
 //! Everything in it keeps the place where it stands in the author's file, so that every problem
 //! has a line and a column.
@@ -10,6 +10,7 @@ mod strip;
 mod trace;
 mod tree;
 mod variables;
+mod yaml;
 
 use serde_json::Value;
 
@@ -21,10 +22,7 @@ use crate::document::problem::{Problem, Problems, Severity};
 /// A longer file is refused; the longest real definition has 40 KiB.
 const LONGEST: usize = 1 << 20;
 
-/// Substituted variables may make it no longer than this.
-const LONGEST_EXPANDED: usize = 4 << 20;
-
-/// A document that has been read as JSON, and not yet been checked for what it says.
+/// A document that has been read, and not yet been checked for what it says.
 #[derive(Debug, Clone)]
 pub struct Source {
     name: String,
@@ -34,8 +32,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// Reads a file: takes out comments, puts in variables, and reads the JSON. `name` is what
-    /// problems are reported with.
+    /// Reads a file: takes out comments, puts in variables, and reads the JSON, or the YAML if `name`
+    /// ends so, or ends in neither way and the text looks so. `name` is what problems are reported with.
     ///
     /// A variable that is not among `variables` becomes empty, with a warning. Inside a text a
     /// value stands for itself, whatever quotes and backslashes it has.
@@ -55,7 +53,12 @@ impl Source {
             found.push(Flaw::error(0, "the file is larger than 1 MiB", ""));
             None
         } else {
-            read_root(text, variables, &mut found)
+            let expander = variables.map(Expander::new);
+            if is_yaml(name, text) {
+                yaml::parse(text, expander, &mut found)
+            } else {
+                read_json(text, expander, &mut found)
+            }
         };
         let mut all: Vec<_> = found.iter().map(|flaw| lines.problem(flaw)).collect();
         all.sort_by_key(|it| (it.line, it.column));
@@ -104,14 +107,10 @@ impl Source {
     }
 }
 
-fn read_root(text: &str, variables: Option<&Variables>, found: &mut Vec<Flaw>) -> Option<Node> {
+fn read_json(text: &str, expander: Option<Expander<'_>>, found: &mut Vec<Flaw>) -> Option<Node> {
     let mut source = Traced::copy_of(strip::strip(text, found));
-    if let Some(variables) = variables {
-        source = Expander::new(variables).json(&source, found);
-    }
-    if source.text.len() > LONGEST_EXPANDED {
-        found.push(Flaw::error(0, "the variables make the file larger than 4 MiB", ""));
-        return None;
+    if let Some(mut expander) = expander {
+        source = expander.json(&source, found);
     }
     let mut root = json::parse(&source, found)?;
     // It tells editors how to check the file, and is no part of what the file says.
@@ -119,6 +118,19 @@ fn read_root(text: &str, variables: Option<&Variables>, found: &mut Vec<Flaw>) -
         members.retain(|member| member.name != "$schema");
     }
     Some(root)
+}
+
+/// Whether a file is YAML: its name says so, or else what it begins with.
+fn is_yaml(name: &str, text: &str) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    match extension.as_deref() {
+        Some("yaml" | "yml") => true,
+        Some("json") => false,
+        _ => {
+            let start = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+            !start.is_empty() && !start.starts_with(['{', '[', '"', '/'])
+        }
+    }
 }
 
 /// Something wrong at a byte of the author's file.

@@ -58,15 +58,8 @@ pub(super) fn strip(text: &str, found: &mut Vec<Flaw>) -> String {
                 stripped.blank(&rest[..c.len_utf8()]);
                 c.len_utf8()
             }
-            _ if !c.is_ascii() && (c.is_whitespace() || ('\u{200b}'..='\u{200f}').contains(&c))
-                || c == '\u{feff}' =>
-            {
-                let name = match c {
-                    '\u{a0}' => " (no-break space)",
-                    '\u{200b}' => " (zero-width space)",
-                    _ => "",
-                };
-                let what = format!("U+{:04X}{name} outside of a text", u32::from(c));
+            _ if blank_name(c).is_some() => {
+                let what = format!("{} outside of a text", blank_name(c).unwrap_or_default());
                 found.push(Flaw::error(at, what, "put an ordinary blank in its place"));
                 stripped.blank(&rest[..c.len_utf8()]);
                 c.len_utf8()
@@ -83,6 +76,20 @@ pub(super) fn strip(text: &str, found: &mut Vec<Flaw>) -> String {
         rest = &rest[length..];
     }
     stripped.out
+}
+
+/// What a character is called that looks like a blank, or like nothing, and is none that JSON knows.
+pub(super) fn blank_name(c: char) -> Option<String> {
+    let is_blank = !c.is_ascii() && c.is_whitespace()
+        || ('\u{200b}'..='\u{200f}').contains(&c)
+        || c == '\u{feff}';
+    let name = match c {
+        _ if !is_blank => return None,
+        '\u{a0}' => " (no-break space)",
+        '\u{200b}' => " (zero-width space)",
+        _ => "",
+    };
+    Some(format!("U+{:04X}{name}", u32::from(c)))
 }
 
 struct Stripped {
