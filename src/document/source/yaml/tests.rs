@@ -152,8 +152,12 @@ fn a_bomb_of_aliases_is_refused_soon() {
     }
     let mut long = format!("a: &a {}\nb:\n", "x".repeat(1000));
     long.push_str(&"- *a\n".repeat(100_000));
-    let nested: String = (0..90).map(|level| format!("&a{level} [")).collect();
-    let nested = format!("{nested}{}{}", "1,".repeat(150_000), "]".repeat(90));
+    let mut nested = String::new();
+    for level in 0..90 {
+        write!(nested, "&a{level} [").unwrap();
+    }
+    nested.push_str(&"1,".repeat(150_000));
+    nested.push_str(&"]".repeat(90));
     for bomb in [laughs, long, nested] {
         let begin = Instant::now();
         assert!(refused(&bomb)[0].contains("anchors and aliases"));
