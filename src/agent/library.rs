@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    document::{DeploymentPolicy, Pattern, ServiceBody},
+    document::{DeploymentPolicy, NodePolicy, Pattern, ServiceBody},
     sign::Envelope,
     trust::{Catalog, Refusal, State, Trust, Verified},
     types::{Arch, Digest, DocumentBody, DocumentKey, DocumentKind, ServiceUrl, Version},
@@ -18,6 +18,7 @@ pub(super) struct Library {
     pub(super) patterns: BTreeMap<DocumentKey, Verified<Pattern>>,
     pub(super) policies: BTreeMap<DocumentKey, Verified<DeploymentPolicy>>,
     pub(super) services: BTreeMap<DocumentKey, Verified<ServiceBody>>,
+    pub(super) node_policies: BTreeMap<DocumentKey, Verified<NodePolicy>>,
     /// What its publisher has taken back; what it says is not read any more.
     pub(super) withdrawn: BTreeMap<DocumentKey, Verified<Value>>,
     /// What had been accepted, until the trust of today took it back.
@@ -42,6 +43,10 @@ impl Library {
             DocumentKind::Service => open_into(&mut self.services, trust, catalog, key, envelope),
             DocumentKind::Pattern => open_into(&mut self.patterns, trust, catalog, key, envelope),
             DocumentKind::Policy => open_into(&mut self.policies, trust, catalog, key, envelope),
+            DocumentKind::NodePolicy => {
+                open_into(&mut self.node_policies, trust, catalog, key, envelope)
+            }
+            DocumentKind::Other(_) => Err(Refusal::UnknownKind { document: key.clone() }),
         }
     }
 
@@ -50,6 +55,7 @@ impl Library {
         self.patterns.retain(|key, _| used.contains(key));
         self.policies.retain(|key, _| used.contains(key));
         self.services.retain(|key, _| used.contains(key));
+        self.node_policies.retain(|key, _| used.contains(key));
         self.withdrawn.retain(|key, _| used.contains(key));
     }
 
@@ -62,6 +68,8 @@ impl Library {
             DocumentKind::Service => self.services.get(key).map(Verified::digest),
             DocumentKind::Pattern => self.patterns.get(key).map(Verified::digest),
             DocumentKind::Policy => self.policies.get(key).map(Verified::digest),
+            DocumentKind::NodePolicy => self.node_policies.get(key).map(Verified::digest),
+            DocumentKind::Other(_) => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
         constraint::Constraint,
         lenient,
         pattern::{ServiceRef, without_unknown},
-        property::Properties,
+        property::{ALLOW_PRIVILEGED, BUILT_IN, Properties, Property},
         service::ServiceDefinition,
         user_input::UserInputValue,
     },
@@ -220,6 +220,50 @@ impl NodePolicy {
             unknown: Map::new(),
         }
     }
+
+    /// Which policy of a node counts once this one has been published for it, in the place of `own`,
+    /// which the node was given when it was registered, or states itself: what is published, but
+    /// under what the node has measured (`openhorizon.…`) and its own refusal of privileged services.
+    ///
+    /// Agent and exchange both ask here.
+    #[must_use]
+    pub fn in_place_of(&self, own: &Self) -> Self {
+        let stays = |it: &&Property| match it.name.as_str() {
+            ALLOW_PRIVILEGED => it.refuses(),
+            name => name.starts_with(BUILT_IN),
+        };
+        let own: Properties =
+            own.for_deployment().properties.iter().filter(stays).cloned().collect();
+        let under = |part: &PolicyPart| {
+            let properties = &part.properties;
+            let rest = properties.iter().filter(|it| own.get(&it.name).is_none()).cloned();
+            PolicyPart { properties: rest.collect(), ..part.clone() }
+        };
+        Self {
+            properties: own.merged_with(&self.properties),
+            deployment: self.deployment.as_ref().map(under),
+            management: self.management.as_ref().map(under),
+            ..self.clone()
+        }
+    }
+
+    /// Exactly what `hzn` sends for it: version 2, and no field that is not Horizon's.
+    pub fn to_horizon(&self) -> Value {
+        let mut sent = Self { format: Some("v2".to_owned()), ..self.clone() };
+        sent.unknown.clear();
+        for part in [&mut sent.deployment, &mut sent.management] {
+            part.get_or_insert_default().unknown.clear();
+        }
+        // Every key is a text, so that this cannot fail.
+        serde_json::to_value(sent).unwrap_or_default()
+    }
+}
+
+/// A node policy has no name of its own.
+impl DocumentBody for NodePolicy {
+    fn contradiction(&self, _org: &OrgId, _subject: &Subject) -> Option<String> {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -238,6 +282,67 @@ mod tests {
         assert_eq!(part.properties.get("a").unwrap().value, PropertyValue::from(2));
         assert_eq!(part.properties.get("b").unwrap().value, PropertyValue::from(1));
         assert_eq!(part.constraints[0].as_str(), "x == y");
+    }
+
+    fn node_policy(json: &str) -> NodePolicy {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_published_policy_counts_under_what_the_node_has_measured() {
+        let own = node_policy(
+            r#"{"properties":[{"name":"openhorizon.memory","value":512},{"name":"site","value":"lab"}],
+                "deployment":{"properties":[{"name":"openhorizon.cpu","value":4}]},
+                "constraints":["a == b"]}"#,
+        );
+        let published = node_policy(
+            r#"{"properties":[{"name":"openhorizon.memory","value":9999},{"name":"site","value":"plant"}],
+                "deployment":{"properties":[{"name":"openhorizon.cpu","value":64},
+                    {"name":"purpose","value":"camera"}]},"x":1}"#,
+        );
+        let counts = published.in_place_of(&own);
+        let part = counts.for_deployment();
+        for (name, value) in [
+            ("openhorizon.memory", PropertyValue::from(512)),
+            ("openhorizon.cpu", PropertyValue::from(4)),
+            ("site", PropertyValue::from("plant")),
+            ("purpose", PropertyValue::from("camera")),
+        ] {
+            assert_eq!(part.properties.get(name).unwrap().value, value, "{name}");
+        }
+        assert!(part.constraints.is_empty());
+        let sent = counts.to_horizon();
+        assert_eq!((&sent["nodePolicyVersion"], &sent["x"]), (&Value::from("v2"), &Value::Null));
+    }
+
+    #[test]
+    fn a_node_that_refuses_privileged_services_goes_on_refusing() {
+        let allow = |value: &str| {
+            node_policy(&format!(
+                r#"{{"properties":[{{"name":"openhorizon.allowPrivileged","value":{value}}}]}}"#
+            ))
+        };
+        let allowed = |published: &NodePolicy, own: &NodePolicy| {
+            let part = published.in_place_of(own).for_deployment();
+            part.properties.get(ALLOW_PRIVILEGED).map(|it| it.value.clone())
+        };
+        let silent = NodePolicy::default();
+        let yes = Some(PropertyValue::Bool(true));
+        for veto in ["false", r#""false""#] {
+            let counts = allowed(&allow("true"), &allow(veto)).unwrap();
+            assert!(![PropertyValue::Bool(true), PropertyValue::from("true")].contains(&counts));
+        }
+        assert_eq!(allowed(&allow("true"), &silent), yes);
+        assert_eq!(allowed(&allow("true"), &allow("true")), yes);
+        assert_eq!(allowed(&silent, &allow("true")), None, "only a refusal stays");
+        let deep = NodePolicy {
+            deployment: Some(PolicyPart {
+                properties: allow("true").properties,
+                ..PolicyPart::default()
+            }),
+            ..silent
+        };
+        assert_eq!(allowed(&deep, &allow("false")), Some(PropertyValue::Bool(false)));
     }
 
     #[test]

@@ -5,6 +5,12 @@ use serde_json::{Number, Value};
 
 use crate::types::Version;
 
+/// How the names of those properties begin that a node or a service has by being what it is.
+pub(super) const BUILT_IN: &str = "openhorizon.";
+
+/// The one built-in property that a node's owner may set.
+pub(super) const ALLOW_PRIVILEGED: &str = "openhorizon.allowPrivileged";
+
 /// One named value, as it stands in a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Property {
@@ -142,6 +148,15 @@ impl Property {
     pub fn version(name: impl Into<String>, version: &Version) -> Self {
         let value = PropertyValue::Text(version.as_str().to_owned());
         Self { name: name.into(), value, declared: PropertyType::Version }
+    }
+
+    /// Whether it says no.
+    pub(super) fn refuses(&self) -> bool {
+        match &self.value {
+            PropertyValue::Bool(value) => !value,
+            PropertyValue::Text(text) => text == "false",
+            _ => false,
+        }
     }
 
     /// Whether it has a name, and a value of its type (Horizon fact, vectors `constraints`).

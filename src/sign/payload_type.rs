@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::DocumentKind;
+use crate::types::{DocumentKind, Subject};
 
 /// The kinds of payload that are signed. Its version is part of the type: another algorithm or
 /// another layout would be another type, never a choice within this one.
@@ -19,6 +19,8 @@ pub enum PayloadType {
     Pattern,
     /// A deployment policy.
     Policy,
+    /// The policy of a node.
+    NodePolicy,
     /// The exchange's note of the newest state.
     Stamp,
 }
@@ -36,17 +38,30 @@ impl PayloadType {
             Self::Service => "application/vnd.edgepost.service.v1+json",
             Self::Pattern => "application/vnd.edgepost.pattern.v1+json",
             Self::Policy => "application/vnd.edgepost.policy.v1+json",
+            Self::NodePolicy => "application/vnd.edgepost.node-policy.v1+json",
             Self::Stamp => "application/vnd.edgepost.stamp.v1+json",
+        }
+    }
+
+    /// The type of documents of `kind`; none for a kind that this version does not know.
+    pub fn of(kind: DocumentKind) -> Option<Self> {
+        match kind {
+            DocumentKind::Service => Some(Self::Service),
+            DocumentKind::Pattern => Some(Self::Pattern),
+            DocumentKind::Policy => Some(Self::Policy),
+            DocumentKind::NodePolicy => Some(Self::NodePolicy),
+            DocumentKind::Other(_) => None,
         }
     }
 }
 
-impl From<DocumentKind> for PayloadType {
-    fn from(kind: DocumentKind) -> Self {
-        match kind {
-            DocumentKind::Service => Self::Service,
-            DocumentKind::Pattern => Self::Pattern,
-            DocumentKind::Policy => Self::Policy,
+impl From<&Subject> for PayloadType {
+    fn from(subject: &Subject) -> Self {
+        match subject {
+            Subject::Service { .. } => Self::Service,
+            Subject::Pattern(_) => Self::Pattern,
+            Subject::Policy(_) => Self::Policy,
+            Subject::NodePolicy(_) => Self::NodePolicy,
         }
     }
 }
@@ -55,7 +70,7 @@ impl FromStr for PayloadType {
     type Err = UnknownPayloadTypeError;
 
     fn from_str(text: &str) -> Result<Self, UnknownPayloadTypeError> {
-        [Self::Trust, Self::Service, Self::Pattern, Self::Policy, Self::Stamp]
+        [Self::Trust, Self::Service, Self::Pattern, Self::Policy, Self::NodePolicy, Self::Stamp]
             .into_iter()
             .find(|it| it.as_str() == text)
             .ok_or_else(|| UnknownPayloadTypeError(text.to_owned()))

@@ -155,9 +155,7 @@ impl TrustDocument {
             issued: now,
             expires: now.saturating_add(VALIDITY).unwrap_or(Timestamp::MAX),
             keys: [owner, stamp].into_iter().map(|key| (key.key_id(), *key)).collect(),
-            rules: [DocumentKind::Service, DocumentKind::Pattern, DocumentKind::Policy]
-                .map(rule)
-                .to_vec(),
+            rules: DocumentKind::KNOWN.map(rule).to_vec(),
             root,
             stamp: Role::of(stamp.key_id()),
             revoked: Vec::new(),

@@ -95,7 +95,10 @@ impl Trust {
         envelope: &Envelope,
         expected: &DocumentKey,
     ) -> Result<Verified<T>, Refusal> {
-        chain::check_payload_type(envelope, PayloadType::from(expected.kind()))?;
+        let Some(payload_type) = PayloadType::of(expected.kind()) else {
+            return Err(Refusal::UnknownKind { document: expected.clone() });
+        };
+        chain::check_payload_type(envelope, payload_type)?;
         let Some(rule) = self.document.authority(expected) else {
             return Err(Refusal::NoAuthority { document: expected.clone() });
         };

@@ -32,8 +32,14 @@ pub enum Refusal {
         valid: usize,
     },
     /// No rule lets anyone sign it.
-    #[error("{document}: no rule of the organization's trust covers this name")]
+    #[error("{document}: no rule of the organization's trust lets anybody sign a {} of this name", document.kind())]
     NoAuthority {
+        /// The document asked for.
+        document: DocumentKey,
+    },
+    /// It is of a kind that came after this version of the program.
+    #[error("{document}: this version does not know such documents")]
+    UnknownKind {
         /// The document asked for.
         document: DocumentKey,
     },
@@ -173,7 +179,7 @@ impl Refusal {
             Self::Relabel { .. } => "relabel",
             Self::FastForward { .. } => "fast-forward",
             Self::Withdrawn { .. } => "withdrawn",
-            Self::Malformed { .. } => "malformed",
+            Self::Malformed { .. } | Self::UnknownKind { .. } => "malformed",
             Self::WrongRoot { .. } => "wrong-root",
         }
     }

@@ -70,7 +70,7 @@ impl<T: Serialize> Statement<T> {
     pub fn seal(&self, keys: &[&SigningKey]) -> Result<Envelope, SealError> {
         let payload = serde_json::to_vec(self).map_err(SealError::Form)?;
         strict::check(&payload).map_err(SealError::Form)?;
-        let payload_type = PayloadType::from(self.header.subject.kind());
+        let payload_type = PayloadType::from(&self.header.subject);
         let envelope = Envelope::seal(payload_type, payload, keys);
         let size = envelope.to_json().len();
         if size > MAX_ENVELOPE { Err(SealError::TooLarge(size)) } else { Ok(envelope) }
@@ -99,6 +99,8 @@ struct Wire {
 enum HeaderError {
     #[error("a service has a version and an arch, other documents have neither")]
     Fields,
+    #[error("this version does not know a {0}")]
+    Kind(DocumentKind),
     #[error("seq counts from 1")]
     SeqZero,
     #[error("the name cannot be that of a {kind}: {reason}")]
@@ -121,6 +123,10 @@ impl TryFrom<Wire> for Header {
             }
             (DocumentKind::Pattern, None, None) => Subject::Pattern(name(wire.kind, &wire.name)?),
             (DocumentKind::Policy, None, None) => Subject::Policy(name(wire.kind, &wire.name)?),
+            (DocumentKind::NodePolicy, None, None) => {
+                Subject::NodePolicy(name(wire.kind, &wire.name)?)
+            }
+            (DocumentKind::Other(_), ..) => return Err(HeaderError::Kind(wire.kind)),
             _ => return Err(HeaderError::Fields),
         };
         if wire.seq == 0 {
@@ -138,6 +144,7 @@ impl From<Header> for Wire {
             Subject::Service { url, version, arch } => (url.into(), Some(version), Some(arch)),
             Subject::Pattern(id) => (id.into(), None, None),
             Subject::Policy(id) => (id.into(), None, None),
+            Subject::NodePolicy(id) => (id.into(), None, None),
         };
         let Header { org, epoch, seq, issued, state, .. } = header;
         Self { org, kind, name, version, arch, epoch, seq, issued, state }

@@ -5,7 +5,8 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::types::{
-    Arch, DocumentKey, DocumentKind, OrgId, PatternId, PolicyId, ServiceId, ServiceUrl, Version,
+    Arch, DocumentKey, DocumentKind, NodeId, OrgId, PatternId, PolicyId, ServiceId, ServiceUrl,
+    Version,
 };
 
 /// What a signed document is about.
@@ -24,6 +25,8 @@ pub enum Subject {
     Pattern(PatternId),
     /// A deployment policy.
     Policy(PolicyId),
+    /// The policy of a node.
+    NodePolicy(NodeId),
 }
 
 impl Subject {
@@ -33,6 +36,7 @@ impl Subject {
             Self::Service { .. } => DocumentKind::Service,
             Self::Pattern(_) => DocumentKind::Pattern,
             Self::Policy(_) => DocumentKind::Policy,
+            Self::NodePolicy(_) => DocumentKind::NodePolicy,
         }
     }
 
@@ -42,6 +46,7 @@ impl Subject {
             Self::Service { url, version, arch } => DocumentKey::service(url, version, arch),
             Self::Pattern(id) => DocumentKey::pattern(id),
             Self::Policy(id) => DocumentKey::policy(id),
+            Self::NodePolicy(id) => DocumentKey::node_policy(id),
         }
     }
 }
@@ -59,6 +64,7 @@ impl fmt::Display for Subject {
             Self::Service { url, version, arch } => write!(f, "service {url} {version} for {arch}"),
             Self::Pattern(id) => write!(f, "pattern {id}"),
             Self::Policy(id) => write!(f, "policy {id}"),
+            Self::NodePolicy(id) => write!(f, "policy of node {id}"),
         }
     }
 }

@@ -160,6 +160,18 @@ impl Caller {
         self.needs(self.has_node(org, id, owner), &right, format_args!("{org}/{id}"))
     }
 
+    /// Publish a node's policy: whoever may change the node, but not the node itself.
+    pub(crate) fn may_publish_for_node(
+        &self,
+        org: &OrgId,
+        id: &NodeId,
+        owner: Option<&str>,
+    ) -> Right {
+        let right = self.right_to("WRITE", org, "NODES");
+        let allowed = self.user().is_some() && self.has_node(org, id, owner);
+        self.needs(allowed, &right, format_args!("{org}/{id}"))
+    }
+
     /// List the nodes of an organization; a plain user is shown its own.
     pub(crate) fn may_list_nodes(&self, org: &OrgId) -> Right {
         let allowed = match self.role {

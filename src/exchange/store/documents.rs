@@ -10,7 +10,7 @@ use crate::{
     },
     sign::{Envelope, SigningKey},
     trust::{CatalogEntry, Header},
-    types::{Digest, DocumentKey, DocumentKind, OrgId},
+    types::{Digest, DocumentKey, NodeId, OrgId, Subject},
 };
 
 /// A document to publish, verified against the organization's trust.
@@ -146,6 +146,8 @@ pub enum Projection {
     Pattern(Box<PatternRequest>),
     /// A deployment policy.
     Policy(Box<PolicyRequest>),
+    /// The policy of this node, in the place of its own.
+    NodePolicy(NodeId),
     /// Nothing any more: its publisher has withdrawn it.
     Withdrawn,
 }
@@ -161,10 +163,12 @@ impl Write {
             return Ok(None);
         }
         let (org, id) = (document.org, key.id());
-        let seen = match key.kind() {
-            DocumentKind::Service => self.owner::<ServiceRequest>(org, id).await?,
-            DocumentKind::Pattern => self.owner::<PatternRequest>(org, id).await?,
-            DocumentKind::Policy => self.owner::<PolicyRequest>(org, id).await?,
+        let seen = match &document.header.subject {
+            Subject::Service { .. } => self.owner::<ServiceRequest>(org, id).await?,
+            Subject::Pattern(_) => self.owner::<PatternRequest>(org, id).await?,
+            Subject::Policy(_) => self.owner::<PolicyRequest>(org, id).await?,
+            // Whose the node is, whoever published its policy before.
+            Subject::NodePolicy(node) => self.node_owner(org, node).await?,
         };
         let sql = "SELECT owner FROM signed_documents WHERE org = $1 AND document_key = $2 \
                    ORDER BY epoch DESC, seq DESC LIMIT 1";
@@ -241,10 +245,19 @@ impl Write {
             }
             Projection::Pattern(pattern) => self.put(org, id, owner, pattern.as_ref()).await,
             Projection::Policy(policy) => self.put(org, id, owner, policy.as_ref()).await,
-            Projection::Withdrawn => match key.kind() {
-                DocumentKind::Service => self.take_away::<ServiceRequest>(org, id).await,
-                DocumentKind::Pattern => self.take_away::<PatternRequest>(org, id).await,
-                DocumentKind::Policy => self.take_away::<PolicyRequest>(org, id).await,
+            Projection::NodePolicy(node) => match self.node_owner(org, node).await? {
+                Some(_) => self.project_node_policy(org, node).await,
+                None => Err(StoreError::missing("node", org, node)),
+            },
+            Projection::Withdrawn => match &document.header.subject {
+                Subject::Service { .. } => self.take_away::<ServiceRequest>(org, id).await,
+                Subject::Pattern(_) => self.take_away::<PatternRequest>(org, id).await,
+                Subject::Policy(_) => self.take_away::<PolicyRequest>(org, id).await,
+                // Its node may have gone before.
+                Subject::NodePolicy(node) => match self.node_owner(org, node).await? {
+                    Some(_) => self.project_node_policy(org, node).await,
+                    None => Ok(()),
+                },
             },
         }
     }
@@ -260,7 +273,8 @@ impl Write {
             Projection::Service { .. } => self.owner::<ServiceRequest>(org, id).await?,
             Projection::Pattern(_) => self.owner::<PatternRequest>(org, id).await?,
             Projection::Policy(_) => self.owner::<PolicyRequest>(org, id).await?,
-            Projection::Withdrawn => return Ok(false),
+            // Nobody deletes what counts of it but by withdrawing it.
+            Projection::NodePolicy(_) | Projection::Withdrawn => return Ok(false),
         };
         if seen.is_none() {
             self.project(document, key).await?;

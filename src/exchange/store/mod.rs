@@ -16,6 +16,7 @@ mod heartbeats;
 mod keys;
 mod logins;
 mod node_parts;
+mod node_policies;
 mod node_profiles;
 mod nodes;
 mod orgs;

@@ -20,12 +20,28 @@ pub trait NodePart: Serialize + DeserializeOwned + Send + Sync {
     const RESOURCE: Resource;
     /// Whether saying it is a heartbeat.
     const BEATS: bool = false;
+    /// Its word in the table as the node said it, where that is not all that counts.
+    const SAID: &'static str = Self::PART;
+
+    /// Brings what counts up to what the node says now.
+    fn settle(
+        _write: &mut Write,
+        _org: &OrgId,
+        _node: &NodeId,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { Ok(()) }
+    }
 }
 
 impl NodePart for NodePolicyRequest {
     const PART: &'static str = "policy";
     const RESOURCE: Resource = Resource::NodePolicy;
     const BEATS: bool = true;
+    const SAID: &'static str = "own-policy";
+
+    async fn settle(write: &mut Write, org: &OrgId, node: &NodeId) -> Result<(), StoreError> {
+        write.settle_node_policy(org, node).await
+    }
 }
 
 impl NodePart for NodeStatusRequest {
@@ -39,7 +55,7 @@ impl NodePart for NodeErrorsRequest {
 }
 
 impl Store {
-    /// What the node last said, if it ever did.
+    /// What counts of what the node last said, if there is anything.
     pub async fn node_part<T: NodePart>(
         &self,
         org: &OrgId,
@@ -62,20 +78,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut write = self.write(now).await?;
-        let now = write.now();
-        let sql = "INSERT INTO node_parts (org, node_id, part, document, last_updated)
-                   VALUES ($1, $2, $3, $4, $5)
-                   ON CONFLICT (org, node_id, part) DO UPDATE
-                   SET document = excluded.document, last_updated = excluded.last_updated";
-        sqlx::query(sql)
-            .bind(org.as_str())
-            .bind(node.as_str())
-            .bind(T::PART)
-            .bind(serde_json::to_string(value)?)
-            .bind(now)
-            .execute(write.sql())
-            .await
-            .map_err(|error| StoreError::without(error, || format!("node '{org}/{node}'")))?;
+        write.put_node_row(org, node, T::SAID, &serde_json::to_string(value)?).await?;
+        T::settle(&mut write, org, node).await?;
         if beats {
             write.heartbeat(org, node).await?;
         }
@@ -91,17 +95,65 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut write = self.write(now).await?;
-        let sql = "DELETE FROM node_parts WHERE org = $1 AND node_id = $2 AND part = $3";
-        let query = sqlx::query(sql).bind(org.as_str()).bind(node.as_str()).bind(T::PART);
-        if query.execute(write.sql()).await?.rows_affected() == 0 {
+        if !write.delete_node_row(org, node, T::SAID).await? {
             return Err(StoreError::missing(&format!("{} of node", T::PART), org, node));
         }
+        T::settle(&mut write, org, node).await?;
         write.tell_of_node(org, node, T::RESOURCE, Operation::Deleted).await?;
         write.commit().await
     }
 }
 
 impl Write {
+    /// One of the texts that are kept of a node.
+    pub(super) async fn node_row(
+        &mut self,
+        org: &OrgId,
+        node: &NodeId,
+        part: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT document FROM node_parts WHERE org = $1 AND node_id = $2 AND part = $3";
+        let query = sqlx::query_scalar(sql).bind(org.as_str()).bind(node.as_str()).bind(part);
+        Ok(query.fetch_optional(self.sql()).await?)
+    }
+
+    /// Keeps a text of a node.
+    pub(super) async fn put_node_row(
+        &mut self,
+        org: &OrgId,
+        node: &NodeId,
+        part: &str,
+        document: &str,
+    ) -> Result<(), StoreError> {
+        let now = self.now();
+        let sql = "INSERT INTO node_parts (org, node_id, part, document, last_updated)
+                   VALUES ($1, $2, $3, $4, $5)
+                   ON CONFLICT (org, node_id, part) DO UPDATE
+                   SET document = excluded.document, last_updated = excluded.last_updated";
+        sqlx::query(sql)
+            .bind(org.as_str())
+            .bind(node.as_str())
+            .bind(part)
+            .bind(document)
+            .bind(now)
+            .execute(self.sql())
+            .await
+            .map_err(|error| StoreError::without(error, || format!("node '{org}/{node}'")))?;
+        Ok(())
+    }
+
+    /// Forgets a text of a node; whether there was one.
+    pub(super) async fn delete_node_row(
+        &mut self,
+        org: &OrgId,
+        node: &NodeId,
+        part: &str,
+    ) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM node_parts WHERE org = $1 AND node_id = $2 AND part = $3";
+        let query = sqlx::query(sql).bind(org.as_str()).bind(node.as_str()).bind(part);
+        Ok(query.execute(self.sql()).await?.rows_affected() > 0)
+    }
+
     /// Records a change of something that a node says.
     pub(super) async fn tell_of_node(
         &mut self,

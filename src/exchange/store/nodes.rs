@@ -83,6 +83,10 @@ impl Store {
         write.check_node(&new).await?;
         let count = write.count_nodes(org, is_new).await?;
         write.put_node(org, id, &new).await?;
+        if is_new {
+            // One of this name may have been here before, with a signed policy.
+            write.settle_node_policy(org, id).await?;
+        }
         let operation = if is_new { Operation::Created } else { Operation::Modified };
         let change = Change { org, resource, id: id.as_str(), operation, public: false };
         write.record(change).await?;
@@ -123,6 +127,15 @@ impl Store {
 }
 
 impl Write {
+    /// Who made the node, within the transaction.
+    pub(super) async fn node_owner(
+        &mut self,
+        org: &OrgId,
+        id: &NodeId,
+    ) -> Result<Option<String>, StoreError> {
+        Ok(self.node(org, id).await?.map(|it| it.owner))
+    }
+
     /// Writes that the node was heard of just now.
     pub(super) async fn heartbeat(&mut self, org: &OrgId, id: &NodeId) -> Result<(), StoreError> {
         let now = self.now();

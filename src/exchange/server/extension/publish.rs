@@ -6,9 +6,12 @@ use serde_json::Value;
 
 use super::trust::{no_trust, refused};
 use crate::{
-    document::{ClusterDeployment, DeploymentPolicy, Pattern, ServiceBody},
+    document::{ClusterDeployment, DeploymentPolicy, NodePolicy, Pattern, ServiceBody},
     exchange::{
-        api::{PatternRequest, PolicyRequest, Publication, Published, ServiceRequest},
+        api::{
+            NodePolicyRequest, PatternRequest, PolicyRequest, Publication, Published,
+            ServiceRequest,
+        },
         server::{
             ApiError, AppState,
             caller::Caller,
@@ -18,7 +21,7 @@ use crate::{
     },
     sign::Envelope,
     trust::{Header, State as DocumentState, Trust},
-    types::{DocumentKey, DocumentKind, OrgId, Subject},
+    types::{DocumentKind, OrgId, Subject},
 };
 
 /// Publishes a signed document. The caller's account and the publisher's key are two gates, and
@@ -31,7 +34,7 @@ pub(super) async fn publish(
 ) -> Result<(StatusCode, Json<Published>), ApiError> {
     let header = claimed_header(&envelope)?;
     let key = header.key();
-    may_publish(&state, &caller, &org, &key).await?;
+    may_publish(&state, &caller, &org, &header).await?;
     if !credentials.is_empty() && key.kind() != DocumentKind::Service {
         return Err(invalid(format!("a {} has no credentials", key.kind())));
     }
@@ -85,7 +88,7 @@ async fn may_publish(
     state: &AppState,
     caller: &Caller,
     org: &OrgId,
-    key: &DocumentKey,
+    header: &Header,
 ) -> Result<(), ApiError> {
     async fn may<T: Posted>(
         state: &AppState,
@@ -97,10 +100,15 @@ async fn may_publish(
         let held: Option<Ownership> = state.store.ownership::<T>(org, id).await?;
         caller.may_change::<T>(org, id, held.as_ref())
     }
-    match key.kind() {
-        DocumentKind::Service => may::<ServiceRequest>(state, caller, org, key.id()).await,
-        DocumentKind::Pattern => may::<PatternRequest>(state, caller, org, key.id()).await,
-        DocumentKind::Policy => may::<PolicyRequest>(state, caller, org, key.id()).await,
+    let key = header.key();
+    match &header.subject {
+        Subject::Service { .. } => may::<ServiceRequest>(state, caller, org, key.id()).await,
+        Subject::Pattern(_) => may::<PatternRequest>(state, caller, org, key.id()).await,
+        Subject::Policy(_) => may::<PolicyRequest>(state, caller, org, key.id()).await,
+        Subject::NodePolicy(node) => {
+            let owner = state.store.node_owner(org, node).await?;
+            caller.may_publish_for_node(org, node, owner.as_deref())
+        }
     }
 }
 
@@ -125,6 +133,12 @@ fn open(trust: &Trust, envelope: &Envelope, header: &Header) -> Result<Projectio
             let unsigned = without_override_signatures(pattern.clone());
             unsigned.problem().map_or(Ok(()), |problem| Err(invalid(problem)))?;
             Ok(Projection::Pattern(Box::new(pattern.completed())))
+        }
+        Subject::NodePolicy(node) => {
+            let body =
+                trust.open::<NodePolicy>(envelope, &key).map_err(|it| refused(&it))?.into_body();
+            let _: NodePolicyRequest = projected(body.to_horizon())?;
+            Ok(Projection::NodePolicy(node.clone()))
         }
         Subject::Policy(_) => {
             let body = trust
