@@ -3,7 +3,7 @@
 
 use crate::{
     agent::{Agent, settle::told},
-    document::{NodePolicy, Properties, Property, matching::NodeFacts},
+    document::{NodePolicy, Properties, matching::NodeFacts},
     exchange::{
         api::{NodePolicyRequest, NodeRequest, UserInput},
         client::{ExchangeClient, ExchangeError},
@@ -82,7 +82,8 @@ impl Agent {
     }
 }
 
-/// The policy as Horizon's agents tell theirs: what is measured stands on top and nowhere else, and
+/// The policy as Horizon's agents tell theirs, save that an owner who says nothing of privileged
+/// services has not refused them to a policy that is published: what is measured stands on top and nowhere else, and
 /// what an owner stated for everything in the first version of the format counts for deployment.
 fn with_measured(stated: &NodePolicy, facts: &NodeFacts) -> NodePolicy {
     let mut policy = stated.clone();
@@ -100,9 +101,6 @@ fn with_measured(stated: &NodePolicy, facts: &NodeFacts) -> NodePolicy {
         stated.iter().filter(|it| measured.get(&it.name).is_none()).cloned().collect::<Properties>()
     };
     policy.properties = measured.merged_with(&of_owner(&policy.properties));
-    if policy.properties.get(ALLOW_PRIVILEGED).is_none() {
-        policy.properties.set(Property::new(ALLOW_PRIVILEGED, false));
-    }
     for part in policy.deployment.iter_mut().chain(&mut policy.management) {
         part.properties = of_owner(&part.properties);
         part.unknown.clear();
@@ -148,7 +146,7 @@ mod tests {
             "constraints": ["a == b"]});
         assert_eq!(
             told(stated),
-            json!({"top": ["openhorizon.allowPrivileged=Bool(false)"],
+            json!({"top": [],
                 "deployment": ["site=Bool(true)"], "constraints": [0, 1], "format": "v2"})
         );
     }
@@ -170,7 +168,7 @@ mod tests {
                 {"name": "openhorizon.arch", "value": "s390x"}]}, "odd": 1});
         assert_eq!(
             told(stated),
-            json!({"top": ["a=Bool(true)", "openhorizon.allowPrivileged=Bool(false)"],
+            json!({"top": ["a=Bool(true)"],
                 "deployment": ["b=Bool(true)"], "constraints": [1, 0], "format": "v2"})
         );
     }

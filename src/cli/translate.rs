@@ -179,6 +179,9 @@ impl From<PublishError> for CliError {
             E::Unpublished(_, missing) => with(code::NOT_FOUND, "publish them first, or offer a version that there is")
                 .details(missing.iter().flat_map(|it| std::iter::once(format!("missing: {}", it.wanted)).chain(there_is(&it.exists)))),
             E::NoTrust(_) => with(code::REFUSED, "`edgepost trust init` makes it"),
+            E::NoRule(_) => with(code::REFUSED, "whoever keeps its root key can add one: edgepost trust add KIND --trust-sha256 PIN"),
+            E::Absent(_) => with(code::NOT_FOUND, "publish it first: edgepost publish"),
+            E::NotOurs(_) => with(code::REFUSED, "give a key by -k that signed it before, or publish the service again"),
             E::NoKey(_) => with(code::REFUSED, "give a key by -k that `edgepost trust show` names for it"),
             E::Contradiction { .. } => with(code::DEFINITION, "let the file and the command say the same organization and name, or leave them out of the file"),
             E::Different(_) => with(code::CONFLICT, "raise the version, or say --overwrite"),
@@ -208,7 +211,11 @@ impl From<Refusal> for CliError {
     fn from(error: Refusal) -> Self {
         let help = match &error {
             Refusal::Withdrawn { .. } => "its publisher took it back; is there a newer version?",
-            Refusal::Retired { .. } | Refusal::NoAuthority { .. } => {
+            Refusal::NoAuthority { .. } => {
+                "whoever keeps the root key can add a rule: edgepost trust add KIND --trust-sha256 PIN"
+            }
+            Refusal::UnknownKind { .. } => "a newer edgepost knows it",
+            Refusal::Retired { .. } => {
                 "publish it again with a key that `edgepost trust show` names for it"
             }
             Refusal::WrongRoot { .. } => {

@@ -1,5 +1,7 @@
 //! `edgepost trust`: who may sign what in the organization.
 
+use std::collections::BTreeSet;
+
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -10,7 +12,8 @@ use crate::{
         key::{DEFAULT_KEY, read_key},
     },
     exchange::client::ExchangeClient,
-    trust::{Trust, TrustDocument, TrustPin, TrustRoot},
+    trust::{Rule, Trust, TrustDocument, TrustPin, TrustRoot},
+    types::DocumentKind,
 };
 
 /// Who may sign what in the organization
@@ -18,6 +21,8 @@ use crate::{
 pub(super) enum TrustCommand {
     /// Make the first trust document: one key for everything
     Init(InitArgs),
+    /// Let a key sign one more kind of document, by the next version of the trust document
+    Add(AddArgs),
     /// Show the newest trust document, and the pin that nodes register with
     Show,
 }
@@ -50,11 +55,25 @@ pub(super) struct InitArgs {
     key: String,
 }
 
+/// Let a key sign one more kind of document, by the next version of the trust document
+#[derive(Debug, Args)]
+pub(super) struct AddArgs {
+    /// The kind: service, pattern, policy or node-policy
+    kind: DocumentKind,
+    /// The root key, which may sign the new kind from now on: its name or file
+    #[arg(short, long, default_value = DEFAULT_KEY, env = "EDGEPOST_KEY")]
+    key: String,
+    /// The pin of the organization's trust: nothing is signed on the exchange's word alone
+    #[arg(long, value_name = "HEX")]
+    trust_sha256: TrustPin,
+}
+
 impl TrustCommand {
     /// Runs the command.
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
         match self {
             Self::Init(args) => init(args, context).await,
+            Self::Add(args) => add(args, context).await,
             Self::Show => show(context).await,
         }
     }
@@ -88,6 +107,38 @@ async fn init(args: &InitArgs, context: &Context) -> Result<(), CliError> {
         || pin.to_string(),
     );
     context.output.next(format!("edgepost publish FILE; nodes register with --trust-sha256 {pin}"));
+    Ok(())
+}
+
+async fn add(args: &AddArgs, context: &Context) -> Result<(), CliError> {
+    let kind = args.kind;
+    if !DocumentKind::KNOWN.contains(&kind) {
+        let known = DocumentKind::KNOWN.map(|it| it.to_string()).join(", ");
+        return Err(CliError::new(code::USAGE, format!("`{kind}` is no kind of document"))
+            .help(format!("one of {known}")));
+    }
+    let client = context.client()?;
+    let key = read_key(&context.environment.keys(), &args.key)?;
+    let trust = walk_trust(&client, TrustRoot::Pinned(args.trust_sha256)).await?;
+    let mut next = trust.document().next(context.clock.now());
+    if next.rules.iter().any(|rule| rule.kind == kind && rule.prefix.is_empty()) {
+        return Err(CliError::new(code::CONFLICT, format!("a rule lets every {kind} be signed"))
+            .help("`edgepost trust show` shows by whom"));
+    }
+    let (keyids, prefix) = (BTreeSet::from([key.key_id()]), String::new());
+    // Documents of an epoch that was ended once do not come back by a rule that is new.
+    let epoch = next.rules.iter().map(|rule| rule.epoch).max().unwrap_or_default();
+    next.keys.insert(key.key_id(), key.verifying_key());
+    next.rules.push(Rule { kind, prefix, keyids, threshold: 1, epoch });
+    let envelope = next.seal(&[&key]).map_err(|error| {
+        CliError::new(code::REFUSED, "the trust document would not be taken").because(&error)
+    })?;
+    client.put_trust(&envelope).await?;
+    let version = next.version;
+    context.output.result(
+        &json!({"ok": true, "org": client.org(), "version": version, "kind": kind, "keyId": key.key_id()}),
+        || format!("trust version {version}: {} may sign every {kind}", key.key_id()),
+    );
     Ok(())
 }
 

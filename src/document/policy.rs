@@ -228,21 +228,30 @@ impl NodePolicy {
     /// Agent and exchange both ask here.
     #[must_use]
     pub fn in_place_of(&self, own: &Self) -> Self {
-        let stays = |it: &&Property| match it.name.as_str() {
-            ALLOW_PRIVILEGED => it.refuses(),
-            name => name.starts_with(BUILT_IN),
-        };
-        let own: Properties =
-            own.for_deployment().properties.iter().filter(stays).cloned().collect();
-        let under = |part: &PolicyPart| {
+        self.under(own, |it| if it.name == ALLOW_PRIVILEGED { it.refuses() } else { true })
+    }
+
+    /// What takes the place of `standing` where one policy is kept for a node and its operator alike,
+    /// as in Horizon's exchange: only what the node has measured stays.
+    #[must_use]
+    pub fn replacing(&self, standing: &Self) -> Self {
+        self.under(standing, |it| it.name != ALLOW_PRIVILEGED)
+    }
+
+    /// This policy under those built-in properties of `other` that stay.
+    fn under(&self, other: &Self, stays: impl Fn(&Property) -> bool) -> Self {
+        let stays = |it: &&Property| it.name.starts_with(BUILT_IN) && stays(it);
+        let kept: Properties =
+            other.for_deployment().properties.iter().filter(stays).cloned().collect();
+        let rest = |part: &PolicyPart| {
             let properties = &part.properties;
-            let rest = properties.iter().filter(|it| own.get(&it.name).is_none()).cloned();
+            let rest = properties.iter().filter(|it| kept.get(&it.name).is_none()).cloned();
             PolicyPart { properties: rest.collect(), ..part.clone() }
         };
         Self {
-            properties: own.merged_with(&self.properties),
-            deployment: self.deployment.as_ref().map(under),
-            management: self.management.as_ref().map(under),
+            properties: kept.merged_with(&self.properties),
+            deployment: self.deployment.as_ref().map(rest),
+            management: self.management.as_ref().map(rest),
             ..self.clone()
         }
     }

@@ -16,7 +16,7 @@ use crate::{
         report::{Published, TrustGrade},
     },
     sign::{Envelope, SigningKey},
-    trust::{Header, State, Statement, TrustRoot},
+    trust::{Header, State, Statement, Trust},
     types::{DocumentBody, DocumentKey, OrgId, Subject},
 };
 
@@ -44,8 +44,12 @@ impl Draft {
             let (org, subject) = (org.clone(), Box::new(subject));
             return Err(PublishError::Contradiction { org, subject, contradiction });
         }
-        let body = serde_json::to_value(body).map_err(PublishError::Encode)?;
-        Ok(Self { subject, body, state: State::Active })
+        Ok(Self::active(subject, serde_json::to_value(body).map_err(PublishError::Encode)?))
+    }
+
+    /// What was opened before, to be said otherwise.
+    pub(super) fn active(subject: Subject, body: Value) -> Self {
+        Self { subject, body, state: State::Active }
     }
 
     /// The name under which it is tracked.
@@ -86,6 +90,16 @@ impl Publisher {
                 self.seal(draft, seq).await?
             }
         };
+        self.send(key, envelope, credentials).await
+    }
+
+    /// Commits what was sealed.
+    pub(super) async fn send(
+        &self,
+        key: DocumentKey,
+        envelope: Envelope,
+        credentials: Vec<Credential>,
+    ) -> Result<Published, PublishError> {
         let publication = Publication { envelope, credentials };
         let published =
             self.exchange.publish(&publication).await.map_err(PublishError::Exchange)?;
@@ -96,6 +110,13 @@ impl Publisher {
             trust: TrustGrade::Full,
             images: Vec::new(),
         })
+    }
+
+    /// The organization's trust. Mostly a publisher pins nothing: it learns from the rules what to
+    /// write into a header, and nodes judge the result by their own pin.
+    pub(super) async fn trust(&self) -> Result<Trust, PublishError> {
+        let trust = self.exchange.walk_trust(self.root).await?;
+        trust.ok_or_else(|| PublishError::NoTrust(self.org.clone()))
     }
 
     /// Signs that what stands under `key` is withdrawn; `false` where that was done before, `None`
@@ -120,14 +141,12 @@ impl Publisher {
                 || standing.body == self.with_standing_signatures(&draft.body, &standing.body))
     }
 
-    async fn seal(&self, draft: Draft, seq: u64) -> Result<Envelope, PublishError> {
-        // A publisher pins nothing: it learns from the rules what to write into a header, and nodes
-        // judge the result by their own pin.
-        let trust = self.exchange.walk_trust(TrustRoot::FirstSeen).await?;
-        let trust = trust.ok_or_else(|| PublishError::NoTrust(self.org.clone()))?;
+    /// Signs a draft as the state `seq` of its document.
+    pub(super) async fn seal(&self, draft: Draft, seq: u64) -> Result<Envelope, PublishError> {
+        let trust = self.trust().await?;
         let key = draft.key();
         let rule = trust.document().authority(&key);
-        let rule = rule.ok_or_else(|| PublishError::NoKey(key.clone()))?;
+        let rule = rule.ok_or_else(|| PublishError::NoRule(key.clone()))?;
         let keys: Vec<&SigningKey> =
             self.keys.iter().filter(|key| rule.keyids.contains(&key.key_id())).collect();
         if keys.is_empty() {

@@ -4,12 +4,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    document::{DeploymentPolicy, Pattern, ServiceRef},
+    document::{DeploymentPolicy, NodePolicy, Pattern, ServiceRef},
     publish::{
         Publisher, commit::Draft, error::PublishError, order::Existing, plan::DocumentPlan,
         report::Published,
     },
-    types::{DocumentBody, PatternId, PolicyId, Subject},
+    types::{DocumentBody, NodeId, PatternId, PolicyId, Subject},
 };
 
 /// A document that is published by itself, whole, under a name of its own.
@@ -77,6 +77,19 @@ impl Publishable for DeploymentPolicy {
 
     fn offers(&self) -> Vec<ServiceRef> {
         vec![self.service_ref()]
+    }
+}
+
+/// It counts in the place of the policy that the node was registered with, until it is withdrawn.
+impl Publishable for NodePolicy {
+    type Id = NodeId;
+
+    fn subject(id: &NodeId) -> Subject {
+        Subject::NodePolicy(id.clone())
+    }
+
+    fn to_horizon(&self) -> Value {
+        self.to_horizon()
     }
 }
 

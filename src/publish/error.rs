@@ -116,6 +116,9 @@ pub enum PublishError {
     /// The organization has no trust document yet.
     #[error("organization {0} has no trust document yet")]
     NoTrust(OrgId),
+    /// The organization's trust lets nobody sign this.
+    #[error("no rule of the organization's trust lets anybody sign {0}")]
+    NoRule(DocumentKey),
     /// The key may not sign this.
     #[error("no key that was given may sign {0}")]
     NoKey(DocumentKey),
@@ -132,6 +135,12 @@ pub enum PublishError {
     /// Other content stands under this name and version.
     #[error("{0} is published with other content")]
     Different(DocumentKey),
+    /// Nothing stands under this name that could be changed.
+    #[error("{0} is not published")]
+    Absent(DocumentKey),
+    /// What stands there was signed by others, and the exchange's word alone says that they may.
+    #[error("{0} was signed by none of the keys that were given")]
+    NotOurs(DocumentKey),
     /// A document of the exchange cannot be read.
     #[error("the published {key} cannot be read")]
     Published {

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::{
-    document::ServiceBody,
+    document::{NodePolicy, ServiceBody},
     publish::{
         Publisher, credentials,
         error::PublishError,
@@ -12,7 +12,7 @@ use crate::{
         plan::DocumentPlan,
         report::{Published, TrustGrade},
     },
-    types::{DocumentKey, PatternId, ServiceId},
+    types::{DocumentKey, DocumentKind, PatternId, ServiceId},
 };
 
 /// What the public key is called beside the service. Nodes take every key that they find there.
@@ -36,14 +36,18 @@ impl Publisher {
         document: &Value,
         existing: Existing,
     ) -> Result<Published, PublishError> {
-        let put = match self.plan_horizon(&key).await? {
-            DocumentPlan::New => self.exchange.create_row(&key, document).await,
-            _ if existing == Existing::Refuse => return Err(PublishError::Different(key)),
-            _ => self.exchange.replace_row(&key, document).await,
+        let standing = self.exchange.row(&key).await.map_err(PublishError::Exchange)?;
+        let put = match standing {
+            None => self.exchange.create_row(&key, document).await,
+            Some(_) if existing == Existing::Refuse => return Err(PublishError::Different(key)),
+            Some(standing) if key.kind() == DocumentKind::NodePolicy => {
+                let document = over_measured(&key, document, standing)?;
+                self.exchange.replace_row(&key, &document).await
+            }
+            Some(_) => self.exchange.replace_row(&key, document).await,
         };
         put.map_err(PublishError::Exchange)?;
-        let (trust, images) = (TrustGrade::Horizon, Vec::new());
-        Ok(Published { key, seq: 0, unchanged: false, trust, images })
+        Ok(published(key))
     }
 
     /// Stores the service, its key, its logins and its policy, in this order.
@@ -61,9 +65,7 @@ impl Publisher {
             added.map_err(PublishError::Exchange)?;
         }
         if let Some(policy) = &body.policy {
-            let policy = serde_json::to_value(policy).map_err(PublishError::Encode)?;
-            let put = self.exchange.put_service_policy(id, &policy).await;
-            put.map_err(PublishError::Exchange)?;
+            self.put_horizon_service_policy(id, &body.definition, policy).await?;
         }
         Ok(published)
     }
@@ -85,4 +87,22 @@ impl Publisher {
         let pem = key.public_pem().map_err(PublishError::HorizonKey)?;
         self.exchange.put_pattern_key(id, KEY_NAME, &pem).await.map_err(PublishError::Exchange)
     }
+}
+
+/// What is told of a document there.
+pub(super) fn published(key: DocumentKey) -> Published {
+    Published { key, seq: 0, unchanged: false, trust: TrustGrade::Horizon, images: Vec::new() }
+}
+
+/// A node's policy with what the node has measured, which stands in the same row.
+fn over_measured(
+    key: &DocumentKey,
+    policy: &Value,
+    standing: Value,
+) -> Result<Value, PublishError> {
+    let read = |value| {
+        serde_json::from_value::<NodePolicy>(value)
+            .map_err(|source| PublishError::Published { key: key.clone(), source })
+    };
+    Ok(read(policy.clone())?.replacing(&read(standing)?).to_horizon())
 }

@@ -13,6 +13,7 @@ mod order;
 mod plan;
 mod report;
 mod required;
+mod service_policy;
 mod ship;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use crate::{
         protocol::Reference,
     },
     sign::{SigningKey, compat::horizon::HorizonKey},
+    trust::TrustRoot,
     types::{Clock, DocumentKey, OrgId, ServiceId, Subject},
 };
 
@@ -54,6 +56,7 @@ pub struct Publisher {
     exchange: ExchangeClient,
     keys: Vec<SigningKey>,
     horizon_key: Option<HorizonKey>,
+    root: TrustRoot,
     clock: Arc<dyn Clock>,
 }
 
@@ -65,13 +68,20 @@ impl Publisher {
         keys: Vec<SigningKey>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { org, exchange, keys, horizon_key: None, clock }
+        Self { org, exchange, keys, horizon_key: None, root: TrustRoot::FirstSeen, clock }
     }
 
     /// Signs deployments in Horizon's way too, for anax nodes.
     #[must_use]
     pub fn horizon_key(mut self, key: Option<HorizonKey>) -> Self {
         self.horizon_key = key;
+        self
+    }
+
+    /// Knows the organization's trust by its pin, where it need not take the exchange's word for it.
+    #[must_use]
+    pub fn trusting(mut self, root: TrustRoot) -> Self {
+        self.root = root;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use crate::document::property::ALLOW_PRIVILEGED;
 use crate::{
     document::{
         property::{Properties, Property, PropertyValue},
@@ -9,9 +10,6 @@ use crate::{
     },
     types::Arch,
 };
-
-/// The one built-in property that a node's owner may set.
-pub(super) const ALLOW_PRIVILEGED: &str = "openhorizon.allowPrivileged";
 
 /// Where an agent in a cluster stands when nothing else is said (Horizon fact).
 const DEFAULT_NAMESPACE: &str = "openhorizon-agent";

@@ -13,11 +13,27 @@ impl ExchangeClient {
     /// # Errors
     /// As of every request.
     pub async fn rows(&self, kind: DocumentKind) -> Result<BTreeMap<String, Value>, ExchangeError> {
-        let shelf = shelf_of(kind);
+        if kind == DocumentKind::NodePolicy {
+            return self.node_policy_rows().await;
+        }
+        let Some(shelf) = Shelf::of(kind) else { return Ok(BTreeMap::new()) };
         match self.transport.find(Call::get(&self.in_org(shelf.path))).await? {
             Some(answer) => Ok(shelved(&answer, &shelf)?.into_iter().collect()),
             None => Ok(BTreeMap::new()),
         }
+    }
+
+    /// Each node has its own; there is no list of them.
+    async fn node_policy_rows(&self) -> Result<BTreeMap<String, Value>, ExchangeError> {
+        let mut rows = BTreeMap::new();
+        for name in self.nodes().await?.into_keys() {
+            let id = name.rsplit('/').next().unwrap_or_default();
+            let call = Call::get(&self.in_org(&["nodes", id, "policy"]));
+            if let Some(answer) = self.transport.find(call).await? {
+                rows.insert(name, answer.json()?);
+            }
+        }
+        Ok(rows)
     }
 
     /// The row of a document, if there is one.
@@ -25,10 +41,12 @@ impl ExchangeClient {
     /// # Errors
     /// As of every request.
     pub async fn row(&self, key: &DocumentKey) -> Result<Option<Value>, ExchangeError> {
-        let shelf = shelf_of(key.kind());
-        match self.transport.find(Call::get(&self.place(&shelf, key))).await? {
-            Some(answer) => Ok(shelved(&answer, &shelf)?.into_iter().next().map(|(_, row)| row)),
-            None => Ok(None),
+        let Some(answer) = self.transport.find(Call::get(&self.place(key)?)).await? else {
+            return Ok(None);
+        };
+        match Shelf::of(key.kind()) {
+            Some(shelf) => Ok(shelved(&answer, &shelf)?.into_iter().next().map(|(_, row)| row)),
+            None => answer.json().map(Some),
         }
     }
 
@@ -37,13 +55,13 @@ impl ExchangeClient {
     /// # Errors
     /// [`ExchangeError::Conflict`] if there is one of this name.
     pub async fn create_row(&self, key: &DocumentKey, row: &Value) -> Result<(), ExchangeError> {
-        let shelf = shelf_of(key.kind());
-        let path = match key.kind() {
+        let call = match key.kind() {
             // The exchange names a service by what the row says.
-            DocumentKind::Service => self.in_org(shelf.path),
-            _ => self.place(&shelf, key),
+            DocumentKind::Service => Call::post(&self.in_org(&["services"])),
+            DocumentKind::NodePolicy => Call::put(&self.place(key)?).query("noheartbeat", &true),
+            _ => Call::post(&self.place(key)?),
         };
-        self.transport.send(Call::post(&path).json(row)?).await.map(drop)
+        self.transport.send(call.json(row)?).await.map(drop)
     }
 
     /// Replaces a row by what a document's `to_horizon` gives.
@@ -51,8 +69,11 @@ impl ExchangeClient {
     /// # Errors
     /// [`ExchangeError::NotFound`] if there is none of this name.
     pub async fn replace_row(&self, key: &DocumentKey, row: &Value) -> Result<(), ExchangeError> {
-        let path = self.place(&shelf_of(key.kind()), key);
-        self.transport.send(Call::put(&path).json(row)?).await.map(drop)
+        let call = match key.kind() {
+            DocumentKind::NodePolicy => Call::put(&self.place(key)?).query("noheartbeat", &true),
+            _ => Call::put(&self.place(key)?),
+        };
+        self.transport.send(call.json(row)?).await.map(drop)
     }
 
     /// Removes a row and what hangs on it; whether there was one. A signed document of it stays in
@@ -61,12 +82,16 @@ impl ExchangeClient {
     /// # Errors
     /// As of every request.
     pub async fn remove_row(&self, key: &DocumentKey) -> Result<bool, ExchangeError> {
-        let path = self.place(&shelf_of(key.kind()), key);
-        Ok(self.transport.find(Call::delete(&path)).await?.is_some())
+        Ok(self.transport.find(Call::delete(&self.place(key)?)).await?.is_some())
     }
 
-    fn place<'a>(&'a self, shelf: &Shelf, key: &'a DocumentKey) -> Vec<&'a str> {
-        self.in_org(&[shelf.path, &[key.id()]].concat())
+    /// The path of a row.
+    fn place<'a>(&'a self, key: &'a DocumentKey) -> Result<Vec<&'a str>, ExchangeError> {
+        match (key.kind(), Shelf::of(key.kind())) {
+            (_, Some(shelf)) => Ok(self.in_org(&[shelf.path, &[key.id()]].concat())),
+            (DocumentKind::NodePolicy, None) => Ok(self.in_org(&["nodes", key.id(), "policy"])),
+            (_, None) => Err(ExchangeError::NotFound { what: key.to_string() }),
+        }
     }
 }
 
@@ -78,11 +103,16 @@ struct Shelf {
     member: &'static str,
 }
 
-fn shelf_of(kind: DocumentKind) -> Shelf {
-    match kind {
-        DocumentKind::Service => Shelf { path: &["services"], member: "services" },
-        DocumentKind::Pattern => Shelf { path: &["patterns"], member: "patterns" },
-        DocumentKind::Policy => Shelf { path: &["business", "policies"], member: "businessPolicy" },
+impl Shelf {
+    /// The shelf of a kind, if its rows stand on one.
+    fn of(kind: DocumentKind) -> Option<Self> {
+        let (path, member): (&'static [_], _) = match kind {
+            DocumentKind::Service => (&["services"], "services"),
+            DocumentKind::Pattern => (&["patterns"], "patterns"),
+            DocumentKind::Policy => (&["business", "policies"], "businessPolicy"),
+            DocumentKind::NodePolicy | DocumentKind::Other(_) => return None,
+        };
+        Some(Self { path, member })
     }
 }
 
