@@ -16,9 +16,9 @@ impl ExchangeClient {
         if kind == DocumentKind::NodePolicy {
             return self.node_policy_rows().await;
         }
-        let Some(shelf) = Shelf::of(kind) else { return Ok(BTreeMap::new()) };
-        match self.transport.find(Call::get(&self.in_org(shelf.path))).await? {
-            Some(answer) => Ok(shelved(&answer, &shelf)?.into_iter().collect()),
+        let Some(place) = Shelf::of(kind) else { return Ok(BTreeMap::new()) };
+        match self.transport.find(Call::get(&self.in_org(place.path))).await? {
+            Some(answer) => Ok(shelved(&answer, &place)?.into_iter().collect()),
             None => Ok(BTreeMap::new()),
         }
     }
@@ -45,7 +45,7 @@ impl ExchangeClient {
             return Ok(None);
         };
         match Shelf::of(key.kind()) {
-            Some(shelf) => Ok(shelved(&answer, &shelf)?.into_iter().next().map(|(_, row)| row)),
+            Some(place) => Ok(shelved(&answer, &place)?.into_iter().next().map(|(_, row)| row)),
             None => answer.json().map(Some),
         }
     }
@@ -88,7 +88,7 @@ impl ExchangeClient {
     /// The path of a row.
     fn place<'a>(&'a self, key: &'a DocumentKey) -> Result<Vec<&'a str>, ExchangeError> {
         match (key.kind(), Shelf::of(key.kind())) {
-            (_, Some(shelf)) => Ok(self.in_org(&[shelf.path, &[key.id()]].concat())),
+            (_, Some(place)) => Ok(self.in_org(&[place.path, &[key.id()]].concat())),
             (DocumentKind::NodePolicy, None) => Ok(self.in_org(&["nodes", key.id(), "policy"])),
             (_, None) => Err(ExchangeError::NotFound { what: key.to_string() }),
         }

@@ -3,6 +3,7 @@
 
 mod assigned;
 mod broken;
+mod node_policies;
 mod node_profiles;
 mod publishing;
 mod stamps;
