@@ -103,7 +103,7 @@ fn list(context: &Context) -> Result<(), CliError> {
     }
     let rows = keys.iter().map(|(name, id)| vec![name.clone(), id.to_string()]);
     let objects: Vec<_> = keys.iter().map(|(name, id)| json!({"name": name, "id": id})).collect();
-    context.output.list(&objects, &["NAME", "ID"], rows);
+    context.output.list(&objects, &["KEY", "ID"], rows);
     Ok(())
 }
 

@@ -31,6 +31,7 @@ mod serve;
 mod service;
 mod translate;
 mod trust;
+mod usage;
 mod user;
 
 use std::{process::ExitCode, sync::Arc};
@@ -43,7 +44,7 @@ use crate::{
     cli::{
         config::{Connection, Environment},
         error::CliError,
-        output::Output,
+        output::{Colour, Form, Notes, Output},
     },
     types::SystemClock,
 };
@@ -128,13 +129,16 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage::refuse(&error),
+    };
     let environment = Environment::read();
     start_logging(&arguments, &environment);
     let context = Context {
+        output: output(&arguments, &environment),
         environment,
         connection: arguments.connection,
-        output: Output::new(arguments.json, arguments.quiet),
         clock: Arc::new(SystemClock),
     };
     let outcome = runtime(&arguments.command)
@@ -151,6 +155,16 @@ pub fn main() -> ExitCode {
             context.output.error(&error);
             ExitCode::from(error.code().exit as u8)
         }
+    }
+}
+
+/// How the program speaks, unless a command is asked for another form of its result.
+fn output(arguments: &Arguments, environment: &Environment) -> Output {
+    let colours = output::stdout_is_terminal() && environment.get("NO_COLOR").is_none();
+    Output {
+        form: if arguments.json { Form::JsonLine } else { Form::Text },
+        notes: if arguments.quiet { Notes::Quiet } else { Notes::Told },
+        colour: if colours { Colour::Ansi } else { Colour::Plain },
     }
 }
 

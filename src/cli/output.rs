@@ -5,6 +5,7 @@ use std::{
     io::{self, IsTerminal as _},
 };
 
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::cli::error::CliError;
@@ -12,58 +13,140 @@ use crate::cli::error::CliError;
 /// How a command speaks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
-    json: bool,
-    quiet: bool,
+    /// The form of the result.
+    pub(crate) form: Form,
+    /// Whether anything but the result is told.
+    pub(crate) notes: Notes,
+    /// Whether differences are coloured.
+    pub(crate) colour: Colour,
+}
+
+/// The form of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// For people
+    Text,
+    /// JSON, indented
+    Json,
+    /// YAML
+    Yaml,
+    /// JSON on one line, errors too: what `--json` asks for.
+    #[value(skip)]
+    JsonLine,
+}
+
+/// What is told beside the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notes {
+    /// What is going on, and what to do next.
+    Told,
+    /// Nothing.
+    Quiet,
+}
+
+/// Whether a terminal is told to colour lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Colour {
+    /// Lines as they are.
+    Plain,
+    /// Lines with the codes of a terminal.
+    Ansi,
+}
+
+/// In which form a command's result is printed.
+#[derive(Debug, Args)]
+pub(crate) struct FormatArgs {
+    /// The form of the result; --json gives JSON on one line
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "json")]
+    format: Option<Form>,
+}
+
+impl FormatArgs {
+    /// Speaks as is asked for.
+    pub(crate) fn of(&self, output: Output) -> Output {
+        Output { form: self.format.unwrap_or(output.form), ..output }
+    }
 }
 
 impl Output {
-    /// Speaks JSON or prose; `quiet` leaves out everything but the result.
-    pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet }
-    }
-
-    /// Whether the result is JSON.
+    /// Whether result and errors are JSON objects.
     pub(crate) fn is_json(self) -> bool {
-        self.json
+        self.form == Form::JsonLine
     }
 
-    /// Prints the result: `value` as JSON, or else `text`.
+    /// Prints the result: `value` in a form for machines, or else `text`.
     pub(crate) fn result(self, value: &impl Serialize, text: impl FnOnce() -> String) {
-        if self.json {
-            let json = serde_json::to_string(value).unwrap_or_else(|error| error.to_string());
-            write_line(io::stdout(), &plain_json(&json));
-        } else {
-            write_line(io::stdout(), &plain(text().trim_end_matches('\n')));
+        let text = self.for_machines(value).unwrap_or_else(|| plain(&text()).into_owned());
+        if !text.is_empty() {
+            write_line(io::stdout(), text.trim_end_matches('\n'));
         }
     }
 
-    /// Prints a list: `value` as JSON, or else its rows under headings.
+    /// The value in a form for machines, if one is asked for.
+    fn for_machines(self, value: &impl Serialize) -> Option<String> {
+        match self.form {
+            Form::Text => None,
+            Form::Json => Some(pretty(value)),
+            Form::Yaml => Some(yaml(value)),
+            Form::JsonLine => {
+                let json = serde_json::to_string(value).unwrap_or_else(|error| error.to_string());
+                Some(plain_json(&json).into_owned())
+            }
+        }
+    }
+
+    /// Prints a difference: `value` in a form for machines, or else the lines of a unified diff.
+    pub(crate) fn difference(self, value: &impl Serialize, unified: &str) {
+        self.result(value, String::new);
+        if self.form != Form::Text {
+            return;
+        }
+        for line in unified.lines() {
+            let line = plain(line);
+            let code = match (self.colour, line.as_bytes().first()) {
+                (Colour::Ansi, Some(b'-')) => "\u{1b}[31m",
+                (Colour::Ansi, Some(b'+')) => "\u{1b}[32m",
+                (Colour::Ansi, Some(b'@')) => "\u{1b}[36m",
+                _ => "",
+            };
+            let end = if code.is_empty() { "" } else { "\u{1b}[0m" };
+            write_line(io::stdout(), &format!("{code}{line}{end}"));
+        }
+    }
+
+    /// Prints a list: `value` in a form for machines, or else its rows under headings, of which the
+    /// first is the word for what is listed. That there is nothing is a note.
     pub(crate) fn list(
         self,
         value: &impl Serialize,
         headings: &[&str],
         rows: impl IntoIterator<Item = Vec<String>>,
     ) {
+        let mut rows = rows.into_iter().peekable();
+        if rows.peek().is_none() {
+            let word = headings.first().map(|it| it.to_lowercase()).unwrap_or_default();
+            self.note(format!("there is no {word}"));
+            self.result(value, String::new);
+            return;
+        }
         self.result(value, || table(headings, rows));
     }
 
-    /// Prints a document: on one line as JSON, or indented for people.
+    /// Prints a document that has no form of its own for people.
     pub(crate) fn document(self, document: &impl Serialize) {
-        self.result(document, || {
-            plain_json(&serde_json::to_string_pretty(document).unwrap_or_default()).into_owned()
-        });
+        self.result(document, || pretty(document));
     }
 
     /// Prints a line of a result that is told as it happens; JSON tells it whole at the end.
     pub(crate) fn line(self, text: &str) {
-        if !self.json {
+        if self.form == Form::Text {
             write_line(io::stdout(), &plain(text));
         }
     }
 
     /// Tells a person what is going on.
     pub(crate) fn note(self, text: impl AsRef<str>) {
-        if !self.quiet {
+        if self.notes == Notes::Told {
             write_line(io::stderr(), &plain(text.as_ref()));
         }
     }
@@ -80,7 +163,7 @@ impl Output {
 
     /// Prints an error, in the form of the results.
     pub(crate) fn error(self, error: &CliError) {
-        if self.json {
+        if self.is_json() {
             if error.is_told_as_json() {
                 return;
             }
@@ -143,6 +226,25 @@ pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Whether results may be coloured, unless the contrary is wished.
+pub(crate) fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// JSON, indented.
+fn pretty(value: &impl Serialize) -> String {
+    let json = serde_json::to_string_pretty(value).unwrap_or_else(|error| error.to_string());
+    plain_json(&json).into_owned()
+}
+
+/// YAML. What a terminal would obey is escaped as in JSON, which is YAML too.
+fn yaml(value: &impl Serialize) -> String {
+    match serde_saphyr::to_string(value) {
+        Ok(yaml) if !yaml.contains(|c| is_command(c) && c != '\n') => yaml,
+        _ => pretty(value),
+    }
+}
+
 /// Rows under headings, as wide as they need to be.
 pub(crate) fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
@@ -169,5 +271,22 @@ mod tests {
         let read: String = serde_json::from_str(&plain_json(&json)).unwrap();
         assert_eq!(read, "\u{1b}\u{9b}\u{202e}");
         assert_eq!(table(&["NAME"], [vec!["a\nb".to_owned()]]), "NAME\na\\nb\n");
+    }
+
+    #[test]
+    fn yaml_says_what_json_says() {
+        let value = serde_json::json!({
+            "label": "yes", "version": "1.0", "arch": "*", "empty": "", "null": null, "text": "null",
+            "lines": "one\n  two: [x\n\n", "list": [], "map": {}, "deep": [{"a": [[1, -2.5], true]}],
+            "number": "0x1F", "colon": "a: b # c", "long": "x y ".repeat(100), "date": "2026-11-21",
+            "evil": "\u{202e}\u{1b}[2J", "tilde": "~", "sign": "- a", "quote": "'\"\\",
+        });
+        let read: serde_json::Value = serde_saphyr::from_str(&yaml(&value)).unwrap();
+        assert_eq!(read, value);
+        let mut tame = value.clone();
+        tame.as_object_mut().unwrap().remove("evil");
+        let text = yaml(&tame);
+        assert!(text.starts_with("label: "), "{text}");
+        assert_eq!(serde_saphyr::from_str::<serde_json::Value>(&text).unwrap(), tame);
     }
 }

@@ -8,6 +8,7 @@ pub mod choice;
 pub mod cluster;
 pub mod constraint;
 pub mod deployment;
+pub mod difference;
 mod lenient;
 pub mod matching;
 pub mod pattern;

@@ -16,6 +16,7 @@ mod bad_input;
 mod cluster;
 mod containers;
 mod demo;
+mod documents;
 mod horizon;
 mod horizon_data;
 mod layers;

@@ -1,0 +1,82 @@
+//! A command line that cannot be understood, told as every other error.
+
+use std::{env, ffi::OsStr, process::ExitCode};
+
+use clap::error::ErrorKind;
+
+use crate::cli::{
+    code,
+    error::CliError,
+    output::{Colour, Form, Notes, Output},
+};
+
+/// Says what is wrong with the command line, or gives the help that it asks for: in clap's own words
+/// for people, and as the JSON object of every error under `--json`.
+pub(super) fn refuse(error: &clap::Error) -> ExitCode {
+    let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if is_help || !asks_for_json() {
+        // A reader that went away is no error.
+        let _ = error.print();
+    } else {
+        let output = Output { form: Form::JsonLine, notes: Notes::Quiet, colour: Colour::Plain };
+        output.error(&told(error));
+    }
+    ExitCode::from(if is_help { 0 } else { code::USAGE.exit as u8 })
+}
+
+/// Whether `--json` is among the arguments, which could not be understood as a whole.
+fn asks_for_json() -> bool {
+    let arguments = env::args_os().skip(1).take_while(|it| it != OsStr::new("--"));
+    arguments.into_iter().any(|it| it == OsStr::new("--json"))
+}
+
+/// The error in four parts: clap writes it as paragraphs.
+fn told(error: &clap::Error) -> CliError {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return CliError::new(code::USAGE, "a command is missing").help("see --help");
+    }
+    let text = error.render().to_string();
+    let mut paragraphs = text.split("\n\n").map(one_line);
+    let what = paragraphs.next().unwrap_or_default();
+    let mut told = CliError::new(code::USAGE, what.trim_start_matches("error: "));
+    let mut help = "see --help".to_owned();
+    for paragraph in paragraphs {
+        if let Some(tip) = paragraph.strip_prefix("tip: ") {
+            tip.clone_into(&mut help);
+        } else if paragraph.starts_with("Usage: ") {
+            told = told.details([paragraph]);
+        }
+    }
+    told.help(help)
+}
+
+fn one_line(paragraph: &str) -> String {
+    paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Arguments;
+
+    #[test]
+    fn a_typing_error_keeps_its_suggestion() {
+        let told = |arguments: &[&str]| {
+            told(&Arguments::try_parse_from(arguments).unwrap_err()).to_json()["error"].clone()
+        };
+        let error = told(&["edgepost", "patern", "list"]);
+        assert_eq!((error["code"].as_str(), error["exit"].as_i64()), (Some("E0200"), Some(2)));
+        assert!(error["what"].as_str().unwrap().contains("'patern'"), "{error}");
+        assert!(error["try"].as_str().unwrap().contains("'pattern'"), "{error}");
+        let error = told(&["edgepost", "pattern", "show", "p", "--format", "yml"]);
+        assert!(error["try"].as_str().unwrap().contains("'yaml'"), "{error}");
+        let error = told(&["edgepost", "pattern", "show"]);
+        assert!(error["what"].as_str().unwrap().contains("<NAME>"), "{error}");
+        assert!(error["details"][0].as_str().unwrap().starts_with("Usage: "), "{error}");
+        assert_eq!(told(&["edgepost", "pattern"])["what"], "a command is missing");
+        let error = told(&["edgepost", "pattern", "list", "--json", "--format", "yaml"]);
+        assert!(error["what"].as_str().unwrap().contains("--json"), "{error}");
+    }
+}
