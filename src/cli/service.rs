@@ -129,9 +129,7 @@ impl ServiceVerifyArgs {
                 "images": verified.body().images, "cluster": operator::outline(definition)}),
             || {
                 let operator = operator::describe(definition).map(|it| format!("\n{it}"));
-                describe_verified(&verified)
-                    + &held(&horizon)
-                    + &operator.unwrap_or_default()
+                describe_verified(&verified) + &held(&horizon) + &operator.unwrap_or_default()
             },
         );
         Ok(())
@@ -240,7 +238,8 @@ impl Noun for NamedService {
         if let Some(archive) = definition.pointer_mut("/clusterDeployment/operatorYamlArchive")
             && let Some(text) = archive.as_str()
         {
-            *archive = format!("{} bytes of base64, {}", text.len(), Digest::of(text.as_bytes())).into();
+            *archive =
+                format!("{} bytes of base64, {}", text.len(), Digest::of(text.as_bytes())).into();
         }
         definition
     }

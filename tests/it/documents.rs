@@ -31,15 +31,17 @@ fn what_is_published_is_listed_and_shown_in_every_form() {
         ("policy", "where-wanted", ["  version    1.0.0", "constraints  wants == hello"]),
         ("service", &hello(), ["container    hello", "@sha256:"]),
     ] {
-        let list = |form: &[&str]| hub.publisher.run(&[&[noun, "list"], form].concat()).good().stdout;
+        let list =
+            |form: &[&str]| hub.publisher.run(&[&[noun, "list"], form].concat()).good().stdout;
         let line: Value = serde_json::from_str(&list(&["--json"])).unwrap();
         assert_eq!(list(&["--json"]).lines().count(), 1);
         assert!(line.get(format!("acme/{name}")).is_some(), "{line}");
         assert_eq!(yaml(&list(&["--format", "yaml"])), line);
         assert!(list(&["--format", "text"]).contains(name));
 
-        let show =
-            |form: &[&str]| hub.publisher.run(&[&[noun, "show", name], form].concat()).good().stdout;
+        let show = |form: &[&str]| {
+            hub.publisher.run(&[&[noun, "show", name], form].concat()).good().stdout
+        };
         let json: Value = serde_json::from_str(&show(&["--format", "json"])).unwrap();
         assert!(show(&["--format", "json"]).lines().count() > 5, "it is indented");
         assert_eq!(serde_json::from_str::<Value>(&show(&["--json"])).unwrap(), json);
@@ -79,12 +81,21 @@ fn a_file_is_compared_with_what_is_live() {
     let changed = write(&hub, "changed.json", &pattern("2.0.0"));
     let arguments = ["pattern", "diff", &changed, "--name", "hello-everywhere"];
     let told = diff(&arguments).failed(7, "E0702");
-    for line in ["--- pattern hello-everywhere (live, seq 1)", "-          \"version\": \"1.0.0\"", "+          \"version\": \"2.0.0\""] {
-        assert!(told.stdout.lines().any(|it| it.trim_end().starts_with(line)), "{line}\n{}", told.stdout);
+    for line in [
+        "--- pattern hello-everywhere (live, seq 1)",
+        "-          \"version\": \"1.0.0\"",
+        "+          \"version\": \"2.0.0\"",
+    ] {
+        assert!(
+            told.stdout.lines().any(|it| it.trim_end().starts_with(line)),
+            "{line}\n{}",
+            told.stdout
+        );
     }
     assert!(!told.stdout.contains('\u{1b}'), "no terminal, no colours");
     let told = diff(&[&arguments[..], &["--json"]].concat()).failed(7, "changes").json();
-    let change = json!([{"path": "services[0].serviceVersions[0].version", "old": "1.0.0", "new": "2.0.0"}]);
+    let change =
+        json!([{"path": "services[0].serviceVersions[0].version", "old": "1.0.0", "new": "2.0.0"}]);
     assert_eq!((&told["changes"], &told["against"]), (&change, &json!("signed")));
     // What a diff has shown is what publishing changes.
     publish_hello(&hub, "2.0.0", 10_000, &[]).good();

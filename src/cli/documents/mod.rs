@@ -66,18 +66,6 @@ pub(super) async fn list<N: Noun>(
     Ok(())
 }
 
-/// Lists the one document that can be there.
-pub(super) async fn list_one<N: Noun>(
-    noun: &N,
-    format: &FormatArgs,
-    context: &Context,
-) -> Result<(), CliError> {
-    let row = noun.row(&context.client()?).await?;
-    let rows = row.map(|row| (noun.name().to_owned(), row)).into_iter().collect();
-    list_rows::<N>(&rows, format, context);
-    Ok(())
-}
-
 fn list_rows<N: Noun>(rows: &BTreeMap<String, Value>, format: &FormatArgs, context: &Context) {
     let lines = rows.iter().map(|(name, row)| N::cells(name, row));
     format.of(context.output).list(rows, N::HEADINGS, lines);
