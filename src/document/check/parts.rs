@@ -2,7 +2,10 @@
 
 use super::{Fields, Inspector, Need, Place};
 use crate::{
-    document::{choice::ArchChoice, constraint::Constraint, property::Property, source::Content},
+    document::{
+        choice::ArchChoice, constraint::Constraint, problem::Severity, property::Property,
+        source::Content,
+    },
     types::{OrgId, ServiceUrl, Version, VersionRange},
 };
 
@@ -43,7 +46,7 @@ impl<'a> Inspector<'a> {
             it.text(fields, "type", Need::Optional);
             fields.get("value");
         });
-        let clean = self.found.len() == before;
+        let clean = self.found[before..].iter().all(|it| it.severity == Severity::Warning);
         let property = serde_json::from_value::<Property>(place.node.to_value());
         if clean
             && let Ok(property) = property
