@@ -27,6 +27,7 @@ mod project;
 mod publish;
 mod registries;
 mod removal;
+mod schema;
 mod serve;
 mod service;
 mod translate;
@@ -120,6 +121,8 @@ enum Command {
     /// The node's side: register, run, status
     #[command(subcommand)]
     Agent(agent::AgentCommand),
+    /// JSON Schemas of the files that authors write, for editors
+    Schema(schema::SchemaArgs),
     /// Say what an error's code means
     Explain(explain::ExplainArgs),
     /// Greet, as the container of the demonstration does
@@ -193,6 +196,7 @@ async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Policy(command) => command.run(context).await,
         Command::Node(command) => command.run(context).await,
         Command::Agent(command) => command.run(context).await,
+        Command::Schema(args) => args.run(context),
         Command::Explain(args) => args.run(context),
         Command::Hello => {
             hello::run(&context.environment).await;

@@ -2,17 +2,32 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    document::{deployment::canonical, lenient, service::ServiceDefinition},
+    document::{
+        deployment::{ENTRY_PATTERN, canonical},
+        lenient, schema,
+        service::ServiceDefinition,
+    },
     types::{Arch, OrgId, ServiceUrl, Version, VersionRange, platform::ParseArchError},
 };
 
 /// The architectures that are meant: every one, written `*` or left empty, or a single one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(
+    inline,
+    example = &"*",
+    example = &"$ARCH",
+    example = &"amd64",
+    extend("pattern" = r"^(\*|[0-9A-Za-z_.-]{1,64})$"),
+    extend("patternErrorMessage" = "an architecture, such as amd64; or * for every one")
+)]
 pub enum ArchChoice {
     /// Every architecture.
     #[default]
@@ -66,7 +81,7 @@ impl fmt::Display for ArchChoice {
 }
 
 /// One version of a service that a pattern or a policy offers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VersionChoice {
     /// The version itself; never a range.
     pub version: Version,
@@ -78,6 +93,7 @@ pub struct VersionChoice {
     pub upgrade_policy: UpgradePolicy,
     /// Environment to put over that of the service's deployment: an object, its text, or null.
     #[serde(default, skip_serializing_if = "is_nothing")]
+    #[schemars(extend("type" = ["object", "string"]), extend("properties" = overrides()))]
     pub deployment_overrides: Value,
     /// Horizon's signature over the text of the overrides.
     #[serde(
@@ -115,14 +131,25 @@ impl VersionChoice {
     }
 }
 
+/// The environments that overrides may set.
+fn overrides() -> Value {
+    let environment = json!({
+        "type": ["array", "null"],
+        "items": { "type": "string", "pattern": ENTRY_PATTERN },
+    });
+    let container = json!({ "type": "object", "properties": { "environment": environment } });
+    json!({ "services": { "type": ["object", "null"], "additionalProperties": container } })
+}
+
 /// Null, or an empty text.
 fn is_nothing(value: &Value) -> bool {
     value.is_null() || value.as_str() == Some("")
 }
 
 /// When a version gets its turn, and for how long. All zero where there is but one version.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(transform = schema::retries_with_a_turn)]
 pub struct Priority {
     /// The lowest number is tried first.
     #[serde(deserialize_with = "lenient::or_default", skip_serializing_if = "is_zero")]
@@ -147,13 +174,15 @@ fn is_zero(number: &u64) -> bool {
 }
 
 /// When a node goes to a newer version of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct UpgradePolicy {
     /// `immediate`, `never` or `agreement`.
+    #[schemars(extend("enum" = ["immediate", "never", "agreement"]))]
     #[serde(deserialize_with = "lenient::or_default", skip_serializing_if = "String::is_empty")]
     pub lifecycle: String,
     /// A time of day, such as `01:00AM`.
+    #[schemars(example = &"01:00AM")]
     #[serde(deserialize_with = "lenient::or_default", skip_serializing_if = "String::is_empty")]
     pub time: String,
     /// Fields that are not ours, kept as they are.
@@ -162,7 +191,7 @@ pub struct UpgradePolicy {
 }
 
 /// After how many seconds of silence a node counts as gone.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct NodeHealth {
     /// Seconds without a heartbeat.
@@ -177,7 +206,7 @@ pub struct NodeHealth {
 }
 
 /// The secrets that a service asks for, each bound to one in the secret store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretBinding {
     /// The organization of the service.

@@ -16,6 +16,7 @@ pub mod policy;
 pub mod problem;
 pub mod project;
 pub mod property;
+pub mod schema;
 pub mod service;
 pub mod service_body;
 pub mod source;
@@ -31,6 +32,7 @@ pub use self::{
     policy::{DeploymentPolicy, NodePolicy, ServicePolicy},
     problem::{Problem, Problems, Severity},
     property::{Properties, Property, PropertyType, PropertyValue},
+    schema::SchemaKind,
     service::{NativeDeployment, RequiredService, ServiceDefinition, Sharable},
     service_body::{ServiceBody, ServiceBodyError, ShippedImage},
     source::{Source, Variables},

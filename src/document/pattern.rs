@@ -1,5 +1,6 @@
 //! Patterns: a named list of services that a node takes as a whole.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -13,8 +14,9 @@ use crate::{
 };
 
 /// A pattern, with Horizon's fields.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("required" = ["label", "services"]))]
 pub struct Pattern {
     /// Its name; where there is none, that of its file serves.
     #[serde(
@@ -48,6 +50,7 @@ pub struct Pattern {
     pub cluster_namespace: String,
     /// The services that a node with this pattern runs.
     #[serde(default, deserialize_with = "lenient::or_default")]
+    #[schemars(extend("minItems" = 1))]
     pub services: Vec<PatternService>,
     /// How nodes and agreement bots agree; an exchange puts `Basic` for nothing.
     #[serde(
@@ -76,8 +79,11 @@ pub struct Pattern {
 }
 
 /// One service of a pattern.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(
+    extend("required" = ["serviceUrl", "serviceOrgid", "serviceArch", "serviceVersions"])
+)]
 pub struct PatternService {
     /// Its name.
     pub service_url: ServiceUrl,
@@ -95,6 +101,7 @@ pub struct PatternService {
     pub agreement_less: bool,
     /// Its versions, of which one runs.
     #[serde(default, deserialize_with = "lenient::or_default")]
+    #[schemars(extend("minItems" = 1))]
     pub service_versions: Vec<VersionChoice>,
     /// How an agreement bot checks that data flow; an object, unused here.
     #[serde(default, deserialize_with = "lenient::or_default")]

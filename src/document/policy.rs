@@ -1,5 +1,6 @@
 //! Policies: what a deployment, a service and a node say of themselves and ask of each other.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -17,8 +18,9 @@ use crate::{
 };
 
 /// A service, and the nodes that should run it; Horizon's older name is business policy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(title = "Deployment policy")]
 pub struct DeploymentPolicy {
     /// What people call it.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -54,8 +56,9 @@ pub struct DeploymentPolicy {
 }
 
 /// The service of a deployment policy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("required" = ["name", "org", "serviceVersions"]))]
 pub struct ServiceSelector {
     /// Its name.
     pub name: ServiceUrl,
@@ -73,6 +76,7 @@ pub struct ServiceSelector {
     pub cluster_namespace: String,
     /// Its versions, of which one runs.
     #[serde(default, deserialize_with = "lenient::or_default")]
+    #[schemars(extend("minItems" = 1))]
     pub service_versions: Vec<VersionChoice>,
     /// When a node counts as gone.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -116,7 +120,8 @@ impl DocumentBody for DeploymentPolicy {
 }
 
 /// What a service says of itself and asks of nodes, wherever it is deployed.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "Service policy")]
 pub struct ServicePolicy {
     /// What people call it.
     #[serde(
@@ -157,7 +162,8 @@ impl ServicePolicy {
 ///
 /// Version 2 of the format has parts for deployment and for management; version 1 has only the top
 /// level. Both are read; [`NodePolicy::for_deployment`] is the same for both.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "Node policy", description = "What a node says of itself and asks of services.")]
 pub struct NodePolicy {
     /// What people call it.
     #[serde(
@@ -194,7 +200,7 @@ pub struct NodePolicy {
 }
 
 /// Properties and constraints for one purpose.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyPart {
     /// What it says of itself.
     #[serde(default, deserialize_with = "lenient::or_default")]

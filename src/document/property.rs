@@ -1,9 +1,12 @@
 //! Properties: what a node, a service or a policy says about itself.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Number, Value};
+use std::borrow::Cow;
 
-use crate::types::Version;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Number, Value, json};
+
+use crate::{document::schema, types::Version};
 
 /// How the names of those properties begin that a node or a service has by being what it is.
 pub(super) const BUILT_IN: &str = "openhorizon.";
@@ -12,7 +15,8 @@ pub(super) const BUILT_IN: &str = "openhorizon.";
 pub(super) const ALLOW_PRIVILEGED: &str = "openhorizon.allowPrivileged";
 
 /// One named value, as it stands in a policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("required" = ["name", "value"]), transform = values_by_type)]
 pub struct Property {
     /// Its name, which constraints speak about.
     #[serde(default)]
@@ -40,6 +44,21 @@ pub enum PropertyValue {
     Text(String),
     /// What no property can have: null, an array, an object.
     Unusable(Value),
+}
+
+/// What an author may write; [`PropertyValue::Unusable`] is not for authors.
+impl JsonSchema for PropertyValue {
+    fn schema_name() -> Cow<'static, str> {
+        "PropertyValue".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "number", "boolean"] })
+    }
 }
 
 impl Default for PropertyValue {
@@ -80,6 +99,44 @@ const TYPES: [(&str, PropertyType); 7] = [
     ("version", PropertyType::Version),
     ("list of strings", PropertyType::List),
 ];
+
+impl JsonSchema for PropertyType {
+    fn schema_name() -> Cow<'static, str> {
+        "PropertyType".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let words = TYPES.map(|(word, _)| word);
+        json_schema!({ "enum": words[1..] })
+    }
+}
+
+/// Where a type is declared, the value is of it; so [`Property::check`] asks.
+fn values_by_type(property: &mut Schema) {
+    let text_of = |pattern: &str| json!({ "type": "string", "pattern": pattern });
+    let of_type = |(word, declared): &(&str, PropertyType)| {
+        let value = match declared {
+            PropertyType::Text | PropertyType::List => json!({ "type": "string" }),
+            PropertyType::Boolean => json!({ "type": "boolean" }),
+            PropertyType::Int => json!({ "type": "integer" }),
+            PropertyType::Float => json!({ "type": "number" }),
+            PropertyType::Version => {
+                text_of(r"^((0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){0,2}|INFINITY)$")
+            }
+            PropertyType::Undeclared | PropertyType::Unknown(_) => return None,
+        };
+        Some(schema::if_then(
+            json!({ "properties": { "type": { "const": word } }, "required": ["type"] }),
+            json!({ "properties": { "value": value }, "required": ["value"] }),
+        ))
+    };
+    let rules: Vec<_> = TYPES.iter().filter_map(of_type).collect();
+    property.insert("allOf".to_owned(), rules.into());
+}
 
 impl PropertyType {
     fn is_undeclared(&self) -> bool {
@@ -215,8 +272,9 @@ impl From<&str> for PropertyValue {
 }
 
 /// Properties by name; of two with one name the first counts.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct Properties(Vec<Property>);
 
 impl Properties {

@@ -1,5 +1,8 @@
 //! Services: the definition that an author writes.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
@@ -9,14 +12,21 @@ use crate::{
         deployment::{Container, Deployment, canonical},
         lenient,
         property::{Properties, Property},
+        schema,
         user_input::UserInput,
     },
     types::{Arch, ImageRef, OrgId, PinnedImage, ServiceId, ServiceUrl, Version, VersionRange},
 };
 
 /// A service for one architecture: Horizon's `service.definition.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(
+    title = "Service definition",
+    extend("required" = ["label", "url", "version", "arch", "sharable"]),
+    transform = schema::signed_if_text("deployment", "deploymentSignature"),
+    transform = schema::signed_if_text("clusterDeployment", "clusterDeploymentSignature")
+)]
 pub struct ServiceDefinition {
     /// The organization it is written for.
     #[serde(
@@ -33,11 +43,16 @@ pub struct ServiceDefinition {
     pub description: String,
     /// A URL where more is said; empty is none.
     #[serde(default, deserialize_with = "lenient::or_default")]
+    #[schemars(
+        example = &"https://example.com/hello",
+        extend("pattern" = r"^[\u0000-\u0020]*[A-Za-z][^/?#]*:"),
+        extend("patternErrorMessage" = "a URL with its scheme, https://…")
+    )]
     pub documentation: String,
     /// Whether other organizations may use it.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub public: bool,
-    /// Its name in its organization.
+    /// Its name in its organization; Horizon calls it a URL, though a plain word is usual.
     pub url: ServiceUrl,
     /// Its version.
     pub version: Version,
@@ -54,7 +69,7 @@ pub struct ServiceDefinition {
     /// The variables it asks for.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub user_input: Vec<UserInput>,
-    /// Its containers.
+    /// Its containers; or the text of them that was signed.
     #[serde(default)]
     pub deployment: NativeDeployment,
     /// Horizon's signature over the text of the deployment.
@@ -72,16 +87,18 @@ pub struct ServiceDefinition {
 }
 
 /// How a service is shared when several services of a node require it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Sharable {
     /// One instance for all of them.
     Singleton,
     /// An instance for each of them.
     Multiple,
-    /// An old word for [`Sharable::Singleton`].
+    /// An old word for `singleton`.
+    #[schemars(extend("deprecated" = true))]
     Exclusive,
-    /// An old word for [`Sharable::Singleton`].
+    /// An old word for `singleton`.
+    #[schemars(extend("deprecated" = true))]
     Single,
 }
 
@@ -95,6 +112,21 @@ pub enum NativeDeployment {
     Described(Deployment<ImageRef>),
     /// The text that was signed. Its bytes are what counts; nothing re-encodes them.
     Text(String),
+}
+
+impl JsonSchema for NativeDeployment {
+    fn schema_name() -> Cow<'static, str> {
+        "NativeDeployment".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let described = generator.subschema_for::<Deployment<ImageRef>>();
+        json_schema!({ "anyOf": [described, { "type": "string" }] })
+    }
 }
 
 impl Serialize for NativeDeployment {
@@ -121,8 +153,9 @@ impl<'de> Deserialize<'de> for NativeDeployment {
 }
 
 /// A service that must run beside another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = schema::one_of_them("version", "versionRange"))]
 pub struct RequiredService {
     /// Its name.
     pub url: ServiceUrl,
@@ -134,6 +167,7 @@ pub struct RequiredService {
         deserialize_with = "lenient::empty_is_none",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(extend("deprecated" = true))]
     pub version: Option<VersionRange>,
     /// The versions that will do.
     #[serde(

@@ -1,18 +1,20 @@
 //! The variables that a service asks for, and the values that nodes, policies and patterns give.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    document::{ArchChoice, lenient},
+    document::{ArchChoice, lenient, schema},
     types::{Arch, OrgId, ServiceUrl, Version, VersionRange},
 };
 
 /// A variable that a service asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserInput {
     /// The name of the environment variable.
+    #[schemars(transform = schema::variable_name)]
     pub name: String,
     /// What it is for, in people's words.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -20,7 +22,7 @@ pub struct UserInput {
     /// What kind of value it takes.
     #[serde(default, rename = "type", deserialize_with = "lenient::or_default")]
     pub kind: InputKind,
-    /// The value when nobody gives one. Empty is none: somebody must give a value (Horizon fact).
+    /// The value when nobody gives one. Empty is none, as in Horizon: somebody must give a value.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub default_value: String,
     /// Fields that are not ours, kept as they are.
@@ -36,7 +38,8 @@ impl UserInput {
 }
 
 /// The kind of value that a variable takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline, transform = schema::old_word("bool", "An old word for `boolean`."))]
 pub enum InputKind {
     /// A text; also what an empty word means.
     #[default]
@@ -84,7 +87,7 @@ impl InputKind {
 }
 
 /// Values for the variables of one service, or of those that its selectors reach.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserInputValue {
     /// The organization of the service.
@@ -110,11 +113,16 @@ pub struct UserInputValue {
 }
 
 /// One variable and its value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InputValue {
     /// The name of the environment variable.
+    #[schemars(transform = schema::variable_name)]
     pub name: String,
     /// Its value: a text, a number, a boolean, or a list of texts.
+    #[schemars(
+        extend("type" = ["string", "number", "boolean", "array"]),
+        extend("items" = {"type": "string"})
+    )]
     pub value: Value,
 }
 

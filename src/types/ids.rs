@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The longest name taken: file systems and database keys stay comfortable.
@@ -30,8 +31,15 @@ fn is_id(text: &str) -> bool {
 macro_rules! id_type {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(
+            Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+        )]
         #[serde(try_from = "String", into = "String")]
+        #[schemars(
+            inline,
+            extend("pattern" = r"^[^/\u0000-\u0020]([^/\u0000-\u001f]*[^/\u0000-\u0020])?$"),
+            extend("patternErrorMessage" = "a name without `/`, and without a blank at either end")
+        )]
         pub struct $name(String);
 
         impl $name {

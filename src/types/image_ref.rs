@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::types::Digest;
@@ -229,8 +230,20 @@ string_newtype!(Tag);
 ///
 /// The first component is a registry only if it has a `.` or a `:` (Horizon fact, vectors
 /// `image_path`); without one the image lives in Docker Hub.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(
+    inline,
+    example = &"registry.example.com/web:1.0.0",
+    extend("pattern" = concat!(
+        r"^(([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?/)?", // the registry
+        r"[0-9a-z]+((\.|__?|-+|/)[0-9a-z]+)*",                   // the path
+        r"(:[0-9A-Za-z_][0-9A-Za-z_.-]*)?(@sha256:[0-9a-f]{64})?$",
+    )),
+    extend("patternErrorMessage" = "registry/name:tag, such as registry.example.com/web:1.0.0")
+)]
 pub struct ImageRef {
     /// Where it lives.
     pub repository: Repository,

@@ -2,13 +2,25 @@
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A processor architecture by its Go name: `amd64`, `arm64`, `arm`, `riscv64`, …
 ///
 /// Reading folds the synonyms of Horizon's agent configuration: `x86_64`, `aarch64`, `armhf`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(
+    inline,
+    example = &"$ARCH",
+    example = &"amd64",
+    example = &"arm64",
+    example = &"arm",
+    extend("pattern" = r"^[0-9A-Za-z_.-]{1,64}$"),
+    extend("patternErrorMessage" = "an architecture, such as amd64, arm64 or arm")
+)]
 pub struct Arch(String);
 
 /// A text that names no architecture.

@@ -2,13 +2,22 @@
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{Arch, OrgId, Version};
 
 /// The name of a service within its organization. Horizon calls it a URL, though a plain word is usual.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(
+    inline,
+    example = &"$SERVICE_NAME",
+    extend("pattern" = r"^[^\u0000-\u0020]([^\u0000-\u001f]*[^\u0000-\u0020])?$"),
+    extend("patternErrorMessage" = "a name without a blank at either end")
+)]
 pub struct ServiceUrl(String);
 
 /// A text that cannot name a service.

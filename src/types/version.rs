@@ -7,11 +7,32 @@ use std::{
     str::FromStr,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The pattern of a version, for schemas: what [`Version`] reads, but for numbers beyond 64 bits.
+macro_rules! pattern {
+    () => {
+        r"[0-9]+(\.[0-9]+){0,2}(-([0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?)?"
+    };
+}
+
+/// A bound of a range: a version, or `INFINITY` in letters of any size.
+macro_rules! bound_pattern {
+    () => {
+        concat!("(", pattern!(), "|[Ii][Nn][Ff][Ii][Nn][Ii][Tt][Yy])")
+    };
+}
+
 /// `x[.y[.z]][-prerelease]`; missing parts are 0. It prints as its author wrote it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(
+    inline,
+    example = &"1.0.0",
+    extend("pattern" = concat!("^", pattern!(), "$")),
+    extend("patternErrorMessage" = "one to three numbers parted by dots, such as 1.2.3")
+)]
 pub struct Version {
     text: String,
     parts: [u64; 3],
@@ -161,8 +182,17 @@ impl FromStr for VersionOrInfinity {
 
 /// `[a,b)` with either bracket at either end; a version alone is everything from it on;
 /// `INFINITY` has no end. It prints as its author wrote it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(
+    inline,
+    example = &"[1.0.0,2.0.0)",
+    example = &"[1.0.0,INFINITY)",
+    extend("pattern" = concat!(
+        "^", bound_pattern!(), r"$|^[\[(]", bound_pattern!(), ",", bound_pattern!(), r"[\])]$"
+    )),
+    extend("patternErrorMessage" = "a version, or two in brackets such as [1.0.0,2.0.0)")
+)]
 pub struct VersionRange {
     text: String,
     from: Bound,

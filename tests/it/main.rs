@@ -23,6 +23,7 @@ mod layers;
 mod node;
 mod peers;
 mod publishing;
+mod schemas;
 mod secrets;
 mod servers;
 mod support;

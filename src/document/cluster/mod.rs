@@ -3,8 +3,9 @@
 
 mod archive;
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
@@ -24,11 +25,12 @@ pub enum ClusterDeployment {
 }
 
 /// An operator, and what it needs: Horizon's `clusterDeployment` as an object.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OperatorDeployment {
     /// In an author's file the path of the archive (a tar.gz of YAML files), from the file on; in a
     /// signed text the archive itself, in base64.
+    #[schemars(extend("minLength" = 0))]
     pub operator_yaml_archive: String,
     /// What the publisher has found in the archive; an author does not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,7 +47,7 @@ pub struct OperatorDeployment {
 }
 
 /// What a publisher has found in an operator's archive.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterMetadata {
     /// The name space that the operator's files name; empty if they name none.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -56,7 +58,7 @@ pub struct ClusterMetadata {
 }
 
 /// The volume for objects of the model management system.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct MmsVolume {
     /// Whether the operator gets one; without it, the rest means nothing and is not published.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -67,6 +69,21 @@ pub struct MmsVolume {
     /// Fields that are not ours, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
+}
+
+impl JsonSchema for ClusterDeployment {
+    fn schema_name() -> Cow<'static, str> {
+        "ClusterDeployment".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let described = generator.subschema_for::<OperatorDeployment>();
+        json_schema!({ "anyOf": [described, { "type": "string" }] })
+    }
 }
 
 impl Serialize for ClusterDeployment {

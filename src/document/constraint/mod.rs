@@ -11,6 +11,7 @@ mod parser;
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::ast::Expression;
@@ -22,8 +23,17 @@ pub use self::{
 use crate::document::property::Properties;
 
 /// One constraint; a policy holds if all of its constraints hold. It prints as its author wrote it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(
+    inline,
+    description = "`property operator value`, joined by AND, OR and parentheses; the operators are \
+        =, ==, !=, <, <=, >, >= and in.",
+    example = &"openhorizon.memory >= 512",
+    example = &"location == \"front door\" AND openhorizon.arch in \"amd64, arm64\"",
+    extend("pattern" = r"^[ \t\r\n]*(\([ \t\r\n()]*)?$|[=<>]|[ \t\r\n]in"),
+    extend("patternErrorMessage" = "property operator value, such as openhorizon.memory >= 512")
+)]
 pub struct Constraint {
     text: String,
     expression: Expression,

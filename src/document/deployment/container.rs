@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -10,63 +11,88 @@ use super::{
     port::{EphemeralPort, PublishedPort},
 };
 
+/// What an entry of an environment looks like, for schemas.
+pub(in crate::document) const ENTRY_PATTERN: &str = "^[^=]+=";
+
 /// One container: its image, and how the node runs it. A field that is `None` is not written.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields are those of Horizon's deployment, under their names")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(
+    rename = "Container",
+    description = "One container: its image, and how the node runs it."
+)]
 pub struct Container<I> {
-    /// The image; see [`super::Deployment`] for what it may be.
+    /// The image, `registry/name:tag` or by its digest.
     pub image: I,
+    /// What it runs, in the place of the `CMD` of its image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
+    /// What it begins with, in the place of the `ENTRYPOINT` of its image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<Vec<String>>,
-    /// `NAME=value` each.
+    /// Its environment, `NAME=value` each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("items" = {"type": "string", "pattern": ENTRY_PATTERN}))]
     pub environment: Option<Vec<String>>,
+    /// Capabilities of Linux that it gets, such as `NET_ADMIN`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cap_add: Option<Vec<String>>,
+    /// Options of the engine for its security.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security_opt: Option<Vec<String>>,
+    /// Whether it may do all that the node may; only for nodes that allow it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privileged: Option<bool>,
-    /// `host`, or empty for a network of its own.
+    /// `host` for the network of the node, or empty for one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"host")]
     pub network: Option<String>,
+    /// `host` for the process ids of the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<String>,
+    /// `host` for the shared memory of the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipc: Option<String>,
+    /// The user that it runs as, `name` or `uid[:gid]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// Where the engine sends its log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_driver: Option<String>,
+    /// Devices of the node that it sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub devices: Option<Vec<Device>>,
+    /// Folders of the node, and volumes, that it sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binds: Option<Vec<Bind>>,
     /// Mount options of temporary file systems, by their path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tmpfs: Option<BTreeMap<String, String>>,
+    /// Its ports that have a fixed port of the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<PublishedPort>>,
+    /// Its ports that get any free port of the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ephemeral_ports: Option<Vec<EphemeralPort>>,
     /// The old name of `ports`; both count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("deprecated" = true))]
     pub specific_ports: Option<Vec<PublishedPort>>,
-    /// In MiB; 0 is no limit.
+    /// The memory that it may use, in MiB; 0 is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_memory_mb: Option<u64>,
-    /// 0 is no limit.
+    /// The processors that it may use; 0 is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cpus: Option<f64>,
+    /// Settings of the kernel for its name spaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sysctls: Option<BTreeMap<String, String>>,
     /// What the container needs from a secret store, by the name it knows it by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<BTreeMap<String, Map<String, Value>>>,
+    /// A label of the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variation_label: Option<String>,
+    /// What it may reach; an object of the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_isolation: Option<Map<String, Value>>,
     /// Fields that are not ours, kept as they are.

@@ -8,9 +8,11 @@ mod port;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub(super) use self::container::ENTRY_PATTERN;
 pub use self::{
     container::Container,
     mount::{Bind, Device, ParseMountError},
@@ -22,10 +24,15 @@ use crate::types::{ImageRef, PinnedImage};
 ///
 /// `I` says whether the images can change under their names: [`ImageRef`] is what an author writes;
 /// [`PinnedImage`] is fixed by its digest, and the only kind that can be sealed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(bound(deserialize = "I: Deserialize<'de>"))]
+#[schemars(rename = "Deployment", description = "The containers of a service by their names.")]
 pub struct Deployment<I> {
     /// The containers; the name is also the host name that the others reach it by.
+    #[schemars(
+        extend("minProperties" = 1),
+        extend("propertyNames" = {"pattern": "^[0-9A-Za-z_.-]+$"})
+    )]
     pub services: BTreeMap<String, Container<I>>,
     /// Fields that are not ours, kept as they are.
     #[serde(flatten)]

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::port::string_newtype;
@@ -12,8 +13,15 @@ use super::port::string_newtype;
 pub struct ParseMountError(String, &'static str);
 
 /// `host:container[:permissions]`: a device of the node. It prints as its author wrote it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(
+    inline,
+    description = "A device of the node, `host:container[:permissions]`; permissions are of `rwm`.",
+    example = &"/dev/video0:/dev/video0",
+    extend("pattern" = "^/[^:]*:/[^:]*(:[rwm]{1,3})?$"),
+    extend("patternErrorMessage" = "host:container or host:container:rwm, both absolute paths")
+)]
 pub struct Device {
     text: String,
 }
@@ -65,8 +73,15 @@ impl FromStr for Device {
 
 /// `source:container[:options]`: a folder of the node, or a named volume. It prints as its author
 /// wrote it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(
+    inline,
+    description = "A folder of the node or a named volume, `source:container[:options]`.",
+    example = &"/var/data:/data:ro",
+    extend("pattern" = "^(/[^:]*|[0-9A-Za-z][0-9A-Za-z_.-]*):/[^:]*(:[A-Za-z]+(,[A-Za-z]+)*)?$"),
+    extend("patternErrorMessage" = "path:container or volume:container, with :ro or :rw if you like")
+)]
 pub struct Bind {
     text: String,
 }

@@ -2,13 +2,14 @@
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// A port of a container that appears under a fixed port of the node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PublishedPort {
-    /// Both ports.
+    /// Both ports, `host:container/protocol`, or one port for both.
     #[serde(rename = "HostPort")]
     pub host_port: PortMapping,
     /// The address of the node it appears on; none or empty is every one.
@@ -20,7 +21,7 @@ pub struct PublishedPort {
 }
 
 /// A port of a container that appears under whichever port of the node is free.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EphemeralPort {
     /// The port of the container.
     pub port_and_protocol: ContainerPort,
@@ -59,8 +60,14 @@ impl fmt::Display for Protocol {
 pub struct ParsePortError(String, &'static str);
 
 /// `host:container/protocol`, or one port for both. It prints as its author wrote it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(
+    inline,
+    example = &"8080:80/tcp",
+    extend("pattern" = "^([0-9]+(/[^:]*)?:)?[0-9]+(/(tcp|udp|sctp))?$"),
+    extend("patternErrorMessage" = "host:container/protocol, such as 8080:80/tcp, or one port")
+)]
 pub struct PortMapping {
     text: String,
     host: u16,
@@ -101,8 +108,14 @@ impl FromStr for PortMapping {
 }
 
 /// `port/protocol`, or the port alone. It prints as its author wrote it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(
+    inline,
+    example = &"80/tcp",
+    extend("pattern" = "^[0-9]+(/(tcp|udp|sctp))?$"),
+    extend("patternErrorMessage" = "port/protocol, such as 80/tcp, or a port")
+)]
 pub struct ContainerPort {
     text: String,
     port: u16,
