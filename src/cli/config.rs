@@ -181,6 +181,17 @@ fn read_settings(path: &Path) -> Option<Result<SettingsFile, CliError>> {
     }))
 }
 
+/// What is known of the connection's settings; each may be nowhere.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// The exchange's URL.
+    pub(crate) url: Option<String>,
+    /// The organization.
+    pub(crate) org: Option<OrgId>,
+    ca_file: Option<String>,
+    user_auth: Option<Secret>,
+}
+
 /// The connection's settings, found.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -194,30 +205,40 @@ pub(crate) struct Settings {
 }
 
 impl Connection {
-    /// Finds the settings: flag or `EDGEPOST_…`, `HZN_…`, project file, user file, system file.
-    pub(crate) fn settings(&self, environment: &Environment) -> Result<Settings, CliError> {
+    /// What is known of them, where that is enough.
+    pub(crate) fn known(&self, environment: &Environment) -> Result<Known, CliError> {
         let files = environment.settings_files()?;
         let find =
             |flag: Option<String>, horizon: &str, field: fn(&SettingsFile) -> Option<&String>| {
                 flag.or_else(|| environment.get(horizon).map(str::to_owned))
                     .or_else(|| files.iter().find_map(|file| field(file).cloned()))
             };
-        let url = find(self.exchange.clone(), "HZN_EXCHANGE_URL", |file| file.exchange.as_ref())
-            .ok_or_else(|| missing("the exchange's URL", "--exchange or EDGEPOST_EXCHANGE_URL"))?;
         let org = self.org.as_ref().map(ToString::to_string);
-        let org = find(org, "HZN_ORG_ID", |file| file.org.as_ref())
-            .ok_or_else(|| missing("the organization", "--org or EDGEPOST_ORG"))?;
+        let org = find(org, "HZN_ORG_ID", |file| file.org.as_ref());
+        let org = org.map(|org| org.parse()).transpose().map_err(|error| {
+            CliError::new(code::SETTINGS, "the organization is unusable").because(&error)
+        })?;
         let ca_file = self.ca_file.as_ref().map(|file| file.display().to_string());
-        let ca_file = find(ca_file, "HZN_MGMT_HUB_CERT_PATH", |file| file.ca_file.as_ref());
-        let user_auth =
-            find(self.user_auth.clone(), "HZN_EXCHANGE_USER_AUTH", |file| file.user_auth.as_ref());
+        Ok(Known {
+            url: find(self.exchange.clone(), "HZN_EXCHANGE_URL", |file| file.exchange.as_ref()),
+            org,
+            ca_file: find(ca_file, "HZN_MGMT_HUB_CERT_PATH", |file| file.ca_file.as_ref()),
+            user_auth: find(self.user_auth.clone(), "HZN_EXCHANGE_USER_AUTH", |file| {
+                file.user_auth.as_ref()
+            })
+            .map(Secret::new),
+        })
+    }
+
+    /// Finds the settings: flag or `EDGEPOST_…`, `HZN_…`, project file, user file, system file.
+    pub(crate) fn settings(&self, environment: &Environment) -> Result<Settings, CliError> {
+        let Known { url, org, ca_file, user_auth } = self.known(environment)?;
+        let exchange = || missing("the exchange's URL", "--exchange or EDGEPOST_EXCHANGE_URL");
         Ok(Settings {
-            url,
-            org: org.parse().map_err(|error| {
-                CliError::new(code::SETTINGS, "the organization is unusable").because(&error)
-            })?,
+            url: url.ok_or_else(exchange)?,
+            org: org.ok_or_else(|| missing("the organization", "--org or EDGEPOST_ORG"))?,
             ca: ca_file.map(|file| read_text(Path::new(&file))).transpose()?,
-            user_auth: user_auth.map(Secret::new),
+            user_auth,
         })
     }
 }

@@ -17,6 +17,7 @@ mod files;
 mod hello;
 mod horizon_key;
 mod key;
+mod new;
 mod node;
 mod operator;
 mod org;
@@ -104,6 +105,8 @@ enum Command {
     /// Who may sign what in the organization
     #[command(subcommand)]
     Trust(trust::TrustCommand),
+    /// Make the folder of a new service
+    New(new::NewArgs),
     /// Publish a service: push its images, pin, sign and commit it
     Publish(publish::PublishArgs),
     /// Published services
@@ -190,6 +193,7 @@ async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::User(command) => command.run(context).await,
         Command::Key(command) => command.run(context),
         Command::Trust(command) => command.run(context).await,
+        Command::New(args) => args.run(context),
         Command::Publish(args) => args.run(context).await,
         Command::Service(command) => command.run(context).await,
         Command::Pattern(command) => command.run(context).await,

@@ -20,6 +20,7 @@ mod documents;
 mod horizon;
 mod horizon_data;
 mod layers;
+mod new;
 mod node;
 mod peers;
 mod publishing;
