@@ -68,7 +68,8 @@ impl Store {
         Ok(Some(Dated { value, last_updated: time(row.try_get("last_updated")?) }))
     }
 
-    /// Keeps what the node says; `beats` if that is a sign of life.
+    /// Keeps what the node says; `beats` if that is a sign of life. To say the same again is no
+    /// change, so that an agent that is told of its own words does not answer itself.
     pub async fn put_node_part<T: NodePart>(
         &self,
         org: &OrgId,
@@ -78,12 +79,16 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut write = self.write(now).await?;
-        write.put_node_row(org, node, T::SAID, &serde_json::to_string(value)?).await?;
+        let said = serde_json::to_string(value)?;
+        let is_news = write.node_row(org, node, T::SAID).await?.as_ref() != Some(&said);
+        write.put_node_row(org, node, T::SAID, &said).await?;
         T::settle(&mut write, org, node).await?;
         if beats {
             write.heartbeat(org, node).await?;
         }
-        write.tell_of_node(org, node, T::RESOURCE, Operation::CreatedOrModified).await?;
+        if is_news {
+            write.tell_of_node(org, node, T::RESOURCE, Operation::CreatedOrModified).await?;
+        }
         write.commit().await
     }
 

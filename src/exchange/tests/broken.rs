@@ -22,7 +22,7 @@ use tokio::{
 use super::*;
 
 /// Serves `router`, and gives a client of it.
-async fn client_of(router: Router) -> ExchangeClient {
+pub(super) async fn client_of(router: Router) -> ExchangeClient {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });

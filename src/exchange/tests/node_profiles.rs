@@ -1,5 +1,7 @@
 //! What decides about nodes, as those see it who ask where services fit.
 
+use axum::http::StatusCode;
+
 use super::*;
 use crate::{
     document::PropertyValue,
@@ -58,6 +60,44 @@ async fn what_decides_about_a_node_is_told_whole() {
     let alone = lab.ada.node_profile(&"n1".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((alone.policy().unwrap(), alone.facts().unwrap()), (told, facts));
     assert_eq!(lab.ada.node_profile(&"n9".parse().unwrap()).await.unwrap(), None);
+}
+
+/// Horizon's exchange with `count` nodes, of which every third has a policy.
+fn horizon(count: usize) -> axum::Router {
+    let node = |index: usize| {
+        let node = json!({"token": "***", "name": "n", "owner": "acme/ada", "nodeType": "device",
+            "pattern": "", "arch": "amd64", "registeredServices": [], "userInput": [],
+            "msgEndPoint": "", "softwareVersions": {}, "publicKey": "", "lastHeartbeat": null,
+            "heartbeatIntervals": {}, "ha_group": null, "lastUpdated": "2026-01-01T00:00:00Z",
+            "clusterNamespace": "", "isNamespaceScoped": false});
+        (format!("acme/n{index:03}"), node)
+    };
+    let nodes = (0..count).map(node).collect::<serde_json::Map<_, _>>();
+    let nodes = json!({"nodes": nodes, "lastIndex": 0}).to_string();
+    let policy = json!({"label": "", "description": "", "properties": [], "constraints": ["a == b"],
+        "lastUpdated": "2026-01-01T00:00:00Z", "nodePolicyVersion": "v2"});
+    axum::Router::new().fallback(move |uri: axum::http::Uri| async move {
+        let path = uri.path().trim_end_matches("/policy");
+        let number = path.rsplit_once("/n").and_then(|(_, it)| it.parse::<usize>().ok());
+        match number {
+            Some(number) if number % 3 == 0 => (StatusCode::OK, policy.to_string()),
+            Some(_) => (StatusCode::NOT_FOUND, json!({"code": "not-found", "msg": ""}).to_string()),
+            None if path.ends_with("/nodes") => (StatusCode::OK, nodes),
+            None => (StatusCode::OK, "2.154.0\n".to_owned()),
+        }
+    })
+}
+
+#[tokio::test]
+async fn horizons_exchange_is_asked_for_each_nodes_policy() {
+    let client = broken::client_of(horizon(450)).await;
+
+    let (nodes, lengths) = all(client.node_profiles()).await;
+
+    assert_eq!(lengths, [200, 200, 50]);
+    assert!(names(&nodes).is_sorted());
+    let with_policy = nodes.iter().filter(|it| !it.policy().unwrap().constraints.is_empty());
+    assert_eq!(with_policy.count(), 150);
 }
 
 #[tokio::test]
@@ -136,4 +176,19 @@ async fn ten_thousand_nodes_are_listed_in_pages() {
     assert!(lengths.iter().all(|it| *it <= MOST_PROFILES as usize), "{lengths:?}");
     // Twenty times what it takes, for machines that are busy or slow.
     assert!(elapsed.as_secs() < 20, "{elapsed:?}");
+}
+
+#[tokio::test]
+async fn what_a_node_says_again_is_no_news() {
+    let lab = Lab::start().await;
+    let (node, _) = lab.node("n1", "").await;
+    let id = "n1".parse().unwrap();
+    let says = async |site: &str| {
+        let policy = json!({"properties": [{"name": "site", "value": site}]});
+        node.put_node_policy(&id, &stated(policy)).await.unwrap();
+        lab.ada.newest_change().await.unwrap()
+    };
+    let first = says("lab").await;
+    assert_eq!(says("lab").await, first);
+    assert!(says("plant").await > first);
 }
