@@ -80,6 +80,7 @@ codes! {
     REFUSED = "E0800", Trust, "The trust rules refuse it; the text names the attack it looks like.";
     CONTENT = "E0801", Trust, "Bytes are not those that the digest names.";
     UNFIT = "E0900", Incompatible, "Nothing that is published fits this node.";
+    DOES_NOT_FIT = "E0901", Incompatible, "What was asked about would not run on the node, or on any; each line with FAIL says why, and where that is asked.";
     TIMEOUT = "E1000", Timeout, "It took longer than allowed.";
     CANCELLED = "E1300", Cancelled, "It was stopped by Ctrl-C. What was pushed stays and is not pushed again.";
 }

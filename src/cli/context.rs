@@ -21,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) connection: Connection,
     /// How to speak.
     pub(crate) output: Output,
+    /// Whether more is to be said than usual.
+    pub(crate) verbose: bool,
     /// The time.
     pub(crate) clock: Arc<dyn Clock>,
 }

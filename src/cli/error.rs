@@ -102,6 +102,11 @@ impl CliError {
         self.0.told_as_json
     }
 
+    /// What went wrong.
+    pub(crate) fn what(&self) -> &str {
+        &self.0.what
+    }
+
     /// Its stable code.
     pub(crate) fn code(&self) -> Code {
         self.0.code

@@ -6,6 +6,7 @@
 )]
 
 mod agent;
+mod check;
 mod code;
 mod config;
 mod context;
@@ -118,6 +119,8 @@ enum Command {
     /// Deployment policies: services with conditions on nodes
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Say whether a service would run on a node, and why not
+    Check(check::CheckArgs),
     /// Registered nodes
     #[command(subcommand)]
     Node(node::NodeCommand),
@@ -145,6 +148,7 @@ pub fn main() -> ExitCode {
         output: output(&arguments, &environment),
         environment,
         connection: arguments.connection,
+        verbose: arguments.verbose > 0,
         clock: Arc::new(SystemClock),
     };
     let outcome = runtime(&arguments.command)
@@ -198,6 +202,7 @@ async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Service(command) => command.run(context).await,
         Command::Pattern(command) => command.run(context).await,
         Command::Policy(command) => command.run(context).await,
+        Command::Check(args) => args.run(context).await,
         Command::Node(command) => command.run(context).await,
         Command::Agent(command) => command.run(context).await,
         Command::Schema(args) => args.run(context),

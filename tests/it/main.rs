@@ -13,6 +13,7 @@
 mod attacks;
 mod bad_days;
 mod bad_input;
+mod check;
 mod cluster;
 mod containers;
 mod demo;

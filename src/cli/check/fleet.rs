@@ -1,0 +1,261 @@
+//! The same question about every node of the exchange: how many match, and what keeps the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::{
+    fix::causes,
+    node::Node,
+    paper::place,
+    question::{Answer, Question},
+    report::{FORMAT, PlaceReport},
+    text::label,
+};
+use crate::{
+    cli::{error::CliError, output::plain_line},
+    document::matching::{Clause, Role, Rule},
+    exchange::{api::NodeProfile, client::NodePages},
+};
+
+/// So many nodes are named for a cause.
+const NAMED: usize = 3;
+/// More causes than anybody reads: nodes may each ask for something of their own.
+const MOST_CAUSES: usize = 1000;
+
+/// What came out of asking every node.
+#[derive(Debug, Default)]
+pub(super) struct Fleet {
+    nodes: usize,
+    matching: usize,
+    causes: BTreeMap<Cause, Missing>,
+}
+
+/// What keeps nodes from a match.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Cause {
+    rule: Option<Rule>,
+    text: String,
+    /// Where it is asked.
+    place: Option<String>,
+}
+
+/// The nodes that it keeps.
+#[derive(Debug, Default)]
+struct Missing {
+    nodes: usize,
+    named: Vec<String>,
+    place: Option<PlaceReport>,
+}
+
+/// What `check --all-nodes --json` prints.
+#[derive(Debug, Serialize)]
+pub(super) struct FleetReport<'a> {
+    format: u32,
+    nodes: usize,
+    matching: usize,
+    /// The biggest first; a node with several causes counts at each.
+    misses: Vec<CauseReport<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct CauseReport<'a> {
+    nodes: usize,
+    rule: Option<Rule>,
+    cause: &'a str,
+    #[serde(flatten)]
+    place: Option<&'a PlaceReport>,
+    /// Some of the nodes.
+    examples: &'a [String],
+}
+
+impl Fleet {
+    /// Asks all nodes, a page at a time.
+    pub(super) async fn ask(
+        question: &mut Question,
+        mut pages: NodePages,
+    ) -> Result<Self, CliError> {
+        let mut fleet = Self::default();
+        while let Some(page) = pages.next().await? {
+            for profile in &page {
+                fleet.take(profile, question).await?;
+            }
+        }
+        Ok(fleet)
+    }
+
+    /// How many nodes match.
+    pub(super) fn matching(&self) -> usize {
+        self.matching
+    }
+
+    async fn take(
+        &mut self,
+        profile: &NodeProfile,
+        question: &mut Question,
+    ) -> Result<(), CliError> {
+        self.nodes += 1;
+        let name = profile.id.as_str();
+        match Node::of_profile(name.to_owned(), profile) {
+            Ok(node) if question.fits(&node).await? => self.matching += 1,
+            Ok(node) => {
+                let answers = question.ask(&node).await?;
+                self.miss(name, &answers, question.offered_by());
+            }
+            Err(error) => {
+                let text = error.to_string();
+                self.count(Cause { rule: None, text, place: None }, name, || None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a node that does not match, once at each of its causes.
+    fn miss(&mut self, name: &str, answers: &[Answer], offered_by: Option<&str>) {
+        let mut counted = BTreeSet::new();
+        for answer in answers {
+            if let Some(why) = &answer.barred
+                && counted.insert(why.clone())
+            {
+                let text = format!("a node with a pattern goes by no policy: {why}");
+                self.count(Cause { rule: None, text, place: None }, name, || None);
+                continue;
+            }
+            for asked in answer.verdict.clauses.iter().filter(|it| it.fails()) {
+                for cause in causes(asked) {
+                    let text = described(asked, cause, offered_by);
+                    if !counted.insert(text.clone()) {
+                        continue;
+                    }
+                    // What a node asks itself is written in as many places as there are nodes.
+                    let is_common =
+                        |role: Role| !matches!(role, Role::NodePolicy | Role::NodeInput);
+                    let origin = cause.origin.as_ref().filter(|it| is_common(it.document));
+                    let place = place(&answer.papers, origin).map(|it| it.to_string());
+                    let report = || PlaceReport::of(&answer.papers, origin);
+                    self.count(Cause { rule: Some(asked.rule), text, place }, name, report);
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, cause: Cause, node: &str, place: impl FnOnce() -> Option<PlaceReport>) {
+        let is_known = self.causes.contains_key(&cause);
+        let cause = if is_known || self.causes.len() < MOST_CAUSES {
+            cause
+        } else {
+            Cause { rule: None, text: "something else".to_owned(), place: None }
+        };
+        let missing = self
+            .causes
+            .entry(cause)
+            .or_insert_with(|| Missing { place: place(), ..Missing::default() });
+        missing.nodes += 1;
+        if missing.named.len() < NAMED {
+            missing.named.push(node.to_owned());
+        }
+    }
+
+    fn biggest_first(&self) -> Vec<(&Cause, &Missing)> {
+        let mut all: Vec<_> = self.causes.iter().collect();
+        all.sort_by(|a, b| b.1.nodes.cmp(&a.1.nodes).then_with(|| a.0.cmp(b.0)));
+        all
+    }
+
+    /// For machines.
+    pub(super) fn report(&self) -> FleetReport<'_> {
+        let misses = self.biggest_first().into_iter().map(|(cause, missing)| CauseReport {
+            nodes: missing.nodes,
+            rule: cause.rule,
+            cause: &cause.text,
+            place: missing.place.as_ref(),
+            examples: &missing.named,
+        });
+        let (nodes, matching) = (self.nodes, self.matching);
+        FleetReport { format: FORMAT, nodes, matching, misses: misses.collect() }
+    }
+
+    /// For people.
+    pub(super) fn told(&self) -> String {
+        let nodes = if self.nodes == 1 { "node matches" } else { "nodes match" };
+        let head = format!("{} of {} {nodes}\n", counted(self.matching), counted(self.nodes));
+        let rows = self.biggest_first().into_iter().map(|(cause, missing)| {
+            let place = cause.place.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
+            let more = if missing.nodes > missing.named.len() { ", …" } else { "" };
+            let named = missing.named.join(", ");
+            let row =
+                format!("{:>7}  {}{place}: {named}{more}", counted(missing.nodes), cause.text);
+            plain_line(&row).into_owned() + "\n"
+        });
+        head + &rows.collect::<String>()
+    }
+}
+
+/// What keeps a node from a match: the part of a constraint that does not hold, or the whole rule.
+fn described(asked: &Clause, cause: &Clause, offered_by: Option<&str>) -> String {
+    match asked.rule {
+        Rule::NodeSatisfies => format!("constraint {}", cause.text),
+        Rule::ServiceSatisfies => format!("constraint of the node {}", cause.text),
+        Rule::Arch => match &asked.seen {
+            Some(arch) => format!("arch {}, and the node is {arch}", asked.text),
+            None => label(asked, offered_by),
+        },
+        _ => label(asked, offered_by),
+    }
+}
+
+/// A number with a comma at every thousand.
+fn counted(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_parted_by_commas() {
+        let told = [0, 12, 999, 1000, 12345, 1_234_567].map(counted);
+        assert_eq!(told, ["0", "12", "999", "1,000", "12,345", "1,234,567"]);
+    }
+
+    #[test]
+    fn the_biggest_cause_stands_first_and_names_a_few_nodes() {
+        let mut fleet = Fleet { nodes: 1300, matching: 1204, causes: BTreeMap::new() };
+        let cause = |text: &str, place: Option<&str>| Cause {
+            rule: Some(Rule::NodeSatisfies),
+            text: text.to_owned(),
+            place: place.map(str::to_owned),
+        };
+        fleet.count(cause("arch amd64, and the node is arm", None), "pos-9", || None);
+        for number in 1..=5 {
+            let cause = cause("constraint openhorizon.memory >= 512", Some("policy.json:14:20"));
+            fleet.count(cause, &format!("pos-{number}"), || None);
+        }
+        assert_eq!(
+            fleet.told(),
+            "1,204 of 1,300 nodes match\n      5  constraint openhorizon.memory >= 512 \
+             (policy.json:14:20): pos-1, pos-2, pos-3, …\n      1  arch amd64, and the node is arm: pos-9\n"
+        );
+        assert_eq!(serde_json::to_value(fleet.report()).unwrap()["misses"][0]["nodes"], 5);
+    }
+
+    #[test]
+    fn a_cause_of_every_node_its_own_fills_no_memory() {
+        let mut fleet = Fleet::default();
+        for number in 0..5000 {
+            let text = format!("constraint of the node a == {number}");
+            fleet.count(Cause { rule: None, text, place: None }, "n", || None);
+        }
+        assert_eq!(fleet.causes.len(), MOST_CAUSES + 1);
+        assert_eq!(fleet.biggest_first()[0].1.nodes, 4000);
+    }
+}

@@ -1,0 +1,158 @@
+//! What is asked of the exchange: documents and nodes by their names.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::paper::Paper;
+use crate::{
+    cli::{Context, code, error::CliError, error::missing},
+    document::{DeploymentPolicy, Pattern, ServiceDefinition, ServicePolicy},
+    exchange::{
+        api::{NodeProfile, Service},
+        client::ExchangeClient,
+    },
+    types::{NodeId, OrgId, PatternId, PolicyId, ServiceId, ServiceUrl},
+};
+
+/// The exchange, if one is set up.
+#[derive(Debug)]
+pub(super) struct Live {
+    client: Result<ExchangeClient, CliError>,
+    org: Option<OrgId>,
+}
+
+impl Live {
+    /// The exchange that the settings name. That they name none matters only once it is needed.
+    pub(super) fn of(context: &Context) -> Self {
+        let client = context.client();
+        let known = client.as_ref().ok().map(|it| it.org().clone());
+        let horizon = || context.environment.get("HZN_ORG_ID")?.parse().ok();
+        let org = known.or_else(|| context.connection.org.clone()).or_else(horizon);
+        Self { client, org }
+    }
+
+    /// The organization that names belong to where they do not say.
+    pub(super) fn org(&self) -> Option<&OrgId> {
+        self.org.as_ref()
+    }
+
+    /// Whether an exchange is set up.
+    pub(super) fn is_set_up(&self) -> bool {
+        self.client.is_ok()
+    }
+
+    /// The exchange, to ask it for `what`; without one, `help` says what to give instead.
+    pub(super) fn client(&self, what: &str, help: &str) -> Result<&ExchangeClient, CliError> {
+        self.client.as_ref().map_err(|error| {
+            CliError::new(
+                code::SETTINGS,
+                format!("{what} is in no file, and no exchange is set up"),
+            )
+            .why(error.what())
+            .help(format!(
+                "{help}, or set EDGEPOST_EXCHANGE_URL, EDGEPOST_ORG and EDGEPOST_USER_AUTH"
+            ))
+        })
+    }
+
+    /// A deployment policy by its name.
+    pub(super) async fn policy(&self, name: &str) -> Result<Paper<DeploymentPolicy>, CliError> {
+        let client = self.client(&format!("policy {name}"), "give --policy FILE")?;
+        let (client, id) = named::<PolicyId>(client, name)?;
+        let held = client.find_policy(&id).await?.ok_or_else(|| missing("policy", &name))?;
+        let full = format!("policy {}/{id}", client.org());
+        Ok(Paper::live(full.clone(), document(&full, &held.value)?))
+    }
+
+    /// A pattern by its name.
+    pub(super) async fn pattern(&self, name: &str) -> Result<Paper<Pattern>, CliError> {
+        let client = self.client(&format!("pattern {name}"), "give --pattern FILE")?;
+        let (client, id) = named::<PatternId>(client, name)?;
+        let held = client.find_pattern(&id).await?.ok_or_else(|| missing("pattern", &name))?;
+        let full = format!("pattern {}/{id}", client.org());
+        Ok(Paper::live(full.clone(), document(&full, &held.value)?))
+    }
+
+    /// A service by its id, `[org/]url_version_arch`.
+    pub(super) async fn service(
+        &self,
+        name: &str,
+    ) -> Result<(OrgId, Paper<ServiceDefinition>), CliError> {
+        let client = self.client(&format!("service {name}"), "give --service FILE")?;
+        let (client, id) = named::<PatternId>(client, name)?;
+        let held = client.find_service(id.as_str()).await?;
+        let held = held.ok_or_else(|| missing("service", &name))?;
+        let org = client.org().clone();
+        let definition = definition(&org, &held)?;
+        Ok((org, definition))
+    }
+
+    /// The services of that name, of every version and architecture.
+    pub(super) async fn services(
+        &self,
+        org: &OrgId,
+        url: &ServiceUrl,
+    ) -> Result<Vec<Paper<ServiceDefinition>>, CliError> {
+        let client = self.client(&format!("service {org}/{url}"), "give it by --service FILE")?;
+        let held = client.services_named(org, url).await?;
+        held.iter().map(|it| definition(org, it)).collect()
+    }
+
+    /// What a service of the exchange says of itself and asks of nodes.
+    pub(super) async fn service_policy(
+        &self,
+        id: &ServiceId,
+    ) -> Result<Option<Paper<ServicePolicy>>, CliError> {
+        let full = format!("policy of service {id}");
+        let client = self.client(&full, "give it by --service-policy FILE")?;
+        let held = client.service_policy(id).await?;
+        let held = held.map(|it| document(&full, &it.value)).transpose()?;
+        Ok(held.map(|it| Paper::live(full, it)))
+    }
+
+    /// What decides about a node, and its name, with its organization where that is another.
+    pub(super) async fn node(&self, name: &str) -> Result<(String, NodeProfile), CliError> {
+        let client = self.client(&format!("node {name}"), "give --node-policy FILE")?;
+        let (about, id) = named::<NodeId>(client, name)?;
+        let profile = about.node_profile(&id).await?.ok_or_else(|| missing("node", &name))?;
+        let is_own = about.org() == client.org();
+        let name = if is_own { id.to_string() } else { format!("{}/{id}", about.org()) };
+        Ok((name, profile))
+    }
+}
+
+/// A client for the organization of `[org/]name`, and the name alone.
+fn named<T>(client: &ExchangeClient, text: &str) -> Result<(ExchangeClient, T), CliError>
+where
+    T: std::str::FromStr<Err: std::error::Error + 'static>,
+{
+    let unusable = |error: &(dyn std::error::Error + 'static)| {
+        CliError::new(code::USAGE, format!("`{text}` is neither a file nor a name"))
+            .because(error)
+            .help("give a file that exists, or [ORG/]NAME as the exchange has it")
+    };
+    let (client, name) = match text.split_once('/') {
+        Some((org, name)) => (
+            client.about(
+                org.parse().map_err(|error: crate::types::ids::ParseIdError| unusable(&error))?,
+            ),
+            name,
+        ),
+        None => (client.clone(), text),
+    };
+    Ok((client, name.parse().map_err(|error| unusable(&error))?))
+}
+
+fn definition(org: &OrgId, held: &Service) -> Result<Paper<ServiceDefinition>, CliError> {
+    let full = format!("service {org}/{}", held.value.id());
+    Ok(Paper::live(full.clone(), document(&full, &held.value)?))
+}
+
+/// What the exchange holds, as the type that decides on it.
+fn document<T: DeserializeOwned>(name: &str, wire: &impl Serialize) -> Result<T, CliError> {
+    let value = serde_json::to_value(wire).and_then(serde_json::from_value);
+    value.map_err(|error| {
+        CliError::new(code::ANSWER, format!("{name} of the exchange cannot be read"))
+            .because(&error)
+            .help("publish it again; the text says what is wrong with it")
+    })
+}
