@@ -1,6 +1,7 @@
 //! Horizon's own files and the vectors made with Horizon's own programs, read from a folder that is
 //! no part of this repository: `EDGEPOST_HORIZON_DATA`, or else `../shared/data/horizon`.
 
+mod compcheck;
 mod vectors;
 
 use std::{
