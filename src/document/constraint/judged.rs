@@ -134,15 +134,31 @@ mod tests {
         }
     }
 
+    /// Every part, the whole first.
+    fn parts<'a, 'p>(judged: &'p Judged<'a>) -> Vec<&'p Judged<'a>> {
+        let inner = match &judged.term {
+            Term::All(parts) | Term::Any(parts) => parts.as_slice(),
+            Term::Compare(..) => &[],
+        };
+        std::iter::once(judged).chain(inner.iter().flat_map(parts)).collect()
+    }
+
     proptest! {
         #[test]
-        fn the_parts_say_what_the_whole_says(text in "(\\(?(a|n) (==|!=|>) (x|5)\\)?( AND | OR )?){1,6}") {
+        fn every_part_says_by_itself_what_it_says_in_the_whole(
+            text in "(\\(? ?(a|n|ü) ?(==|!=|>) ?(x|5)\\)?( AND | OR )?){1,6}"
+        ) {
             let properties = properties();
             if let Ok(constraint) = Constraint::parse(&text) {
-                prop_assert_eq!(
-                    constraint.judge(&properties).holds,
-                    Some(constraint.holds(&properties))
-                );
+                let judged = constraint.judge(&properties);
+                prop_assert_eq!(judged.holds, Some(constraint.holds(&properties)));
+                for part in parts(&judged) {
+                    let at: String = text.chars().skip(part.offset).collect();
+                    prop_assert!(at.starts_with(part.text), "{:?}", part);
+                    let alone = Constraint::parse(part.text).unwrap();
+                    let holds = part.holds.is_none_or(|it| it == alone.holds(&properties));
+                    prop_assert!(holds || text.starts_with(' '), "{:?}", part);
+                }
             }
         }
     }

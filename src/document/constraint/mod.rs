@@ -134,10 +134,27 @@ mod tests {
         }
     }
 
+    /// Nothing is kept of a text that is too long, and no more than 64 levels of any other.
     #[test]
-    fn deep_nesting_is_refused_fast() {
-        assert!(Constraint::parse(&"(".repeat(1 << 20)).is_err());
-        assert!(Constraint::parse(&"(".repeat(1 << 12)).is_err());
+    #[expect(clippy::disallowed_methods, reason = "how long it takes is the claim")]
+    fn a_mebibyte_of_parentheses_is_refused_at_once() {
+        const MEBIBYTE: usize = 1 << 20;
+        let half = MEBIBYTE / 2;
+        for text in [
+            "(".repeat(MEBIBYTE),
+            format!("{}a == x{}", "(".repeat(half), ")".repeat(half)),
+            "(a == x AND ".repeat(MEBIBYTE / 12),
+            "(".repeat(parser::LONGEST),
+            "(a == x OR ".repeat(parser::LONGEST / 11),
+        ] {
+            let start = std::time::Instant::now();
+            assert!(Constraint::parse(&text).is_err());
+            assert!(start.elapsed().as_millis() < 100, "{:?}", start.elapsed());
+        }
+    }
+
+    #[test]
+    fn parentheses_nest_to_a_bound() {
         let deep = |depth| format!("{}a == x{}", "(".repeat(depth), ")".repeat(depth));
         assert!(Constraint::parse(&deep(parser::DEEPEST)).is_ok());
         assert!(Constraint::parse(&deep(parser::DEEPEST + 1)).is_err());
@@ -168,6 +185,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_can_be_read_prints_as_it_was_written(
+            text in "(\\(?(a|in_side|n\\.1) ?(==|=|!=|>=|<|=>|in) ?(x|5|1\\.0|\"a b\"|\"a,b\"|\\[1\\.0\\.0,2\\.0\\.0\\))\\)?( AND | OR | && | \\|\\| )?){1,5}"
+        ) {
+            if let Ok(constraint) = Constraint::parse(&text) {
+                prop_assert_eq!(constraint.as_str(), text.as_str());
+                let written = serde_json::to_string(&constraint).unwrap();
+                let again: Constraint = serde_json::from_str(&written).unwrap();
+                prop_assert_eq!(&again.expression, &constraint.expression);
+            }
+        }
+
         #[test]
         fn no_text_makes_the_parser_panic(text in r#"([ab("',.0-9<>=!\[\])]| |AND|OR|in|\PC){0,40}"#) {
             if let Ok(constraint) = Constraint::parse(&text) {

@@ -10,7 +10,7 @@ use crate::types::VersionRange;
 pub(super) const DEEPEST: usize = 64;
 
 /// A longer constraint is refused; the longest seen in real policies has 300 bytes.
-const LONGEST: usize = 64 * 1024;
+pub(super) const LONGEST: usize = 64 * 1024;
 
 /// Why a text is no constraint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

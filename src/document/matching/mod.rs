@@ -1,6 +1,7 @@
 //! Whether a service fits a node. The node, the publisher and `why` all ask here.
 
 mod constraints;
+pub mod fleet;
 mod needs;
 mod node;
 mod offer;

@@ -84,13 +84,13 @@ pub(super) fn inputs(terms: &Terms<'_>, service: &Candidate<'_>, node: &NodeFact
         let definition = service.definition;
         let is_asked = needs_input(definition, node.node_type);
         for (index, input) in definition.user_input.iter().enumerate() {
-            let given = given(&service, &input.name, terms, node);
+            let given = given(&service, &input.name, terms, &node.user_input);
             let kind = input.kind.as_str();
             let text = format!("`{}` ({kind}) of {}", input.name, service.id());
-            let clause =
-                Clause::new(Rule::Input, takes(input, given.as_ref().map(|it| it.1)), text);
-            let clause = if let Some((origin, value)) = given {
-                clause.seen(kind_of(value).to_owned()).from(origin)
+            let holds = takes(input, given.as_ref().map(|it| it.value));
+            let clause = Clause::new(Rule::Input, holds, text);
+            let clause = if let Some(given) = given {
+                clause.seen(kind_of(given.value).to_owned()).from(given.origin())
             } else {
                 let default = (!input.is_required()).then(|| "its default".to_owned());
                 clause.seen(default).from(Origin::new(role, format!("userInput[{index}]")))
@@ -107,28 +107,61 @@ pub(super) fn needs_input(definition: &ServiceDefinition, node_type: NodeType) -
 }
 
 /// Whether a variable can do with that value, or with none.
-pub(super) fn takes(input: &UserInput, given: Option<&Value>) -> bool {
+fn takes(input: &UserInput, given: Option<&Value>) -> bool {
     given.map_or(!input.is_required(), |value| input.kind.takes(value))
 }
 
-/// The value that a variable gets, and where it stands: the last one that the node's owner gives,
-/// or else the last that comes with the policy or pattern.
+/// The value that a variable gets.
+struct Given<'a> {
+    /// Who gives it.
+    role: Role,
+    /// The entry of the list, and the value in it.
+    at: (usize, usize),
+    value: &'a Value,
+}
+
+impl Given<'_> {
+    fn origin(&self) -> Origin {
+        let list = if self.role == Role::NodeInput { "" } else { "userInput" };
+        let (entry, value) = self.at;
+        Origin::new(self.role, format!("{list}[{entry}].inputs[{value}].value"))
+    }
+}
+
+/// The last value that the node's owner gives, or else the last that comes with the policy or
+/// pattern.
 fn given<'a>(
     service: &Published<'_>,
     variable: &str,
     terms: &Terms<'a>,
-    node: &'a NodeFacts,
-) -> Option<(Origin, &'a Value)> {
-    let lists = [
-        (Role::NodeInput, "", node.user_input.as_slice()),
-        (terms.role, "userInput", terms.user_input),
-    ];
-    lists.into_iter().find_map(|(role, path, list)| {
-        let (entry_index, entry) = entry_for(service, list)?;
-        let index = entry.inputs.iter().rposition(|it| it.name == variable)?;
-        let path = format!("{path}[{entry_index}].inputs[{index}].value");
-        Some((Origin::new(role, path), &entry.inputs[index].value))
+    of_node: &'a [UserInputValue],
+) -> Option<Given<'a>> {
+    let lists = [(Role::NodeInput, of_node), (terms.role, terms.user_input)];
+    lists.into_iter().find_map(|(role, list)| {
+        let (index, entry) = entry_for(service, list)?;
+        let at = entry.inputs.iter().rposition(|it| it.name == variable)?;
+        Some(Given { role, at: (index, at), value: &entry.inputs[at].value })
     })
+}
+
+/// Whether every variable of a service that needs input gets a value that it can do with.
+pub(super) fn has_inputs(
+    terms: &Terms<'_>,
+    service: &Published<'_>,
+    of_node: &[UserInputValue],
+) -> bool {
+    service
+        .definition
+        .user_input
+        .iter()
+        .all(|input| takes(input, given(service, &input.name, terms, of_node).map(|it| it.value)))
+}
+
+/// Whether every secret that a service asks for on a node of that type is bound.
+pub(super) fn has_secrets(terms: &Terms<'_>, service: &Published<'_>, node_type: NodeType) -> bool {
+    secrets_of(service.definition, node_type)
+        .iter()
+        .all(|(_, secret)| bound_to(terms, service, secret).is_some())
 }
 
 /// What a value is, without saying which: it may be the owner's secret.
@@ -163,10 +196,7 @@ pub(super) fn secrets(terms: &Terms<'_>, service: &Candidate<'_>, node: &NodeFac
 }
 
 /// The secrets that a service asks for on a node of that type, each with where it does so.
-pub(super) fn secrets_of(
-    definition: &ServiceDefinition,
-    node_type: NodeType,
-) -> Vec<(String, String)> {
+fn secrets_of(definition: &ServiceDefinition, node_type: NodeType) -> Vec<(String, String)> {
     match node_type {
         NodeType::Device => {
             let place = |(container, secret): (String, String)| {
@@ -184,11 +214,7 @@ pub(super) fn secrets_of(
 }
 
 /// What a secret is bound to, by the first binding that is for the service (Horizon fact).
-pub(super) fn bound_to<'a>(
-    terms: &Terms<'a>,
-    service: &Published<'_>,
-    secret: &str,
-) -> Option<&'a str> {
+fn bound_to<'a>(terms: &Terms<'a>, service: &Published<'_>, secret: &str) -> Option<&'a str> {
     let binding =
         terms.secret_binding.iter().find(|it| it.is_for(service.org, service.definition))?;
     let bound = binding.secrets.iter().find_map(|pair| pair.get(secret))?;
