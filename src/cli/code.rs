@@ -74,9 +74,9 @@ codes! {
     NOT_FOUND = "E0600", NotFound, "What was named does not exist in the exchange.";
     IMAGE_NOT_FOUND = "E0601", NotFound, "The registry does not have the image, or does not show it to these credentials.";
     CONFLICT = "E0700", Conflict, "Other content stands under this name and version. Raise the version, or say --overwrite.";
-    EXISTS = "E0702", Conflict, "A file that would be made is there already. Nothing was made or changed.";
     IN_USE = "E0701", Conflict, "Another process works on the folder: a hub, an exchange, a registry or an agent. Stop it first, or choose another folder.";
     DIFFERENT = "E0702", Conflict, "A file differs from what is live under its name; the differences were printed.";
+    EXISTS = "E0703", Conflict, "A file that would be made is there already. Nothing was made or changed.";
     REFUSED = "E0800", Trust, "The trust rules refuse it; the text names the attack it looks like.";
     CONTENT = "E0801", Trust, "Bytes are not those that the digest names.";
     UNFIT = "E0900", Incompatible, "Nothing that is published fits this node.";
