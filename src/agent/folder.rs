@@ -108,6 +108,11 @@ impl NodeFolder {
         self.0.join("status.json")
     }
 
+    /// What became of the versions that are tried in turn.
+    pub fn trials(&self) -> PathBuf {
+        self.0.join("trials.json")
+    }
+
     /// What would run if there were an engine.
     pub fn nothing(&self) -> PathBuf {
         self.0.join("would-run.json")

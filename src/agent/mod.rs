@@ -32,6 +32,8 @@ mod settle;
 mod status;
 #[cfg(test)]
 mod testing;
+mod trials;
+mod turns;
 mod verify;
 mod watch;
 
@@ -65,6 +67,7 @@ use crate::{
         profile::Profile,
         pull::Images,
         runtime::{Afterwards, ContainerId, Runtime, RuntimeError},
+        trials::Trials,
         verify::Accepted,
     },
     claim::Claim,
@@ -89,6 +92,8 @@ pub struct Agent {
     machine: Machine,
     facts: NodeFacts,
     policy: NodePolicy,
+    /// What became of the versions that are tried in turn.
+    trials: Trials,
     /// Services that did not start or stay up, until they do.
     attempts: BTreeMap<Instance, Attempt>,
     /// The account that was last written.
@@ -142,6 +147,7 @@ impl Agent {
         let policy = read_json::<NodePolicy>(&folder.policy())?.unwrap_or_default();
         let user_input: Vec<UserInputValue> = read_json(&folder.user_input())?.unwrap_or_default();
         let facts = NodeFacts { user_input, ..machine.facts(identity.arch.clone()) };
+        let trials = folder.trials();
         Ok(Self {
             config,
             folder,
@@ -155,6 +161,7 @@ impl Agent {
             machine,
             facts,
             policy,
+            trials: Trials::open(trials)?,
             attempts: BTreeMap::new(),
             last,
             introduced: None,

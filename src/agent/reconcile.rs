@@ -16,6 +16,8 @@ use crate::{
         runtime::{self, Container, ContainerId, ContainerState, RuntimeError, labels},
         select::{self, Selection, select},
         settle::{self, Became, told},
+        trials::Turn,
+        turns::turn_of,
         verify::Accepted,
     },
     exchange::api::ServiceState,
@@ -84,16 +86,13 @@ impl Agent {
     }
 
     fn select(&self, accepted: &Accepted) -> Selection {
-        let failures = |service: &ServiceId| {
-            let failed = self.attempts.values().find(|it| it.service == *service);
-            failed.map_or(0, |it| u64::from(it.failures))
-        };
+        let used_up = |service: &ServiceId| self.trials.is_used_up(service, &accepted.catalog);
         let node = select::Node {
             name: &self.identity.node,
             pattern: self.identity.pattern.as_ref(),
             policy: &self.policy,
             facts: &self.facts,
-            failures: &failures,
+            used_up: &used_up,
         };
         select(&node, &accepted.catalog, &accepted.library)
     }
@@ -124,6 +123,7 @@ impl Agent {
         note_what_still_runs(&existing, notes);
         self.provide_all(&mut wanted, &existing, &mut leave, notes).await;
 
+        self.look_at_trials(&wanted, &existing, selection, notes);
         let steps = plan(&wanted, &existing, &leave);
         if steps.is_empty() {
             self.left = Some(standing(&existing));
@@ -144,9 +144,11 @@ impl Agent {
         self.acting.send_replace(false);
         for service in &wanted {
             if let Some(became) = became.get(&service.instance) {
-                self.note(service, became, notes);
+                let turn = turn_of(selection, service);
+                self.note(service, became, turn, notes);
             }
         }
+        self.save_trials(notes);
         for (instance, became) in &became {
             if let Became::Failed(detail) = became
                 && !wanted.iter().any(|it| it.instance == *instance)
@@ -278,7 +280,13 @@ impl Agent {
     }
 
     /// Notes what became of a service, and remembers a failure.
-    fn note(&mut self, service: &WantedService, became: &Became, notes: &mut Notes) {
+    fn note(
+        &mut self,
+        service: &WantedService,
+        became: &Became,
+        turn: Option<&Turn>,
+        notes: &mut Notes,
+    ) {
         let (state, detail) = match became {
             Became::Running => (ServiceState::Running, None),
             Became::Stopped => (ServiceState::Stopped, None),
@@ -296,6 +304,12 @@ impl Agent {
                 let failures = failures.map_or(0, |it| it.failures).saturating_add(1);
                 let wait = FIRST_RETRY.saturating_mul(1 << (failures - 1).min(10));
                 let wait = wait.min(LONGEST_RETRY);
+                // All tries of a version must fall into the time in which they count.
+                let wait =
+                    turn.and_then(|it| it.priority.longest_wait()).map_or(wait, |it| wait.min(it));
+                if let Some(turn) = turn {
+                    self.trials.failed(&service.id, turn, &self.accepted.catalog, notes.now);
+                }
                 let attempt = Attempt {
                     service: service.id.clone(),
                     deployment_hash: service.deployment_hash().to_owned(),

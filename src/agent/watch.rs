@@ -55,6 +55,10 @@ impl Agent {
 
     /// How long until the next look: the poll when all is well, else soon, and ever less soon.
     fn wait_after(&self, failures: u32) -> Duration {
+        let now = self.config.clock.now();
+        let due = self.attempts.values().map(|it| it.not_before.duration_since(now)).min();
+        let due = due.and_then(|it| Duration::try_from(it).ok());
+        let longest = due.map_or(Duration::MAX, |it| it.max(self.config.first_wait));
         let base = match failures {
             0 => self.config.poll,
             n => {
@@ -62,7 +66,7 @@ impl Agent {
                 growing.min(self.config.first_wait * LONGEST_RETRY).min(self.config.poll)
             }
         };
-        jittered(base)
+        jittered(base.min(longest))
     }
 }
 

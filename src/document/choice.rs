@@ -254,16 +254,14 @@ pub fn in_turn(choices: &[VersionChoice]) -> Vec<&VersionChoice> {
     sorted
 }
 
-/// The version whose turn it is: the first in turn that has not used up its retries, or the last of
-/// all if every one has. `failures` counts those of a version within its `retry_durations`.
+/// The version whose turn it is: the first in turn that is not used up, or the last of all if every
+/// one is. What uses a version up, [`crate::document::trial::Trial`] says.
 pub fn choose_version(
     choices: &[VersionChoice],
-    failures: impl Fn(&VersionChoice) -> u64,
+    is_used_up: impl Fn(&VersionChoice) -> bool,
 ) -> Option<&VersionChoice> {
     let sorted = in_turn(choices);
-    let may_try =
-        |it: &VersionChoice| it.priority.retries == 0 || failures(it) < it.priority.retries;
-    sorted.iter().find(|it| may_try(it)).or(sorted.last()).copied()
+    sorted.iter().find(|it| !is_used_up(it)).or(sorted.last()).copied()
 }
 
 #[cfg(test)]
@@ -281,17 +279,15 @@ mod tests {
     #[test]
     fn the_lowest_priority_value_goes_first() {
         let choices = choices();
-        let chosen = |failures: u64| {
-            let failed = move |it: &VersionChoice| match it.version.as_str() {
-                "2.0.0" => failures,
-                _ => 0,
-            };
-            choose_version(&choices, failed).unwrap().version.to_string()
+        let chosen = |used_up: &[&str]| {
+            let is_used_up = |it: &VersionChoice| used_up.contains(&it.version.as_str());
+            choose_version(&choices, is_used_up).unwrap().version.to_string()
         };
-        assert_eq!(chosen(0), "2.0.0");
-        assert_eq!(chosen(1), "1.0.0");
-        assert_eq!(choose_version(&choices, |_| 9).unwrap().version.as_str(), "1.0.0");
-        assert!(choose_version(&[], |_| 0).is_none());
+        assert_eq!(chosen(&[]), "2.0.0");
+        assert_eq!(chosen(&["1.0.0"]), "2.0.0");
+        assert_eq!(chosen(&["2.0.0"]), "1.0.0");
+        assert_eq!(chosen(&["2.0.0", "1.0.0"]), "1.0.0", "the last is stayed with");
+        assert!(choose_version(&[], |_| false).is_none());
     }
 
     #[test]

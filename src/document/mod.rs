@@ -20,6 +20,7 @@ pub mod schema;
 pub mod service;
 pub mod service_body;
 pub mod source;
+pub mod trial;
 pub mod user_input;
 
 pub use self::{

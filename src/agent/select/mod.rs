@@ -12,8 +12,9 @@ use crate::{
     agent::{
         library::Library,
         select::resolve::{Asker, Root},
+        trials::Turn,
     },
-    document::{InputValue, NodePolicy, matching::NodeFacts},
+    document::{InputValue, NodePolicy, VersionChoice, matching::NodeFacts},
     trust::{Catalog, State},
     types::{DocumentKey, DocumentKind, NodeRef, OrgId, PatternRef, ServiceId, ServiceUrl},
 };
@@ -24,8 +25,8 @@ pub(super) struct Node<'a> {
     pub(super) pattern: Option<&'a PatternRef>,
     pub(super) policy: &'a NodePolicy,
     pub(super) facts: &'a NodeFacts,
-    /// How often a service has failed here of late.
-    pub(super) failures: &'a dyn Fn(&ServiceId) -> u64,
+    /// Whether a version has failed so often here that it is the next one's turn.
+    pub(super) used_up: &'a dyn Fn(&ServiceId) -> bool,
 }
 
 /// A service that the node should run.
@@ -38,6 +39,8 @@ pub(super) struct Chosen {
     pub(super) given: Vec<InputValue>,
     /// Environment that the pattern or policy puts over that of the deployment.
     pub(super) overrides: Value,
+    /// Its priority, where a pattern or policy offers several versions of it.
+    pub(super) turn: Option<Turn>,
     /// The services whose networks it joins.
     pub(super) requires: Vec<(OrgId, ServiceUrl)>,
 }
@@ -134,7 +137,8 @@ impl Selector<'_> {
             match self.version(org, url, &service.service_versions) {
                 Ok(Some(choice)) => {
                     let asker = Asker::Pattern(body);
-                    self.take_root(&key, &Root { asker, org, url, choice });
+                    let turn = turn(&key, &service.service_versions, choice);
+                    self.take_root(&key, &Root { asker, org, url, choice, turn });
                 }
                 Ok(None) => {}
                 Err(reason) => self.unfit(&key, vec![reason]),
@@ -169,8 +173,16 @@ impl Selector<'_> {
             Err(reason) => return self.unfit(key, vec![reason]),
         };
         let (org, url) = (&service.org, &service.name);
-        self.take_root(key, &Root { asker: Asker::Policy(policy), org, url, choice });
+        let turn = turn(key, &service.service_versions, choice);
+        let asker = Asker::Policy(policy);
+        self.take_root(key, &Root { asker, org, url, choice, turn });
     }
+}
+
+/// The turn that a version has among several.
+fn turn(offered_by: &DocumentKey, all: &[VersionChoice], choice: &VersionChoice) -> Option<Turn> {
+    (all.len() > 1 && choice.priority.is_set())
+        .then(|| Turn { offered_by: offered_by.clone(), priority: choice.priority.clone() })
 }
 
 fn foreign(org: &OrgId) -> String {
@@ -190,14 +202,14 @@ mod tests {
         pattern: Option<&str>,
         node_policy: Value,
     ) -> (Vec<String>, Vec<String>) {
-        selected_after(publisher, pattern, node_policy, &|_| 0)
+        selected_after(publisher, pattern, node_policy, &|_| false)
     }
 
     fn selected_after(
         publisher: &Publisher,
         pattern: Option<&str>,
         node_policy: Value,
-        failures: &dyn Fn(&ServiceId) -> u64,
+        used_up: &dyn Fn(&ServiceId) -> bool,
     ) -> (Vec<String>, Vec<String>) {
         let pattern = pattern.map(|name| format!("acme/{name}").parse().unwrap());
         let policy = serde_json::from_value(node_policy).unwrap();
@@ -206,7 +218,7 @@ mod tests {
             pattern: pattern.as_ref(),
             policy: &policy,
             facts: &NodeFacts::device("amd64".parse().unwrap()),
-            failures,
+            used_up,
         };
         let mut library = Library::default();
         let selection = loop {
@@ -306,10 +318,10 @@ mod tests {
         publisher.service("cam", "1.0.0", &json!({}));
         publisher.service("cam", "2.0.0", &json!({}));
         publisher.policy("cameras", "cam", &["2.0.0", "1.0.0"], "");
-        let failures = |service: &ServiceId| u64::from(service.version.as_str() == "2.0.0") * 9;
+        let used_up = |service: &ServiceId| service.version.as_str() == "2.0.0";
 
         assert_eq!(selected(&publisher, None, json!({})).0, ["cam 2.0.0"]);
-        assert_eq!(selected_after(&publisher, None, json!({}), &failures).0, ["cam 1.0.0"]);
+        assert_eq!(selected_after(&publisher, None, json!({}), &used_up).0, ["cam 1.0.0"]);
     }
 
     #[test]

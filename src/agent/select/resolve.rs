@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Chosen, Node, Selector, foreign};
 use crate::{
-    agent::library,
+    agent::{library, trials::Turn},
     document::{
         DeploymentPolicy, Pattern, UserInputValue, VersionChoice, choose_version,
         matching::{
@@ -49,6 +49,7 @@ pub(super) struct Root<'a> {
     pub(super) org: &'a OrgId,
     pub(super) url: &'a ServiceUrl,
     pub(super) choice: &'a VersionChoice,
+    pub(super) turn: Option<Turn>,
 }
 
 impl<'a> Selector<'a> {
@@ -90,8 +91,8 @@ impl<'a> Selector<'a> {
                 None => return Ok(None),
             }
         }
-        let failures = |choice: &VersionChoice| (self.node.failures)(&self.id(org, url, choice));
-        let chosen = choose_version(&offered, failures).map(|it| it.version.clone());
+        let used_up = |choice: &VersionChoice| (self.node.used_up)(&self.id(org, url, choice));
+        let chosen = choose_version(&offered, used_up).map(|it| it.version.clone());
         let chosen = choices.iter().find(|it| Some(&it.version) == chosen.as_ref());
         if chosen.is_none() {
             let versions: Vec<_> = choices.iter().map(|it| it.version.to_string()).collect();
@@ -170,6 +171,7 @@ impl<'a> Selector<'a> {
             key: DocumentKey::from(&id),
             given: values_for(org, definition, offered, of_node),
             overrides: if is_root { overrides(root.choice) } else { Value::Null },
+            turn: root.turn.clone().filter(|_| is_root),
             requires: resolved.requires.into_iter().map(|it| (it.org, it.url)).collect(),
             id,
         }))
