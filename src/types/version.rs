@@ -243,6 +243,24 @@ impl VersionRange {
             || (*point > self.from.version && *point < self.to.version)
     }
 
+    /// Whether its bounds stand the wrong way round. It then contains its inclusive bounds alone.
+    pub fn is_inverted(&self) -> bool {
+        self.from.version > self.to.version
+    }
+
+    /// The version at both of its ends, if they are one and one of them is exclusive: `[1.0.0,1.0.0)`.
+    pub fn only(&self) -> Option<&Version> {
+        match &self.from.version {
+            VersionOrInfinity::Version(version)
+                if self.from.version == self.to.version
+                    && !(self.from.inclusive && self.to.inclusive) =>
+            {
+                Some(version)
+            }
+            _ => None,
+        }
+    }
+
     /// What lies in both, or nothing if they only touch from outside or not at all. Of two equal
     /// bounds the exclusive one wins (Horizon fact, vectors `version_intersect`).
     pub fn intersect(&self, other: &Self) -> Option<Self> {

@@ -12,10 +12,17 @@ use crate::{
 /// The agent's own port on every node.
 const AGENT_PORT: u16 = 8510;
 
+/// What anax runs, and `hzn` does not know; both keep it.
+const UNKNOWN_TO_HZN: [&str; 3] = ["security_opt", "variation_label", "network_isolation"];
+
+/// What anax does, and no node of ours.
+const FOR_ANAX_ALONE: [&str; 2] = ["variation_label", "network_isolation"];
+
 impl<'a> Inspector<'a> {
     pub(super) fn deployment(&mut self, place: &Place<'a>) {
         self.object(place, |it, fields| {
             let containers = it.entries(fields, "services");
+            let mut host_ports = Vec::new();
             if containers.is_empty() {
                 let what = "the deployment has no containers";
                 let help = "add \"services\": {\"web\": {\"image\": \"registry/web:1.0.0\"}}";
@@ -27,12 +34,13 @@ impl<'a> Inspector<'a> {
                     let what = format!("`{name}` cannot name a container");
                     it.error(&place, what, "use letters, digits and _ . -");
                 }
-                it.object(&place, Inspector::container);
+                it.object(&place, |it, fields| it.container(fields, &mut host_ports));
             }
         });
     }
 
-    fn container(&mut self, fields: &mut Fields<'a>) {
+    fn container(&mut self, fields: &mut Fields<'a>, host_ports: &mut Vec<String>) {
+        self.known_elsewhere(fields);
         self.image(fields);
         for name in ["command", "entrypoint", "cap_add", "security_opt"] {
             self.texts(fields, name);
@@ -48,15 +56,45 @@ impl<'a> Inspector<'a> {
         for (place, text) in self.texts(fields, "binds") {
             self.parse::<Bind>(&place, text);
         }
-        self.ports(fields);
+        self.ports(fields, host_ports);
         self.whole(fields, "max_memory_mb");
-        self.number(fields, "max_cpus");
+        if let Some(place) = self.number(fields, "max_cpus")
+            && matches!(&place.node.content, Content::Number(it) if it.as_f64() < Some(0.0))
+        {
+            self.error(&place, "there are no negative processors", "0 is no limit");
+        }
         self.map_of_texts(fields, "tmpfs");
         self.map_of_texts(fields, "sysctls");
         for (_, place) in self.entries(fields, "secrets") {
-            self.entries_of(&place);
+            self.secret(&place);
         }
-        self.entries(fields, "network_isolation");
+        if let Some(place) = fields.get("network_isolation") {
+            self.object(&place, |it, fields| {
+                it.items(fields, "outbound_permit_only");
+                fields.get("outbound_permit_only_ignore");
+            });
+        }
+    }
+
+    /// Fields that not every program knows.
+    fn known_elsewhere(&mut self, fields: &mut Fields<'a>) {
+        for name in UNKNOWN_TO_HZN {
+            if let Some(place) = fields.get(name) {
+                let what = format!("`hzn` does not know `{name}` and warns of it; anax takes it");
+                let ours =
+                    if FOR_ANAX_ALONE.contains(&name) { "nodes of Edgepost ignore it" } else { "" };
+                self.warn(&place, what, ours);
+            }
+        }
+    }
+
+    /// What is said of a secret: `description`, `format`, and whatever its author adds.
+    pub(super) fn secret(&mut self, place: &Place<'a>) {
+        for (name, place) in self.entries_of(place) {
+            if ["description", "format"].contains(&name) {
+                self.text_of(&place);
+            }
+        }
     }
 
     fn image(&mut self, fields: &mut Fields<'a>) {
@@ -86,29 +124,36 @@ impl<'a> Inspector<'a> {
         {
             return self.wrong_type(&place, "a list", "write [\"NAME=value\", …]");
         }
+        let mut names = Vec::new();
         for (place, text) in self.texts(fields, "environment") {
-            if text.split_once('=').is_none_or(|(name, _)| name.is_empty()) {
-                self.error(&place, format!("`{text}` is no variable"), "write NAME=value");
+            match text.split_once('=') {
+                Some((name, _)) if !name.is_empty() => {
+                    self.once(&mut names, name, &place, "the last counts");
+                }
+                _ => self.error(&place, format!("`{text}` is no variable"), "write NAME=value"),
             }
         }
     }
 
-    fn ports(&mut self, fields: &mut Fields<'a>) {
+    fn ports(&mut self, fields: &mut Fields<'a>, host_ports: &mut Vec<String>) {
         let network = self.text(fields, "network", Need::Optional);
         let mut has_ports = false;
         for name in ["ports", "specific_ports"] {
             for place in self.items(fields, name) {
                 has_ports = true;
                 self.object(&place, |it, fields| {
-                    it.text(fields, "HostIP", Need::Optional);
+                    let address = it.text(fields, "HostIP", Need::Optional);
                     let example = Need::Required("\"8080:80/tcp\"");
-                    if let Some((place, port)) =
-                        it.parsed::<PortMapping>(fields, "HostPort", example)
-                        && port.host() == AGENT_PORT
-                    {
+                    let port = it.parsed::<PortMapping>(fields, "HostPort", example);
+                    let Some((place, port)) = port else { return };
+                    if port.host() == AGENT_PORT {
                         let what = "8510 is the port of the agent on every node";
                         it.warn(&place, what, "take another host port");
                     }
+                    let address = address.map_or("", |(_, address)| address);
+                    let name = format!("{address}:{}/{:?}", port.host(), port.protocol());
+                    let name = name.trim_start_matches(':').to_lowercase();
+                    it.once(host_ports, name, &place, "a port of the node has one owner");
                 });
             }
         }

@@ -159,12 +159,17 @@ impl<'a> Inspector<'a> {
         number.unwrap_or(0)
     }
 
-    pub(super) fn number(&mut self, fields: &mut Fields<'a>, name: &'static str) {
-        if let Some(place) = fields.get(name)
-            && !matches!(place.node.content, Content::Number(_))
-        {
-            self.wrong_type(&place, "a number", "");
+    pub(super) fn number(
+        &mut self,
+        fields: &mut Fields<'a>,
+        name: &'static str,
+    ) -> Option<Place<'a>> {
+        let place = fields.get(name)?;
+        if matches!(place.node.content, Content::Number(_)) {
+            return Some(place);
         }
+        self.wrong_type(&place, "a number", "");
+        None
     }
 
     /// The items of a list; none if it is left out.

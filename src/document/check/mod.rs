@@ -7,6 +7,7 @@ mod parts;
 mod pattern;
 mod policy;
 mod service;
+mod traps;
 mod user_input;
 
 use serde::de::DeserializeOwned;
@@ -63,6 +64,7 @@ impl<'a> Inspector<'a> {
 
     /// Decodes the document, if nothing is wrong that matters.
     fn finish<T: DeserializeOwned>(mut self) -> Result<(T, Vec<Problem>), Problems> {
+        self.numbers();
         let is_fine = self.found.iter().all(|it| it.severity == Severity::Warning);
         let decoded = is_fine.then(|| serde_json::from_value(self.source.to_value()));
         if let Some(Err(error)) = &decoded {

@@ -1,10 +1,11 @@
 //! What several documents have in common: properties, constraints, versions, secrets.
 
+use serde_json::Value;
+
 use super::{Fields, Inspector, Need, Place};
 use crate::{
     document::{
-        choice::ArchChoice, constraint::Constraint, problem::Severity, property::Property,
-        source::Content,
+        choice::ArchChoice, problem::Severity, property::Property, source::Content,
     },
     types::{OrgId, ServiceUrl, Version, VersionRange},
 };
@@ -21,21 +22,26 @@ impl<'a> Inspector<'a> {
             self.property(&place);
             let property = serde_json::from_value::<Property>(place.node.to_value());
             if let Ok(Property { name, .. }) = property {
-                if names.contains(&name) {
-                    self.warn(&place, format!("`{name}` stands here again"), "the first counts");
-                }
-                names.push(name);
+                self.once(&mut names, name, &place, "the first counts");
             }
         }
         for (place, text) in self.texts(fields, "constraints") {
-            match Constraint::parse(text) {
-                Ok(constraint) => {
-                    for trap in constraint.traps() {
-                        self.warn(&place, trap, "");
-                    }
-                }
-                Err(error) => self.error(&place, error.to_string(), error.help),
-            }
+            self.constraint(&place, text);
+        }
+    }
+
+    /// Tells that a name stands here again.
+    pub(super) fn once<T: PartialEq + std::fmt::Display>(
+        &mut self,
+        names: &mut Vec<T>,
+        name: T,
+        place: &Place<'_>,
+        help: &str,
+    ) {
+        if names.contains(&name) {
+            self.warn(place, format!("`{name}` stands here again"), help);
+        } else {
+            names.push(name);
         }
     }
 
@@ -61,7 +67,8 @@ impl<'a> Inspector<'a> {
         self.parsed::<OrgId>(fields, "serviceOrgid", Need::Required(EXAMPLE_ORG));
         self.parsed::<ServiceUrl>(fields, "serviceUrl", Need::Required(EXAMPLE_URL));
         self.parsed::<ArchChoice>(fields, "serviceArch", Need::Optional);
-        self.parsed::<VersionRange>(fields, "serviceVersionRange", Need::Optional);
+        let range = self.parsed::<VersionRange>(fields, "serviceVersionRange", Need::Optional);
+        self.range(range.as_ref());
     }
 
     pub(super) fn secret_binding(&mut self, fields: &mut Fields<'a>) {
@@ -69,9 +76,17 @@ impl<'a> Inspector<'a> {
             self.object(&place, |it, fields| {
                 it.service_selector(fields);
                 it.flag(fields, "enableNodeLevelSecrets");
+                let mut names = Vec::new();
                 for place in it.items(fields, "secrets") {
-                    for (_, place) in it.entries_of(&place) {
+                    let pairs = it.entries_of(&place);
+                    if pairs.len() != 1 {
+                        let what = "each item binds one secret";
+                        let help = "write {\"name in the service\": \"name in the store\"}";
+                        it.error(&place, what, help);
+                    }
+                    for (name, place) in pairs {
                         it.text_of(&place);
+                        it.once(&mut names, name, &place, "the first counts");
                     }
                 }
             });
@@ -89,9 +104,12 @@ impl<'a> Inspector<'a> {
         }
         let several = items.len() > 1;
         let mut turns = Vec::new();
+        let mut versions = Vec::new();
         for place in items {
             self.object(&place, |it, fields| {
-                it.exact_version(fields);
+                if let Some((place, version)) = it.exact_version(fields) {
+                    it.once(&mut versions, version, &place, "the first counts");
+                }
                 let value = it.priority(fields);
                 if several && (value == 0 || turns.contains(&value)) {
                     let what = "of several versions each needs a priority_value of its own";
@@ -100,21 +118,28 @@ impl<'a> Inspector<'a> {
                 turns.push(value);
                 it.upgrade_policy(fields);
                 it.overrides(fields);
-                it.text(fields, "deployment_overrides_signature", Need::Optional);
             });
         }
     }
 
-    fn exact_version(&mut self, fields: &mut Fields<'a>) {
-        let Some((place, text)) = self.text(fields, "version", Need::Required(EXAMPLE_VERSION))
-        else {
-            return;
-        };
+    fn exact_version(&mut self, fields: &mut Fields<'a>) -> Option<(Place<'a>, Version)> {
+        let (place, text) = self.text(fields, "version", Need::Required(EXAMPLE_VERSION))?;
         if text.starts_with(['[', '(']) {
             let help = "name one version; several stand in several entries, by priority";
-            return self.error(&place, format!("`{text}` is a range"), help);
+            self.error(&place, format!("`{text}` is a range"), help);
+            return None;
         }
-        self.parse::<Version>(&place, text);
+        let version = self.parse::<Version>(&place, text)?;
+        self.plain_version(&place, &version);
+        Some((place, version))
+    }
+
+    /// Horizon's agents know versions that its exchange does not take.
+    pub(super) fn plain_version(&mut self, place: &Place<'_>, version: &Version) {
+        if version.as_str().contains('-') {
+            let what = format!("Horizon's exchange does not take the version {version}");
+            self.warn(place, what, "use numbers and dots alone to publish to it");
+        }
     }
 
     /// The priority value; 0 is none.
@@ -151,19 +176,48 @@ impl<'a> Inspector<'a> {
                     "use immediate, never or agreement",
                 );
             }
-            it.text(fields, "time", Need::Optional);
+            if let Some((place, time)) = it.text(fields, "time", Need::Optional)
+                && !is_time_of_day(time)
+            {
+                it.warn(&place, format!("`{time}` is no time of day"), "write it as 01:00AM");
+            }
         });
     }
 
-    /// An object, or the text of one that is already signed.
+    /// An object, or its text, which may be signed already.
     fn overrides(&mut self, fields: &mut Fields<'a>) {
-        let Some(place) = fields.get("deployment_overrides") else { return };
-        if matches!(place.node.content, Content::Text(_)) {
+        let signature = self.text(fields, "deployment_overrides_signature", Need::Optional);
+        let Some(place) = fields.get("deployment_overrides") else {
+            if let Some((place, _)) = signature {
+                self.warn(&place, "there are no `deployment_overrides` to be signed", "");
+            }
+            return;
+        };
+        if let Content::Text(text) = &place.node.content {
+            let is_object = serde_json::from_str::<serde_json::Map<_, Value>>(text).is_ok();
+            if !text.is_empty() && !is_object {
+                let help = "write the object itself: {\"services\": {…}}";
+                self.error(&place, "the text is not that of an object", help);
+            }
             return;
         }
         self.object(&place, |it, fields| {
-            for (_, place) in it.entries(fields, "services") {
-                it.object(&place, Inspector::environment);
+            let services = it.entries(fields, "services");
+            if services.is_empty() {
+                it.warn(&place, "the overrides change nothing", "add \"services\": {…}");
+            }
+            for (_, place) in services {
+                let Content::Object(members) = &place.node.content else {
+                    it.wrong_type(&place, "an object", "");
+                    continue;
+                };
+                let mut fields = Fields::of(&place, members);
+                it.environment(&mut fields);
+                for (name, place) in fields.entries().filter(|(name, _)| *name != "environment") {
+                    let what =
+                        format!("`{name}` cannot be overridden: only `environment` is passed on");
+                    it.warn(&place, what, "publish another version of the service");
+                }
             }
         });
     }
@@ -175,4 +229,16 @@ impl<'a> Inspector<'a> {
             it.whole(fields, "check_agreement_status");
         });
     }
+}
+
+/// `01:00AM`, as Horizon writes it.
+fn is_time_of_day(text: &str) -> bool {
+    let parts = || {
+        let clock = text.strip_suffix("AM").or_else(|| text.strip_suffix("PM"))?;
+        let (hour, minute) = clock.split_once(':')?;
+        let is_number = |it: &str| it.len() == 2 && it.bytes().all(|b| b.is_ascii_digit());
+        let number = |it: &str| it.parse::<u8>().ok().filter(|_| is_number(it));
+        Some((number(hour)?, number(minute)?))
+    };
+    parts().is_some_and(|(hour, minute)| (1..=12).contains(&hour) && minute < 60)
 }

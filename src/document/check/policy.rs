@@ -11,6 +11,9 @@ use crate::{
     types::{OrgId, ServiceUrl},
 };
 
+/// The one built-in property that the owner of a node states.
+const ALLOW_PRIVILEGED: &str = "openhorizon.allowPrivileged";
+
 impl DeploymentPolicy {
     /// Reads a policy, with warnings; or tells everything that is wrong with it.
     pub fn from_source(source: &Source) -> Result<(Self, Vec<Problem>), Problems> {
@@ -28,6 +31,7 @@ impl ServicePolicy {
             it.text(fields, "label", Need::Optional);
             it.text(fields, "description", Need::Optional);
             it.properties_and_constraints(fields);
+            it.of_services(fields);
         });
         it.finish()
     }
@@ -42,9 +46,13 @@ impl NodePolicy {
             it.text(fields, "description", Need::Optional);
             it.text(fields, "nodePolicyVersion", Need::Optional);
             it.properties_and_constraints(fields);
+            it.of_nodes(fields);
             for part in ["deployment", "management"] {
                 if let Some(place) = fields.get(part) {
-                    it.object(&place, Inspector::properties_and_constraints);
+                    it.object(&place, |it, fields| {
+                        it.properties_and_constraints(fields);
+                        it.of_nodes(fields);
+                    });
                 }
             }
         });
@@ -60,6 +68,10 @@ impl<'a> Inspector<'a> {
             self.object(&place, |it, fields| {
                 it.parsed::<ServiceUrl>(fields, "name", Need::Required(parts::EXAMPLE_URL));
                 it.parsed::<OrgId>(fields, "org", Need::Required(parts::EXAMPLE_ORG));
+                if fields.get("arch").is_none() {
+                    let what = "`arch` is missing, which Horizon's exchange wants";
+                    it.warn(&place, what, "add \"arch\": \"*\" for every one");
+                }
                 it.parsed::<ArchChoice>(fields, "arch", Need::Optional);
                 it.text(fields, "clusterNamespace", Need::Optional);
                 it.service_versions(fields);
@@ -71,7 +83,44 @@ impl<'a> Inspector<'a> {
             self.error(&place, "`service` is missing", help);
         }
         self.properties_and_constraints(fields);
+        self.of_services(fields);
+        if self.items(fields, "constraints").is_empty() {
+            let place = fields.place().clone();
+            let what = "without constraints every node that the service fits runs it";
+            self.warn(&place, what, "add \"constraints\": [\"purpose == camera\"]");
+        }
         self.given(fields);
         self.secret_binding(fields);
+    }
+
+    /// Properties that are made for each service, and cannot be stated.
+    fn of_services(&mut self, fields: &mut Fields<'a>) {
+        self.made(
+            fields,
+            |name| name.starts_with("openhorizon.service."),
+            "it is made from the service",
+        );
+    }
+
+    /// Properties that a node measures; of the built-in ones an author states only one.
+    fn of_nodes(&mut self, fields: &mut Fields<'a>) {
+        let measured = |name: &str| name.starts_with("openhorizon.") && name != ALLOW_PRIVILEGED;
+        self.made(fields, measured, "the node measures it");
+    }
+
+    fn made(&mut self, fields: &mut Fields<'a>, is_made: impl Fn(&str) -> bool, help: &str) {
+        for place in self.items(fields, "properties") {
+            let value = place.node.to_value();
+            if let Some(name) = value["name"].as_str().filter(|it| is_made(it)) {
+                self.warn(&place, format!("`{name}` cannot be stated"), help);
+            }
+            if value["name"] == ALLOW_PRIVILEGED && !value["value"].is_boolean() {
+                self.warn(
+                    &place,
+                    "only the boolean true allows privileged services",
+                    "write true without quotes",
+                );
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Reads a service definition.
 
-use super::{Fields, Inspector, Need, parts};
+use super::{Fields, Inspector, Need, Place, parts};
 use crate::{
     document::{
         problem::{Problem, Problems},
@@ -36,11 +36,8 @@ impl<'a> Inspector<'a> {
         self.flag(fields, "public");
         self.parsed::<ServiceUrl>(fields, "url", Need::Required(parts::EXAMPLE_URL));
         let version = Need::Required(parts::EXAMPLE_VERSION);
-        if let Some((place, version)) = self.parsed::<Version>(fields, "version", version)
-            && version.as_str().contains('-')
-        {
-            let what = format!("Horizon's exchange does not take the version {version}");
-            self.warn(&place, what, "use numbers and dots alone to publish to it");
+        if let Some((place, version)) = self.parsed::<Version>(fields, "version", version) {
+            self.plain_version(&place, &version);
         }
         let arch = self.parsed::<Arch>(fields, "arch", Need::Required("\"$ARCH\""));
         self.sharable(fields);
@@ -64,10 +61,16 @@ impl<'a> Inspector<'a> {
     }
 
     fn required_services(&mut self, fields: &mut Fields<'a>, arch: Option<&Arch>) {
+        let mut names = Vec::new();
         for place in self.items(fields, "requiredServices") {
             self.object(&place, |it, fields| {
-                it.parsed::<ServiceUrl>(fields, "url", Need::Required("\"my.other.service\""));
-                it.parsed::<OrgId>(fields, "org", Need::Required(parts::EXAMPLE_ORG));
+                let url = Need::Required("\"my.other.service\"");
+                let url = it.parsed::<ServiceUrl>(fields, "url", url);
+                let org = it.parsed::<OrgId>(fields, "org", Need::Required(parts::EXAMPLE_ORG));
+                if let (Some((place, url)), Some((_, org))) = (url, org) {
+                    let help = "nodes run one version of it: name one range";
+                    it.once(&mut names, format!("{org}/{url}"), &place, help);
+                }
                 let required = it.parsed::<Arch>(fields, "arch", Need::Required("\"$ARCH\""));
                 if let (Some((place, required)), Some(arch)) = (required, arch)
                     && required != *arch
@@ -78,6 +81,14 @@ impl<'a> Inspector<'a> {
                 let before = it.found.len();
                 let old = it.parsed::<VersionRange>(fields, "version", Need::Optional);
                 let range = it.parsed::<VersionRange>(fields, "versionRange", Need::Optional);
+                it.range(old.as_ref());
+                it.range(range.as_ref());
+                if let (Some((place, old)), Some((_, range))) = (&old, &range)
+                    && old != range
+                {
+                    let what = format!("`version` is an old name; `versionRange` counts, {range}");
+                    it.warn(place, what, "leave `version` away");
+                }
                 if old.is_none() && range.is_none() && it.found.len() == before {
                     let what = "`versionRange` is missing";
                     it.error(&place, what, "add \"versionRange\": \"[1.0.0,INFINITY)\"");
@@ -87,7 +98,7 @@ impl<'a> Inspector<'a> {
     }
 
     fn deployments(&mut self, fields: &mut Fields<'a>) {
-        let mut has_any = false;
+        let mut has = Vec::new();
         for (name, signature) in [
             ("deployment", "deploymentSignature"),
             ("clusterDeployment", "clusterDeploymentSignature"),
@@ -96,7 +107,9 @@ impl<'a> Inspector<'a> {
             let place = fields.get(name).filter(
                 |place| !matches!(&place.node.content, Content::Text(text) if text.is_empty()),
             );
-            has_any |= place.is_some();
+            if place.is_some() {
+                has.push(name);
+            }
             match (place, signature) {
                 (Some(place), None) if matches!(place.node.content, Content::Text(_)) => {
                     let what = format!("`{name}` is a text, and so must be signed already");
@@ -104,9 +117,17 @@ impl<'a> Inspector<'a> {
                     self.error(&place, what, help);
                 }
                 (Some(place), Some(_)) if matches!(place.node.content, Content::Text(_)) => (),
-                (Some(place), _) if name == "deployment" => self.deployment(&place),
-                (Some(place), _) => {
-                    self.entries_of(&place);
+                (Some(place), signature) => {
+                    if let Some((place, _)) = signature {
+                        let what =
+                            format!("`{name}` is an object, and is signed when it is published");
+                        self.warn(&place, what, "leave the signature away");
+                    }
+                    if name == "deployment" {
+                        self.deployment(&place);
+                    } else {
+                        self.cluster_deployment(&place);
+                    }
                 }
                 (None, Some((place, _))) => {
                     self.warn(&place, format!("there is no `{name}` to be signed"), "");
@@ -114,10 +135,41 @@ impl<'a> Inspector<'a> {
                 (None, None) => (),
             }
         }
-        if !has_any {
+        if has.is_empty() {
             let place = fields.place().clone();
             let help = "add \"deployment\": {\"services\": {…}}";
             self.warn(&place, "the service has no deployment, and so runs nothing", help);
         }
+        if has == ["clusterDeployment"]
+            && let Some(place) = fields.get("requiredServices")
+            && !self.items_of(&place).is_empty()
+        {
+            let what = "a service for clusters alone cannot require others";
+            self.error(&place, what, "put what it needs into its operator");
+        }
+    }
+
+    /// The operator of a service for clusters, as an object.
+    fn cluster_deployment(&mut self, place: &Place<'a>) {
+        self.object(place, |it, fields| {
+            let example = Need::Required("\"operator.tar.gz\"");
+            it.text(fields, "operatorYamlArchive", example);
+            if let Some(place) = fields.get("metadata") {
+                let what = "`metadata` is made from the archive when the service is published";
+                it.error(&place, what, "take it away");
+            }
+            for (_, place) in it.entries(fields, "secrets") {
+                it.secret(&place);
+            }
+            if let Some(place) = fields.get("mmsPVC") {
+                it.object(&place, |it, fields| {
+                    it.whole(fields, "pvcSizeGB");
+                    if it.flag(fields, "enable") != Some(true) {
+                        let what = "`mmsPVC` is not enabled, and so is not published";
+                        it.warn(&place, what, "add \"enable\": true, or leave it away");
+                    }
+                });
+            }
+        });
     }
 }

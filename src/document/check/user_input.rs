@@ -93,10 +93,15 @@ impl<'a> Inspector<'a> {
         for place in self.items_of(list) {
             self.object(&place, |it, fields| {
                 it.service_selector(fields);
+                let mut names = Vec::new();
                 for place in it.items(fields, "inputs") {
                     it.object(&place, |it, fields| {
-                        it.text(fields, "name", Need::Required("\"VARIABLE\""))
-                            .inspect(|(place, name)| it.variable_name(place, name));
+                        it.text(fields, "name", Need::Required("\"VARIABLE\"")).inspect(
+                            |(place, name)| {
+                                it.variable_name(place, name);
+                                it.once(&mut names, *name, place, "the last counts");
+                            },
+                        );
                         match fields.get("value") {
                             Some(place) => it.value(&place),
                             None => it.error(&place, "`value` is missing", ""),
@@ -129,6 +134,7 @@ impl<'a> Inspector<'a> {
                 let url = Need::Required("\"$SERVICE_NAME\"");
                 let url = it.parsed::<ServiceUrl>(fields, "url", url);
                 let range = it.parsed::<VersionRange>(fields, "versionRange", Need::Optional);
+                it.range(range.as_ref());
                 let mut inputs = Vec::new();
                 for (name, place) in it.entries(fields, "variables") {
                     it.variable_name(&place, name);

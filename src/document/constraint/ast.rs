@@ -102,33 +102,6 @@ impl Operator {
     }
 }
 
-impl Comparison {
-    /// Why it does not mean what it seems to say, if so.
-    pub(super) fn trap(&self) -> Option<String> {
-        let Self { name, operator, value, .. } = self;
-        if name.starts_with(char::is_whitespace) {
-            return Some(format!(
-                "the blank before `{}` belongs to its name, so no property has it",
-                name.trim_start()
-            ));
-        }
-        if let Some(meant) = name.strip_suffix('!').filter(|_| *operator == Operator::Equal) {
-            return Some(format!(
-                "`!` belongs to the name `{name}`; write `{meant} != {value}` with blanks"
-            ));
-        }
-        if *operator == Operator::NumbersEqual {
-            return Some(format!(
-                "`=>` and `=<` mean that `{name}` equals {value}; write `>=` or `<=`"
-            ));
-        }
-        if value.len() > 1 && value.starts_with('\'') && value.ends_with('\'') {
-            return Some(format!("the quotes belong to the value {value}; write double quotes"));
-        }
-        None
-    }
-}
-
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.name, self.operator.as_str(), self.value)

@@ -75,6 +75,11 @@ impl<'a> Expander<'a> {
         while let Some(step) = work.text.text[at..end].find('$') {
             at += step;
             let Some((name, length)) = variable(&work.text.text[at..end]) else {
+                if let Some(cut) = cut_by_hzn(&work.text.text[at..end]) {
+                    let what = format!("hzn takes `{cut}` for a variable, and cuts it");
+                    let help = "give a variable this text as its value, and name that here";
+                    found.push(Flaw::warning(work.text.origin(at), what, help));
+                }
                 at += 1;
                 continue;
             };
@@ -156,6 +161,14 @@ fn variable(text: &str) -> Option<(&str, usize)> {
         true => None,
         false => Some((name, name.len() + 1)),
     }
+}
+
+/// What `hzn` takes for a variable at the start of `text`, and we do not: one of the shell's own, such
+/// as `$5`, or a `${` that leads nowhere.
+fn cut_by_hzn(text: &str) -> Option<&str> {
+    let next = text.chars().nth(1)?;
+    let is_special = next.is_ascii_digit() || "*#$@!?-{".contains(next);
+    is_special.then(|| &text[..2])
 }
 
 /// A value as it stands inside of a JSON text.

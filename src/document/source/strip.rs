@@ -20,6 +20,13 @@ pub(super) fn strip(text: &str, found: &mut Vec<Flaw>) -> String {
                     let help = "close the text by \" before it, or escape it as \\n or \\t";
                     found.push(Flaw::error(at + control, what, help));
                 }
+                if let Some(open) = string.find("/*")
+                    && rest[open + 2..].contains("*/")
+                {
+                    let what = "hzn takes `/*` for a comment, also in a text, and cuts all up to the next `*/`";
+                    let help = "write \\u002f* in its place";
+                    found.push(Flaw::warning(at + open, what, help));
+                }
                 let blank = |b: char| if b < ' ' { ' ' } else { b };
                 stripped.keep(&string.chars().map(blank).collect::<String>());
                 length
