@@ -42,9 +42,17 @@ pub(super) struct Turn {
 
 /// How a service was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
-    /// All of its containers run; the engine has started them again so often.
-    Running { restarts: i64 },
+pub(super) struct Seen {
+    pub(super) state: SeenState,
+    /// How often the engine has started its containers again.
+    pub(super) restarts: i64,
+}
+
+/// What a service was doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SeenState {
+    /// All of its containers run.
+    Running,
     /// A container of it has ended, or keeps ending.
     Ended,
     /// It has not been started, or is not here any more.
@@ -79,17 +87,17 @@ impl Trials {
         let key = DocumentKey::from(id);
         let before = self.restarts.remove(&key);
         let Some(trial) = self.trial(id, turn, catalog) else { return };
-        match seen {
-            Seen::Running { restarts } => {
-                if before.is_some_and(|before| before < restarts) {
-                    trial.fails(&turn.priority, now);
-                }
-                trial.runs(&turn.priority, now);
-                self.restarts.insert(key, restarts);
-            }
-            // What was found so at the first look may have been ended by the machine's own end.
-            Seen::Ended if trial.is_running() => trial.fails(&turn.priority, now),
-            Seen::Ended | Seen::Absent => {}
+        let started_again = before.is_some_and(|before| before < seen.restarts);
+        // What was found ended at the first look may have ended with the machine.
+        let ended = seen.state == SeenState::Ended && trial.is_running();
+        if seen.state != SeenState::Absent && (started_again || ended) {
+            trial.fails(&turn.priority, now);
+        }
+        if seen.state == SeenState::Running {
+            trial.runs(&turn.priority, now);
+        }
+        if seen.state != SeenState::Absent {
+            self.restarts.insert(key, seen.restarts);
         }
     }
 
@@ -245,12 +253,15 @@ mod tests {
             }
             trials.is_used_up(&cam(), catalog)
         };
-        let running = |restarts| Seen::Running { restarts };
-        assert!(seen(&[(0, running(0)), (10, Seen::Ended), (11, running(0)), (20, Seen::Ended)]));
+        let running = |restarts| Seen { state: SeenState::Running, restarts };
+        let ended = |restarts| Seen { state: SeenState::Ended, restarts };
+        let absent = Seen { state: SeenState::Absent, restarts: 0 };
+        assert!(seen(&[(0, running(0)), (10, ended(0)), (11, running(0)), (20, ended(0))]));
         assert!(seen(&[(0, running(0)), (10, running(1)), (20, running(4))]));
+        assert!(seen(&[(0, ended(1)), (10, ended(2)), (20, ended(3))]), "it keeps ending");
         assert!(!seen(&[(0, running(7)), (10, running(7)), (20, running(7))]));
-        assert!(!seen(&[(0, Seen::Ended), (10, Seen::Ended), (20, Seen::Ended)]));
-        assert!(!seen(&[(0, running(0)), (10, Seen::Absent), (20, Seen::Absent)]));
+        assert!(!seen(&[(0, ended(0)), (10, ended(0)), (20, ended(0))]));
+        assert!(!seen(&[(0, running(0)), (10, absent), (20, absent)]));
     }
 
     #[test]
@@ -259,7 +270,7 @@ mod tests {
         let catalog = &lab.publisher.catalog;
         let mut trials = lab.trials();
         for second in [0, 100, 300] {
-            let seen = Seen::Running { restarts: 0 };
+            let seen = Seen { state: SeenState::Running, restarts: 0 };
             trials.look(&cam(), &lab.turn, seen, catalog, at(second));
         }
         for second in [301, 302, 303] {

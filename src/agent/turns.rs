@@ -6,7 +6,7 @@ use crate::agent::{
     plan::WantedService,
     runtime::{Container, ContainerState},
     select::Selection,
-    trials::{Seen, Turn},
+    trials::{Seen, SeenState, Turn},
 };
 
 impl Agent {
@@ -47,13 +47,13 @@ fn seen(service: &WantedService, existing: &[Container]) -> Seen {
         it.instance() == service.instance.0 && !it.kept && it.deployment_hash() == hash
     };
     let ours: Vec<_> = existing.iter().filter(is_ours).collect();
-    if ours.iter().any(|it| it.state != ContainerState::Running) {
-        return Seen::Ended;
-    }
     let runs = |name: &str| ours.iter().any(|it| it.name == name);
-    if service.containers.iter().all(|plan| runs(&plan.name)) {
-        Seen::Running { restarts: ours.iter().map(|it| it.restarts).sum() }
+    let state = if ours.iter().any(|it| it.state != ContainerState::Running) {
+        SeenState::Ended
+    } else if service.containers.iter().all(|plan| runs(&plan.name)) {
+        SeenState::Running
     } else {
-        Seen::Absent
-    }
+        SeenState::Absent
+    };
+    Seen { state, restarts: ours.iter().map(|it| it.restarts).sum() }
 }

@@ -20,6 +20,8 @@ pub mod schema;
 pub mod service;
 pub mod service_body;
 pub mod source;
+#[cfg(test)]
+mod survival;
 pub mod trial;
 pub mod user_input;
 

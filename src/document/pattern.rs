@@ -163,7 +163,7 @@ impl Pattern {
                 version.deployment_overrides = Value::String(overrides);
             }
         }
-        sent.user_input.iter_mut().for_each(|it| it.unknown.clear());
+        sent.user_input.iter_mut().for_each(UserInputValue::remove_unknown);
         sent.secret_binding.iter_mut().for_each(|it| it.unknown.clear());
         // Every key is a text, so that this cannot fail.
         serde_json::to_value(sent).unwrap_or_default()

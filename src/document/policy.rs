@@ -102,10 +102,11 @@ impl DeploymentPolicy {
     pub fn to_horizon(&self) -> Value {
         let mut sent = self.clone();
         sent.unknown.clear();
+        sent.properties = sent.properties.without_unknown();
         sent.service.unknown.clear();
         sent.service.node_health.unknown.clear();
         sent.service.service_versions.iter_mut().for_each(without_unknown);
-        sent.user_input.iter_mut().for_each(|it| it.unknown.clear());
+        sent.user_input.iter_mut().for_each(UserInputValue::remove_unknown);
         sent.secret_binding.iter_mut().for_each(|it| it.unknown.clear());
         // Every key is a text, so that this cannot fail.
         serde_json::to_value(sent).unwrap_or_default()
@@ -149,6 +150,15 @@ pub struct ServicePolicy {
 }
 
 impl ServicePolicy {
+    /// Exactly what `hzn` sends for it: no field that is not Horizon's.
+    pub fn to_horizon(&self) -> Value {
+        let mut sent =
+            Self { properties: self.properties.clone().without_unknown(), ..self.clone() };
+        sent.unknown.clear();
+        // Every key is a text, so that this cannot fail.
+        serde_json::to_value(sent).unwrap_or_default()
+    }
+
     /// The policy as `hzn` stores it for a service: with the built-in properties of the service, in
     /// the place of any of those names.
     #[must_use]

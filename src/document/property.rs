@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Number, Value, json};
+use serde_json::{Map, Number, Value, json};
 
 use crate::{document::schema, types::Version};
 
@@ -27,6 +27,9 @@ pub struct Property {
     /// The type it is declared to have; without one the value speaks for itself.
     #[serde(default, rename = "type", skip_serializing_if = "PropertyType::is_undeclared")]
     pub declared: PropertyType,
+    /// Fields that are not ours, kept as they are.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
 }
 
 /// The value of a property.
@@ -198,13 +201,17 @@ pub enum PropertyError {
 impl Property {
     /// A property whose value speaks for its type.
     pub fn new(name: impl Into<String>, value: impl Into<PropertyValue>) -> Self {
-        Self { name: name.into(), value: value.into(), declared: PropertyType::Undeclared }
+        Self::of(name.into(), value.into(), PropertyType::Undeclared)
     }
 
     /// A property of type `version`.
     pub fn version(name: impl Into<String>, version: &Version) -> Self {
         let value = PropertyValue::Text(version.as_str().to_owned());
-        Self { name: name.into(), value, declared: PropertyType::Version }
+        Self::of(name.into(), value, PropertyType::Version)
+    }
+
+    fn of(name: String, value: PropertyValue, declared: PropertyType) -> Self {
+        Self { name, value, declared, unknown: Map::new() }
     }
 
     /// Whether it says no.
@@ -297,6 +304,13 @@ impl Properties {
     pub fn set(&mut self, property: Property) {
         self.0.retain(|it| it.name != property.name);
         self.0.push(property);
+    }
+
+    /// The same, without fields that are not Horizon's.
+    #[must_use]
+    pub(super) fn without_unknown(mut self) -> Self {
+        self.0.iter_mut().for_each(|it| it.unknown.clear());
+        self
     }
 
     /// These, and of `others` those whose names are not among these.

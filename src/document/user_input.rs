@@ -124,9 +124,25 @@ pub struct InputValue {
         extend("items" = {"type": "string"})
     )]
     pub value: Value,
+    /// Fields that are not ours, kept as they are.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+impl InputValue {
+    /// A variable with its value.
+    pub fn new(name: impl Into<String>, value: Value) -> Self {
+        Self { name: name.into(), value, unknown: Map::new() }
+    }
 }
 
 impl UserInputValue {
+    /// The same, without fields that are not Horizon's.
+    pub(super) fn remove_unknown(&mut self) {
+        self.unknown.clear();
+        self.inputs.iter_mut().for_each(|it| it.unknown.clear());
+    }
+
     /// Whether the values are for that version of that service.
     pub fn is_for(&self, org: &OrgId, url: &ServiceUrl, version: &Version, arch: &Arch) -> bool {
         self.service_orgid == *org
@@ -213,7 +229,7 @@ mod tests {
         for line in std::fs::read_to_string(path).unwrap().lines() {
             let vector: Value = serde_json::from_str(line).unwrap();
             let value = serde_json::from_str(vector["json"].as_str().unwrap()).unwrap();
-            let text = environment_text(&InputValue { name: "V".to_owned(), value });
+            let text = environment_text(&InputValue::new("V", value));
             assert_eq!(text.ok().as_deref(), vector["env"].as_str(), "{line}");
         }
     }
@@ -224,7 +240,7 @@ mod tests {
             r#"[{"name":"A","type":"string","defaultValue":"a"},{"name":"B","type":"int"}]"#,
         )
         .unwrap();
-        let value = |name: &str, value: Value| InputValue { name: name.to_owned(), value };
+        let value = |name: &str, value: Value| InputValue::new(name, value);
         let given = [value("B", 5.into()), value("C", true.into()), value("B", 6.into())];
         let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
         assert_eq!(

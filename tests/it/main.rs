@@ -29,3 +29,4 @@ mod schemas;
 mod secrets;
 mod servers;
 mod support;
+mod versions;

@@ -89,7 +89,7 @@ mod tests {
     };
 
     /// `line:column path: what | help` of each problem.
-    fn told<T: std::fmt::Debug>(
+    pub(super) fn told<T: std::fmt::Debug>(
         text: &str,
         read: impl Fn(&Source) -> Result<(T, Vec<Problem>), Problems>,
     ) -> Vec<String> {
@@ -108,7 +108,7 @@ mod tests {
 
     /// Whether the problems are these, each given by its beginning and a part of the rest.
     #[track_caller]
-    fn assert_told(told: &[String], expected: &[(&str, &str)]) {
+    pub(super) fn assert_told(told: &[String], expected: &[(&str, &str)]) {
         let fits = told.len() == expected.len()
             && told
                 .iter()
@@ -216,10 +216,10 @@ mod tests {
                 ("2:46 properties[1].name: ", "missing"),
                 ("2:60 properties[2]: ", "not of its type `int`"),
                 ("?3:32 properties[4]: ", "first counts"),
-                ("4:19 constraints[0]: ", "column 8"),
-                ("4:32 constraints[1]: ", "need a number"),
+                ("4:27 constraints[0]: ", "column 8"),
+                ("4:38 constraints[1]: ", "need a number"),
                 ("4:46 constraints[2]: ", "quotes"),
-                ("?4:49 constraints[3]: ", "blank before `a`"),
+                ("?4:51 constraints[3]: ", "blank before `a`"),
                 ("?5:18 deployment.constraint: ", "`constraints`?"),
             ],
         );

@@ -173,3 +173,72 @@ impl<'a> Inspector<'a> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::check::tests::{assert_told, told};
+
+    fn service(rest: &str) -> Vec<String> {
+        let start = r#"{"label":"l","url":"u","version":"1","arch":"arm","sharable":"multiple","#;
+        told(&format!("{start}\n{rest}}}"), ServiceDefinition::from_source)
+    }
+
+    #[test]
+    fn a_cluster_deployment_is_checked_field_by_field() {
+        let all = service(
+            r#""clusterDeployment": {"metadata": {"namespace": "n"}, "operatorYamlArchives": "x",
+  "secrets": {"a": {"description": 5}}, "mmsPVC": {"pvcSizeGB": "1"}}"#,
+        );
+        assert_told(
+            &all,
+            &[
+                ("2:22 clusterDeployment.operatorYamlArchive: ", "operator.tar.gz"),
+                ("2:35 clusterDeployment.metadata: ", "take it away"),
+                ("?2:55 clusterDeployment.operatorYamlArchives: ", "`operatorYamlArchive`?"),
+                ("3:36 clusterDeployment.secrets.a.description: ", "a text"),
+                ("?3:51 clusterDeployment.mmsPVC: ", "not enabled"),
+                ("3:65 clusterDeployment.mmsPVC.pvcSizeGB: ", "whole number"),
+            ],
+        );
+        let fine =
+            r#""clusterDeployment": {"operatorYamlArchive": "a", "mmsPVC": {"enable": true}}"#;
+        assert_told(&service(fine), &[]);
+        assert_told(&service(r#""clusterDeployment": {}"#), &[("2:22", "operatorYamlArchive")]);
+        assert_told(&service(r#""clusterDeployment": "{}""#), &[("2:22", "Signature")]);
+    }
+
+    #[test]
+    fn a_service_for_clusters_alone_requires_none() {
+        let all = service(
+            r#""requiredServices": [{"url":"r","org":"o","arch":"arm","versionRange":"1.0.0"}],
+  "clusterDeployment": {"operatorYamlArchive": "a"}"#,
+        );
+        assert_told(&all, &[("2:21 requiredServices: ", "cannot require")]);
+    }
+
+    #[test]
+    fn what_other_programs_make_of_a_container_is_told() {
+        let all = service(
+            r#""deployment": {"services": {"a": {"image": "r.example/a:1",
+  "security_opt": ["x"], "variation_label": "v", "max_cpus": -1, "environment": ["A=1", "A=2"],
+  "ports": [{"HostPort": "8510:80"}, {"HostPort": "80:80/tcp"}, {"HostPort": "80:81/udp"}]},
+  "b": {"image": "r.example/b:1", "network": "host", "specific_ports": [{"HostPort": "80"}]}}}"#,
+        );
+        let at = "deployment.services";
+        let expected = [
+            (format!("?3:19 {at}.a.security_opt: "), "anax takes it"),
+            (format!("?3:45 {at}.a.variation_label: "), "nodes of Edgepost ignore it"),
+            (format!("3:62 {at}.a.max_cpus: "), "negative"),
+            (format!("?3:89 {at}.a.environment[1]: "), "the last counts"),
+            (format!("?4:26 {at}.a.ports[0].HostPort: "), "8510"),
+            (format!("?5:46 {at}.b.network: "), "no ports of its own"),
+            (
+                format!("?5:86 {at}.b.specific_ports[0].HostPort: `80/tcp` stands here again"),
+                "owner",
+            ),
+        ];
+        let expected: Vec<_> = expected.iter().map(|(a, b)| (a.as_str(), *b)).collect();
+        assert_told(&all, &expected);
+    }
+}

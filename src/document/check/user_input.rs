@@ -139,7 +139,7 @@ impl<'a> Inspector<'a> {
                 for (name, place) in it.entries(fields, "variables") {
                     it.variable_name(&place, name);
                     it.value(&place);
-                    inputs.push(InputValue { name: name.to_owned(), value: place.node.to_value() });
+                    inputs.push(InputValue::new(name, place.node.to_value()));
                 }
                 if let (Some((_, service_orgid)), Some((_, service_url))) = (org, url) {
                     values.push(UserInputValue {

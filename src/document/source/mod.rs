@@ -180,7 +180,6 @@ mod tests {
             "d": "$ $5 ${", "e": "hello-hello"});
         let source = source.unwrap();
         assert_eq!(source.to_value(), expected);
-        assert!(source.warnings().is_empty());
         let plain = Source::read_as_it_is("f.json", r#"{"a":"$NAME"}"#).unwrap();
         assert_eq!(plain.to_value(), json!({"a": "$NAME"}));
     }
@@ -208,6 +207,23 @@ mod tests {
         for path in ["a", "a.b[2]", "a.b[1].c", "a.b[x]", "a.b.", "n[0]"] {
             assert_eq!(source.place_of(path, 0), None, "{path}");
         }
+    }
+
+    #[test]
+    fn what_hzn_would_cut_out_of_a_text_is_told() {
+        let text = "{\"a\": \"x/* y */\", \"b\": \"$5 $NAME ${ $ 5\",\n \"c\": \"a/*\"} /* z */";
+        let source = read(text).unwrap();
+        assert_eq!(source.to_value(), json!({"a": "x/* y */", "b": "$5 hello ${ $ 5", "c": "a/*"}));
+        let told = source.warnings().iter();
+        let told: Vec<_> = told.map(|it| (it.line, it.column, it.what.as_str())).collect();
+        assert_eq!(told.len(), 4, "{told:?}");
+        for ((line, column, word), told) in
+            [(1, 9, "`/*`"), (1, 25, "`$5`"), (1, 34, "`${`"), (2, 9, "`/*`")].iter().zip(told)
+        {
+            assert_eq!((*line, *column), (told.0, told.1), "{told:?}");
+            assert!(told.2.contains(word), "{told:?}");
+        }
+        assert!(read("{\"a\": \"x/* y\"}").unwrap().warnings().is_empty());
     }
 
     #[test]

@@ -167,11 +167,7 @@ fn service(body: ServiceBody) -> Result<Projection, ApiError> {
     unsigned.cluster_deployment.clear();
     unsigned.problem().map_or(Ok(()), |problem| Err(invalid(problem)))?;
     let policy = match body.policy {
-        Some(mut policy) => {
-            policy.unknown.clear();
-            let policy = serde_json::to_value(policy).map_err(ApiError::internal)?;
-            Some(Box::new(projected(policy)?))
-        }
+        Some(policy) => Some(Box::new(projected(policy.to_horizon())?)),
         None => None,
     };
     Ok(Projection::Service { service: Box::new(request.completed()), policy })
