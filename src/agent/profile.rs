@@ -100,9 +100,9 @@ fn with_measured(stated: &NodePolicy, facts: &NodeFacts) -> NodePolicy {
     let of_owner = |stated: &Properties| {
         stated.iter().filter(|it| measured.get(&it.name).is_none()).cloned().collect::<Properties>()
     };
-    policy.properties = measured.merged_with(&of_owner(&policy.properties));
+    policy.properties = measured.merged_with(&of_owner(&policy.properties)).without_unknown();
     for part in policy.deployment.iter_mut().chain(&mut policy.management) {
-        part.properties = of_owner(&part.properties);
+        part.properties = of_owner(&part.properties).without_unknown();
         part.unknown.clear();
     }
     policy.format = Some(FORMAT.to_owned());

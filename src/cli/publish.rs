@@ -40,7 +40,7 @@ use crate::{
 pub(super) struct PublishArgs {
     /// The service definition; without it, service.definition.json is looked for here, in horizon/, and above
     file: Option<PathBuf>,
-    /// What nodes pull with, HOST[:PORT]:USER:TOKEN; repeatable. A secret on the command line is seen by
+    /// What nodes pull with, HOST[:PORT]:USER:TOKEN (hzn itself takes a port for the user); repeatable. A secret on the command line is seen by
     /// others on this machine: --registry-token-file keeps it away
     #[arg(short, long = "registry-token", value_name = "LOGIN", hide_env_values = true)]
     registry_token: Vec<String>,

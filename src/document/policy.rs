@@ -150,13 +150,17 @@ pub struct ServicePolicy {
 }
 
 impl ServicePolicy {
+    /// The same, without fields that are not Horizon's.
+    #[must_use]
+    pub fn without_unknown(&self) -> Self {
+        let properties = self.properties.clone().without_unknown();
+        Self { properties, unknown: Map::new(), ..self.clone() }
+    }
+
     /// Exactly what `hzn` sends for it: no field that is not Horizon's.
     pub fn to_horizon(&self) -> Value {
-        let mut sent =
-            Self { properties: self.properties.clone().without_unknown(), ..self.clone() };
-        sent.unknown.clear();
         // Every key is a text, so that this cannot fail.
-        serde_json::to_value(sent).unwrap_or_default()
+        serde_json::to_value(self.without_unknown()).unwrap_or_default()
     }
 
     /// The policy as `hzn` stores it for a service: with the built-in properties of the service, in

@@ -308,7 +308,7 @@ impl Properties {
 
     /// The same, without fields that are not Horizon's.
     #[must_use]
-    pub(super) fn without_unknown(mut self) -> Self {
+    pub fn without_unknown(mut self) -> Self {
         self.0.iter_mut().for_each(|it| it.unknown.clear());
         self
     }

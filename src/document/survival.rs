@@ -174,7 +174,8 @@ fn every_field_of_user_input_survives() {
 #[test]
 fn every_field_of_a_signed_service_survives() {
     let body = json!({"definition": service(), "images": [], "policy": service_policy()});
-    survives::<ServiceBody>(&body);
+    let read: ServiceBody = serde_json::from_value(body.clone()).unwrap();
+    assert_eq!(serde_json::to_value(read).unwrap(), body);
 }
 
 #[test]
@@ -190,10 +191,8 @@ fn no_field_that_horizon_does_not_have_is_sent_to_it() {
         let mut paths = Vec::new();
         objects(document, "", &mut paths);
         // What is signed as a text is kept whole; so are objects that Horizon keeps as they are.
-        let whole = ["eployment/", "matchHardware", "dataVerification", "agreementProtocols"];
-        let ends = ["eployment", "overrides"];
+        let whole = ["eployment", "matchHardware", "dataVerification", "agreementProtocols"];
         paths.retain(|path| !whole.iter().any(|it| path.contains(it)));
-        paths.retain(|path| !ends.iter().any(|it| path.ends_with(it)));
         for path in paths {
             let mut with_unknown = document.clone();
             let object = with_unknown.pointer_mut(&path).unwrap().as_object_mut().unwrap();

@@ -171,7 +171,5 @@ fn for_horizon(
     definition: &ServiceDefinition,
     policy: &ServicePolicy,
 ) -> ServicePolicy {
-    let mut sent = policy.of_service(&id.org, definition);
-    sent.unknown.clear();
-    sent
+    policy.of_service(&id.org, definition).without_unknown()
 }

@@ -225,7 +225,7 @@ mod tests {
         );
         assert_told(
             &told(r#"{"label": "l"}"#, DeploymentPolicy::from_source),
-            &[("1:1", "`service` is missing")],
+            &[("1:1", "`service` is missing"), ("?1:1", "without constraints")],
         );
     }
 

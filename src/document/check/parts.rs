@@ -4,9 +4,7 @@ use serde_json::Value;
 
 use super::{Fields, Inspector, Need, Place};
 use crate::{
-    document::{
-        choice::ArchChoice, problem::Severity, property::Property, source::Content,
-    },
+    document::{choice::ArchChoice, problem::Severity, property::Property, source::Content},
     types::{OrgId, ServiceUrl, Version, VersionRange},
 };
 

@@ -11,6 +11,19 @@ use crate::{
     types::{OrgId, ServiceUrl},
 };
 
+/// The built-in properties of a node that nobody states.
+const MEASURED: [&str; 9] = [
+    "openhorizon.cpu",
+    "openhorizon.memory",
+    "openhorizon.arch",
+    "openhorizon.hardwareId",
+    "openhorizon.operatingSystem",
+    "openhorizon.containerized",
+    "openhorizon.kubernetesVersion",
+    "openhorizon.kubernetesNamespace",
+    "openhorizon.kubernetesNamespaceScoped",
+];
+
 /// The one built-in property that the owner of a node states.
 const ALLOW_PRIVILEGED: &str = "openhorizon.allowPrivileged";
 
@@ -102,10 +115,9 @@ impl<'a> Inspector<'a> {
         );
     }
 
-    /// Properties that a node measures; of the built-in ones an author states only one.
+    /// Properties that a node measures.
     fn of_nodes(&mut self, fields: &mut Fields<'a>) {
-        let measured = |name: &str| name.starts_with("openhorizon.") && name != ALLOW_PRIVILEGED;
-        self.made(fields, measured, "the node measures it");
+        self.made(fields, |name| MEASURED.contains(&name), "the node measures it");
     }
 
     fn made(&mut self, fields: &mut Fields<'a>, is_made: impl Fn(&str) -> bool, help: &str) {

@@ -112,7 +112,7 @@ mod tests {
         let text = "{\"constraints\": [\n  \"a == b AND\\tn => 5\",\n  \"v in [2.0.0,1.0.0]\"]}";
         assert_told(
             &told(text, ServicePolicy::from_source),
-            &[("?2:17 constraints[0]: ", "n >= 5"), ("?3:4 constraints[1]: ", "wrong way round")],
+            &[("?2:16 constraints[0]: ", "n >= 5"), ("?3:4 constraints[1]: ", "wrong way round")],
         );
     }
 

@@ -124,7 +124,7 @@ fn canonical_deployment(vector: &Value) -> bool {
 
 fn userinput_env(vector: &Value) -> bool {
     let value = serde_json::from_str(text(vector, "json")).expect("a value");
-    let text = environment_text(&InputValue { name: "V".to_owned(), value });
+    let text = environment_text(&InputValue::new("V", value));
     text.ok().as_deref() == vector["env"].as_str()
 }
 
