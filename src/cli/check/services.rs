@@ -121,7 +121,7 @@ impl Services {
             offered = choices.iter().filter(|it| of(it).is_some()).cloned().collect();
         }
         let mut chosen = Vec::new();
-        while let Some(next) = choose_version(&offered, |_| 0) {
+        while let Some(next) = choose_version(&offered, |_| false) {
             let version = next.version.clone();
             chosen.extend(of(next).map(|it| (org.clone(), it)));
             offered.retain(|it| it.version != version);
