@@ -1,4 +1,5 @@
-//! Where settings come from: flag, environment, project file, user file, system file, in this order.
+//! Where settings come from: flag, environment, project file, user file, system file, Horizon's files,
+//! in this order.
 //! The only reader of the environment, the home folder and the current folder.
 
 use std::{
@@ -7,21 +8,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Args;
-use serde::Deserialize;
-
 use crate::{
     agent::Sockets,
     cli::{
         EVERYWHERE, code,
         error::CliError,
-        files::{read_text, read_text_if_there},
+        files::read_text,
+        variables::{Layer, SettingsFile},
     },
-    document::source::Variables,
     exchange::client::{Auth, ExchangeClient, ExchangeConfig},
     image::engine::EngineEndpoint,
-    types::{Arch, NodeRef, OrgId, Secret, UserId},
+    types::{NodeRef, OrgId, Secret, UserId},
 };
+use clap::Args;
 
 /// How to reach the exchange, and as whom.
 #[derive(Debug, Clone, Args)]
@@ -40,21 +39,12 @@ pub(crate) struct Connection {
     pub(crate) ca_file: Option<PathBuf>,
 }
 
-/// What a settings file may say. Unknown words are refused, so that a typing error is found.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct SettingsFile {
-    exchange: Option<String>,
-    org: Option<String>,
-    user_auth: Option<String>,
-    ca_file: Option<String>,
-}
-
 /// A snapshot of what surrounds the program, taken once.
 #[derive(Debug, Clone)]
 pub(crate) struct Environment {
     variables: BTreeMap<String, String>,
     current_folder: PathBuf,
+    system_folder: PathBuf,
 }
 
 impl Environment {
@@ -64,7 +54,23 @@ impl Environment {
         let variables = env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Self { variables, current_folder: env::current_dir().unwrap_or_else(|_| ".".into()) }
+        Self {
+            variables,
+            current_folder: env::current_dir().unwrap_or_else(|_| ".".into()),
+            system_folder: "/etc".into(),
+        }
+    }
+
+    /// One that a test has made up: its home folder is `home` of the folder, the machine's is `etc`.
+    #[cfg(test)]
+    pub(crate) fn made_up(folder: &Path, variables: &[(&str, &str)]) -> Self {
+        let home = ("HOME".to_owned(), folder.join("home").display().to_string());
+        let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        Self {
+            variables: variables.chain([home]).collect(),
+            current_folder: folder.to_owned(),
+            system_folder: folder.join("etc"),
+        }
     }
 
     /// A variable that is set to something.
@@ -75,6 +81,16 @@ impl Environment {
     /// The folder the program was started in.
     pub(crate) fn current_folder(&self) -> &Path {
         &self.current_folder
+    }
+
+    /// The folder of the machine's settings.
+    pub(crate) fn system_folder(&self) -> &Path {
+        &self.system_folder
+    }
+
+    /// The variables of the environment.
+    pub(crate) fn environment_layer(&self) -> Layer {
+        Layer { origin: "environment".to_owned(), values: self.variables.iter().collect() }
     }
 
     /// The user's own settings: `$EDGEPOST_HOME`, or `edgepost` in the configuration folder.
@@ -132,53 +148,6 @@ impl Environment {
         let system = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
         [own].into_iter().chain(podman).chain(system).collect()
     }
-
-    /// The variables that a definition file may use: the environment, but for its credentials, over
-    /// the project's hzn.json.
-    pub(crate) fn variables(&self, project: &Variables) -> Variables {
-        let mut all = Variables::new();
-        // A definition is made to be shown to others.
-        for (name, value) in self.variables.iter().filter(|(name, _)| !holds_secret(name)) {
-            all.set(name, value);
-        }
-        let mut machine = Variables::new();
-        machine.set("ARCH", Arch::of_this_machine().to_string());
-        all.or(project).or(&machine)
-    }
-
-    /// The settings files, the nearest first.
-    fn settings_files(&self) -> Result<Vec<SettingsFile>, CliError> {
-        let project = self.current_folder.ancestors().map(|it| it.join("edgepost.toml"));
-        let project = project.into_iter().find(|file| file.is_file());
-        let user = self.home().join("config.toml");
-        let system = PathBuf::from("/etc/edgepost/config.toml");
-        project.into_iter().chain([user, system]).filter_map(|path| read_settings(&path)).collect()
-    }
-}
-
-/// Whether a variable of the environment holds credentials: ours, and Horizon's.
-fn holds_secret(name: &str) -> bool {
-    matches!(
-        name,
-        "EDGEPOST_USER_AUTH"
-            | "EDGEPOST_NODE_AUTH"
-            | "HZN_EXCHANGE_USER_AUTH"
-            | "HZN_EXCHANGE_NODE_AUTH"
-    )
-}
-
-/// Reads a settings file, if it is there.
-fn read_settings(path: &Path) -> Option<Result<SettingsFile, CliError>> {
-    let text = match read_text_if_there(path).transpose()? {
-        Ok(text) => text,
-        Err(error) => return Some(Err(error)),
-    };
-    Some(toml::from_str(&text).map_err(|error| {
-        // The error's own text repeats the line, which may be the one with the password.
-        CliError::new(code::SETTINGS, format!("`{}` is not a settings file", path.display()))
-            .why(error.message())
-            .help("it may have: exchange, org, user-auth, ca-file")
-    }))
 }
 
 /// What is known of the connection's settings; each may be nowhere.
@@ -204,33 +173,81 @@ pub(crate) struct Settings {
     user_auth: Option<Secret>,
 }
 
+/// A setting of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setting {
+    /// The exchange's URL.
+    Exchange,
+    /// The organization.
+    Org,
+    /// As whom.
+    UserAuth,
+    /// A certificate authority for the exchange.
+    CaFile,
+}
+
+impl Setting {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Exchange, Self::Org, Self::UserAuth, Self::CaFile];
+
+    /// Its name in settings files, our variable, and Horizon's.
+    pub(crate) fn names(self) -> [&'static str; 3] {
+        match self {
+            Self::Exchange => ["exchange", "EDGEPOST_EXCHANGE_URL", "HZN_EXCHANGE_URL"],
+            Self::Org => ["org", "EDGEPOST_ORG", "HZN_ORG_ID"],
+            Self::UserAuth => ["user-auth", "EDGEPOST_USER_AUTH", "HZN_EXCHANGE_USER_AUTH"],
+            Self::CaFile => ["ca-file", "EDGEPOST_CA_FILE", "HZN_MGMT_HUB_CERT_PATH"],
+        }
+    }
+
+    fn of_file(self, file: &SettingsFile) -> Option<&String> {
+        match self {
+            Self::Exchange => file.exchange.as_ref(),
+            Self::Org => file.org.as_ref(),
+            Self::UserAuth => file.user_auth.as_ref(),
+            Self::CaFile => file.ca_file.as_ref(),
+        }
+    }
+
+    fn of_flag(self, connection: &Connection) -> Option<String> {
+        match self {
+            Self::Exchange => connection.exchange.clone(),
+            Self::Org => connection.org.as_ref().map(ToString::to_string),
+            Self::UserAuth => connection.user_auth.clone(),
+            Self::CaFile => connection.ca_file.as_ref().map(|file| file.display().to_string()),
+        }
+    }
+}
+
+/// A setting, and where it was found.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    /// What it is.
+    pub(crate) value: String,
+    /// Where it stands.
+    pub(crate) origin: String,
+}
+
 impl Connection {
     /// What is known of them, where that is enough.
     pub(crate) fn known(&self, environment: &Environment) -> Result<Known, CliError> {
-        let files = environment.settings_files()?;
-        let find =
-            |flag: Option<String>, horizon: &str, field: fn(&SettingsFile) -> Option<&String>| {
-                flag.or_else(|| environment.get(horizon).map(str::to_owned))
-                    .or_else(|| files.iter().find_map(|file| field(file).cloned()))
-            };
-        let org = self.org.as_ref().map(ToString::to_string);
-        let org = find(org, "HZN_ORG_ID", |file| file.org.as_ref());
-        let org = org.map(|org| org.parse()).transpose().map_err(|error| {
-            CliError::new(code::SETTINGS, "the organization is unusable").because(&error)
-        })?;
-        let ca_file = self.ca_file.as_ref().map(|file| file.display().to_string());
-        Ok(Known {
-            url: find(self.exchange.clone(), "HZN_EXCHANGE_URL", |file| file.exchange.as_ref()),
-            org,
-            ca_file: find(ca_file, "HZN_MGMT_HUB_CERT_PATH", |file| file.ca_file.as_ref()),
-            user_auth: find(self.user_auth.clone(), "HZN_EXCHANGE_USER_AUTH", |file| {
-                file.user_auth.as_ref()
+        let [url, org, user_auth, ca_file] = self.found(environment)?;
+        let org = org.map(|it| {
+            it.value.parse().map_err(|error| {
+                CliError::new(code::SETTINGS, "the organization is unusable")
+                    .at(it.origin)
+                    .because(&error)
             })
-            .map(Secret::new),
+        });
+        Ok(Known {
+            url: url.map(|it| it.value),
+            org: org.transpose()?,
+            ca_file: ca_file.map(|it| it.value),
+            user_auth: user_auth.map(|it| Secret::new(it.value)),
         })
     }
 
-    /// Finds the settings: flag or `EDGEPOST_…`, `HZN_…`, project file, user file, system file.
+    /// Finds the settings.
     pub(crate) fn settings(&self, environment: &Environment) -> Result<Settings, CliError> {
         let Known { url, org, ca_file, user_auth } = self.known(environment)?;
         let exchange = || missing("the exchange's URL", "--exchange or EDGEPOST_EXCHANGE_URL");
@@ -240,6 +257,45 @@ impl Connection {
             ca: ca_file.map(|file| read_text(Path::new(&file))).transpose()?,
             user_auth,
         })
+    }
+
+    /// Each of [`Setting::ALL`], if it stands anywhere: flag or `EDGEPOST_…`, `HZN_…`, our files of
+    /// project, user and machine, Horizon's of user and machine.
+    pub(crate) fn found(&self, environment: &Environment) -> Result<[Option<Found>; 4], CliError> {
+        let files = [
+            environment.project_settings(environment.current_folder())?,
+            environment.user_settings()?,
+            environment.system_settings()?,
+        ];
+        // A project's hzn.json is for its documents alone: what came with a stranger's project must not
+        // choose who is shown the user's password.
+        let horizon = environment.horizon_layers()?;
+        Ok(Setting::ALL.map(|setting| {
+            let [_, ours, theirs] = setting.names();
+            let of_flag = || {
+                let value = setting.of_flag(self)?;
+                let is_variable = environment.get(ours) == Some(&value);
+                let origin = if is_variable { ours } else { "command line" };
+                Some(Found { value, origin: origin.to_owned() })
+            };
+            let of_environment = || {
+                let value = environment.get(theirs)?.to_owned();
+                Some(Found { value, origin: theirs.to_owned() })
+            };
+            let of_files = || {
+                files.iter().flatten().find_map(|file| {
+                    let value = setting.of_file(file)?.clone();
+                    Some(Found { value, origin: file.path.display().to_string() })
+                })
+            };
+            let of_horizon = || {
+                horizon.iter().find_map(|layer| {
+                    let value = layer.values.get(theirs).filter(|it| !it.is_empty())?.to_owned();
+                    Some(Found { value, origin: layer.origin.clone() })
+                })
+            };
+            of_flag().or_else(of_environment).or_else(of_files).or_else(of_horizon)
+        }))
     }
 }
 

@@ -20,8 +20,15 @@ struct Parts {
     place: Option<String>,
     why: Vec<String>,
     help: Option<String>,
-    details: Vec<String>,
+    details: Vec<Detail>,
     told_as_json: bool,
+}
+
+/// A line that belongs to an error, and how people see it where that is more than the line.
+#[derive(Debug)]
+struct Detail {
+    text: String,
+    shown: Option<String>,
 }
 
 impl CliError {
@@ -86,7 +93,15 @@ impl CliError {
     /// Adds lines that belong to the error one by one, such as the problems of a file.
     #[must_use]
     pub(crate) fn details(mut self, details: impl IntoIterator<Item = String>) -> Self {
-        self.0.details.extend(details.into_iter().map(short));
+        let detail = |text| Detail { text: short(text), shown: None };
+        self.0.details.extend(details.into_iter().map(detail));
+        self
+    }
+
+    /// Adds such a line, and what people see in its place.
+    #[must_use]
+    pub(crate) fn detail_shown(mut self, text: String, shown: String) -> Self {
+        self.0.details.push(Detail { text: short(text), shown: Some(short(shown)) });
         self
     }
 
@@ -123,7 +138,7 @@ impl CliError {
                 "where": self.0.place,
                 "why": self.0.why,
                 "try": self.0.help,
-                "details": self.0.details,
+                "details": self.0.details.iter().map(|it| &it.text).collect::<Vec<_>>(),
             }
         })
     }
@@ -144,7 +159,8 @@ impl fmt::Display for CliError {
         // What others have named cannot begin a line that looks like ours.
         write!(f, "error[{}]: {}", self.0.code.id, plain_line(&self.0.what))?;
         for detail in &self.0.details {
-            write!(f, "\n  {}", detail.replace('\n', "\n  "))?;
+            let text = detail.shown.as_ref().unwrap_or(&detail.text);
+            write!(f, "\n  {}", text.replace('\n', "\n  "))?;
         }
         if let Some(place) = &self.0.place {
             write!(f, "\n  where  {}", plain_line(place))?;

@@ -32,10 +32,12 @@ mod removal;
 mod schema;
 mod serve;
 mod service;
+mod settings;
 mod translate;
 mod trust;
 mod usage;
 mod user;
+mod variables;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -129,6 +131,9 @@ enum Command {
     Agent(agent::AgentCommand),
     /// JSON Schemas of the files that authors write, for editors
     Schema(schema::SchemaArgs),
+    /// Settings and variables, and where they come from
+    #[command(subcommand)]
+    Config(settings::ConfigCommand),
     /// Say what an error's code means
     Explain(explain::ExplainArgs),
     /// Greet, as the container of the demonstration does
@@ -206,6 +211,7 @@ async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Node(command) => command.run(context).await,
         Command::Agent(command) => command.run(context).await,
         Command::Schema(args) => args.run(context),
+        Command::Config(command) => command.run(context),
         Command::Explain(args) => args.run(context),
         Command::Hello => {
             hello::run(&context.environment).await;

@@ -11,13 +11,13 @@ use crate::{
     cli::{
         Context, code,
         documents::tell_published,
-        error::{CliError, file_error},
+        error::CliError,
         files::read_text,
         horizon_key::HorizonKeyArgs,
         key::{KeyArgs, read_private},
         operator::read_operator,
         output::Output,
-        project::read_definition,
+        project::{find_in_project, read_definition},
         registries::{push_config, with_logins},
         stop_signal,
     },
@@ -38,7 +38,8 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct PublishArgs {
-    /// The service definition; without it, service.definition.json is looked for here, in horizon/, and above
+    /// The service definition, in JSON or YAML; `-` is stdin. Without it: `definition` of edgepost.toml, or
+    /// service.definition.json here, in horizon/, or above
     file: Option<PathBuf>,
     /// What nodes pull with, HOST[:PORT]:USER:TOKEN (hzn itself takes a port for the user); repeatable. A secret on the command line is seen by
     /// others on this machine: --registry-token-file keeps it away
@@ -102,7 +103,7 @@ impl PublishArgs {
     fn definition(&self, context: &Context) -> Result<(PathBuf, ServiceDefinition), CliError> {
         let file = match &self.file {
             Some(file) => file.clone(),
-            None => find_definition(context.environment.current_folder())?,
+            None => find_definition(context)?,
         };
         let definition = read_definition(&file, context, ServiceDefinition::from_source)?;
         Ok((file, definition))
@@ -199,17 +200,13 @@ fn read_login(text: &str, place: &str) -> Result<PullLogin, CliError> {
     })
 }
 
-/// Looks for the definition where Horizon's projects keep it, here and in the folders above.
-fn find_definition(start: &Path) -> Result<PathBuf, CliError> {
+/// The definition of the project: `definition` of its edgepost.toml, or where Horizon's projects keep
+/// it, here and in the folders above.
+fn find_definition(context: &Context) -> Result<PathBuf, CliError> {
     let names = ["service.definition.json", "horizon/service.definition.json"];
-    start
-        .ancestors()
-        .flat_map(|folder| names.map(|name| folder.join(name)))
-        .find(|file| file.is_file())
-        .ok_or_else(|| {
-            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-            file_error(&start.join(names[0]), &missing).help("name the file: edgepost publish FILE")
-        })
+    let settings = context.environment.project_settings(context.environment.current_folder())?;
+    let set = settings.and_then(|it| Some(it.path.with_file_name(it.definition?)));
+    find_in_project(context, set, &names, "edgepost publish")
 }
 
 /// What Ctrl-C in the middle means.

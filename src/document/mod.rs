@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod constraint;
 pub mod deployment;
 pub mod difference;
+pub mod kind;
 mod lenient;
 pub mod matching;
 pub mod pattern;
@@ -30,6 +31,7 @@ pub use self::{
     cluster::{ClusterDeployment, OperatorArchive, OperatorDeployment},
     constraint::Constraint,
     deployment::{Container, Deployment},
+    kind::Kind,
     matching::{Candidate, Clause, NodeFacts, Outcome, Rule, Verdict},
     pattern::{Pattern, PatternService, ServiceRef},
     policy::{DeploymentPolicy, NodePolicy, ServicePolicy},

@@ -25,6 +25,7 @@ mod new;
 mod node;
 mod peers;
 mod publishing;
+mod reading;
 mod schemas;
 mod secrets;
 mod servers;

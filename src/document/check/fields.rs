@@ -124,8 +124,15 @@ impl<'a> Inspector<'a> {
     pub(super) fn text_of(&mut self, place: &Place<'a>) -> Option<&'a str> {
         match &place.node.content {
             Content::Text(text) => Some(text),
-            Content::Number(number) => {
-                let help = format!("put it into quotes: \"{number}\"");
+            Content::Number(_) | Content::Bool(_) => {
+                let plain = || place.node.to_value().to_string();
+                let written = place.node.written.clone().unwrap_or_else(plain);
+                // Nobody reads more of a number than this.
+                let help = if written.len() < 40 {
+                    format!("put it into quotes: \"{written}\"")
+                } else {
+                    "put it into quotes".to_owned()
+                };
                 self.wrong_type(place, "a text", help);
                 None
             }
@@ -141,7 +148,12 @@ impl<'a> Inspector<'a> {
         if let Content::Bool(value) = &place.node.content {
             Some(*value)
         } else {
-            self.wrong_type(&place, "true or false", "it stands without quotes");
+            let help = match place.node.written.as_deref() {
+                Some("yes" | "Yes" | "YES" | "on" | "On" | "ON") => "write true",
+                Some("no" | "No" | "NO" | "off" | "Off" | "OFF") => "write false",
+                _ => "it stands without quotes",
+            };
+            self.wrong_type(&place, "true or false", help);
             None
         }
     }

@@ -4,6 +4,7 @@ use super::{Fields, Inspector, Need, parts};
 use crate::{
     document::{
         choice::ArchChoice,
+        kind::Kind,
         pattern::Pattern,
         problem::{Problem, Problems},
         source::Source,
@@ -14,6 +15,7 @@ use crate::{
 impl Pattern {
     /// Reads a pattern, with warnings; or tells everything that is wrong with it.
     pub fn from_source(source: &Source) -> Result<(Self, Vec<Problem>), Problems> {
+        Kind::Pattern.expect(source)?;
         let mut it = Inspector::of(source);
         it.object(&it.root(), Inspector::pattern);
         it.finish()

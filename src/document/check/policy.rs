@@ -4,6 +4,7 @@ use super::{Fields, Inspector, Need, parts};
 use crate::{
     document::{
         choice::ArchChoice,
+        kind::Kind,
         policy::{DeploymentPolicy, NodePolicy, ServicePolicy},
         problem::{Problem, Problems},
         source::Source,
@@ -30,6 +31,7 @@ const ALLOW_PRIVILEGED: &str = "openhorizon.allowPrivileged";
 impl DeploymentPolicy {
     /// Reads a policy, with warnings; or tells everything that is wrong with it.
     pub fn from_source(source: &Source) -> Result<(Self, Vec<Problem>), Problems> {
+        Kind::DeploymentPolicy.expect(source)?;
         let mut it = Inspector::of(source);
         it.object(&it.root(), Inspector::deployment_policy);
         it.finish()
@@ -39,6 +41,7 @@ impl DeploymentPolicy {
 impl ServicePolicy {
     /// Reads a policy, with warnings; or tells everything that is wrong with it.
     pub fn from_source(source: &Source) -> Result<(Self, Vec<Problem>), Problems> {
+        Kind::Policy.expect(source)?;
         let mut it = Inspector::of(source);
         it.object(&it.root(), |it, fields| {
             it.text(fields, "label", Need::Optional);
@@ -53,6 +56,7 @@ impl ServicePolicy {
 impl NodePolicy {
     /// Reads a policy, with warnings; or tells everything that is wrong with it.
     pub fn from_source(source: &Source) -> Result<(Self, Vec<Problem>), Problems> {
+        Kind::Policy.expect(source)?;
         let mut it = Inspector::of(source);
         it.object(&it.root(), |it, fields| {
             it.text(fields, "label", Need::Optional);

@@ -3,6 +3,7 @@
 use super::{Fields, Inspector, Need, Place, parts};
 use crate::{
     document::{
+        kind::Kind,
         problem::{Problem, Problems},
         service::ServiceDefinition,
         source::{Content, Source},
@@ -13,6 +14,7 @@ use crate::{
 impl ServiceDefinition {
     /// Reads a definition, with warnings; or tells everything that is wrong with it.
     pub fn from_source(source: &Source) -> Result<(Self, Vec<Problem>), Problems> {
+        Kind::Service.expect(source)?;
         let mut it = Inspector::of(source);
         it.object(&it.root(), Inspector::service);
         it.finish()

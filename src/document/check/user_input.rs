@@ -6,6 +6,7 @@ use super::{Fields, Inspector, Need, Place};
 use crate::{
     document::{
         choice::ArchChoice,
+        kind::Kind,
         problem::{Problem, Problems},
         source::{Content, Source},
         user_input::{InputKind, InputValue, UserInputValue},
@@ -19,6 +20,7 @@ impl UserInputValue {
     /// Reads a file of values: a list of services with `inputs`, or Horizon's older object with
     /// `services` and their `variables`.
     pub fn all_from_source(source: &Source) -> Result<(Vec<Self>, Vec<Problem>), Problems> {
+        Kind::UserInput.expect(source)?;
         let mut it = Inspector::of(source);
         let root = it.root();
         let old = matches!(root.node.content, Content::Object(_));

@@ -128,7 +128,7 @@ fn is_yaml(name: &str, text: &str) -> bool {
         Some("json") => false,
         _ => {
             let start = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
-            !start.is_empty() && !start.starts_with(['{', '[', '"', '/'])
+            !start.is_empty() && !start.starts_with(['{', '[', '"', '/', '}', ']'])
         }
     }
 }

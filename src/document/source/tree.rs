@@ -67,6 +67,12 @@ impl Node {
         }
     }
 
+    /// A field of an object.
+    pub(in crate::document) fn member(&self, name: &str) -> Option<&Self> {
+        let Content::Object(members) = &self.content else { return None };
+        members.iter().find(|it| it.name == name).map(|it| &it.node)
+    }
+
     /// The value at a path such as `deployment.services.web.binds[0]`. A name may itself have dots
     /// and brackets.
     pub(super) fn find(&self, path: &str) -> Option<&Self> {
@@ -93,7 +99,7 @@ impl Node {
     }
 
     /// Where in the author's file a character of a text comes from; of anything else, its beginning.
-    pub(super) fn origin(&self, offset: usize) -> usize {
+    pub(in crate::document) fn origin(&self, offset: usize) -> usize {
         let Content::Text(text) = &self.content else { return self.at };
         let byte = text.char_indices().nth(offset).map_or(text.len(), |(byte, _)| byte);
         self.trace.origin(byte)

@@ -2,6 +2,7 @@
 //! no part of this repository: `EDGEPOST_HORIZON_DATA`, or else `../shared/data/horizon`.
 
 mod compcheck;
+mod files;
 mod vectors;
 
 use std::{

@@ -58,6 +58,11 @@ impl Program {
         program
     }
 
+    /// The same program, started in another folder.
+    pub fn standing_in(&self, folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), ..self.clone() }
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_edgepost"));
         command
