@@ -15,9 +15,8 @@ use crate::{
         error::CliError,
         horizon_key::HorizonKeyArgs,
         output::FormatArgs,
-        project::read_definition,
     },
-    document::Pattern,
+    document::{Pattern, Problem, Problems, Source},
     publish::{DocumentPlan, Existing, PublishError, Published, Publisher},
     types::{DocumentKey, DocumentKind, PatternId},
 };
@@ -105,7 +104,7 @@ impl PatternCommand {
 
 impl FileArgs {
     fn read(&self, context: &Context) -> Result<(NamedPattern, Pattern), CliError> {
-        let pattern = read_definition(&self.file, context, Pattern::from_source)?;
+        let pattern = documents::read::<NamedPattern>(&self.file, context)?;
         let name = match (&self.name, &pattern.name) {
             (Some(name), _) | (None, Some(name)) => NamedPattern(name.clone()),
             (None, None) => named(&file_stem(&self.file))?,
@@ -147,6 +146,10 @@ impl Noun for NamedPattern {
 
     fn key(&self) -> DocumentKey {
         DocumentKey::pattern(&self.0)
+    }
+
+    fn read(source: &Source) -> Result<(Pattern, Vec<Problem>), Problems> {
+        Pattern::from_source(source)
     }
 
     fn cells(name: &str, row: &Value) -> Vec<String> {

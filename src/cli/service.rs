@@ -16,10 +16,9 @@ use crate::{
         horizon_key::verify_horizon,
         operator::{self, read_operator},
         output::FormatArgs,
-        project::read_definition,
         publish::PublishArgs,
     },
-    document::{ClusterDeployment, ServiceBody, ServiceDefinition},
+    document::{ClusterDeployment, Problem, Problems, ServiceBody, ServiceDefinition, Source},
     types::{Digest, DocumentKey, DocumentKind},
 };
 
@@ -98,7 +97,7 @@ impl ServiceCommand {
 impl DiffArgs {
     /// The definition as it would be published, but for the digests of its images.
     fn definition(&self, context: &Context) -> Result<ServiceDefinition, CliError> {
-        let definition = read_definition(&self.file, context, ServiceDefinition::from_source)?;
+        let definition = documents::read::<NamedService>(&self.file, context)?;
         let archive = read_operator(&self.file, &definition, context)?;
         Ok(match (&definition.cluster_deployment, archive) {
             (ClusterDeployment::Described(operator), Some(archive)) => {
@@ -191,6 +190,10 @@ impl Noun for NamedService {
 
     fn key(&self) -> DocumentKey {
         self.key.clone()
+    }
+
+    fn read(source: &Source) -> Result<(ServiceDefinition, Vec<Problem>), Problems> {
+        ServiceDefinition::from_source(source)
     }
 
     fn cells(name: &str, row: &Value) -> Vec<String> {

@@ -7,7 +7,7 @@ mod noun;
 mod summary;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -19,7 +19,10 @@ pub(super) use self::{
     verify::{Newest, VerifyArgs, describe_verified, tell_verified, verify},
 };
 use crate::{
-    cli::{Context, error::CliError, key::KeyArgs, output::FormatArgs, removal::ForceArgs},
+    cli::{
+        Context, error::CliError, key::KeyArgs, output::FormatArgs, project::read_definition,
+        removal::ForceArgs, trust::PinArgs,
+    },
     publish::{DocumentPlan, Published, TrustGrade},
     sign::compat::horizon::HorizonKey,
     types::DocumentKind,
@@ -30,6 +33,8 @@ use crate::{
 pub(super) struct PublishingArgs {
     #[command(flatten)]
     keys: KeyArgs,
+    #[command(flatten)]
+    pin: PinArgs,
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -47,6 +52,8 @@ pub(super) struct NameArgs {
 pub(super) struct RemovingArgs {
     #[command(flatten)]
     keys: KeyArgs,
+    #[command(flatten)]
+    pin: PinArgs,
     #[command(flatten)]
     force: ForceArgs,
 }
@@ -66,6 +73,18 @@ pub(super) async fn list<N: Noun>(
     Ok(())
 }
 
+/// Lists the one document that can be there.
+pub(super) async fn list_one<N: Noun>(
+    noun: &N,
+    format: &FormatArgs,
+    context: &Context,
+) -> Result<(), CliError> {
+    let row = noun.row(&context.client()?).await?;
+    let rows = row.map(|row| (noun.name().to_owned(), row)).into_iter().collect();
+    list_rows::<N>(&rows, format, context);
+    Ok(())
+}
+
 fn list_rows<N: Noun>(rows: &BTreeMap<String, Value>, format: &FormatArgs, context: &Context) {
     let lines = rows.iter().map(|(name, row)| N::cells(name, row));
     format.of(context.output).list(rows, N::HEADINGS, lines);
@@ -82,6 +101,20 @@ pub(super) async fn show<N: Noun>(
     Ok(())
 }
 
+/// Reads a document from its file.
+pub(super) fn read<N: Noun>(file: &Path, context: &Context) -> Result<N::Written, CliError> {
+    read_definition(file, context, N::read)
+}
+
+/// Reads a document of the same kind as `noun` from its file.
+pub(super) fn read_as<N: Noun>(
+    _noun: &N,
+    file: &Path,
+    context: &Context,
+) -> Result<N::Written, CliError> {
+    read::<N>(file, context)
+}
+
 /// Publishes a document, or says what that would do.
 pub(super) async fn publish<N: Publication>(
     noun: &N,
@@ -90,7 +123,8 @@ pub(super) async fn publish<N: Publication>(
     horizon_key: Option<HorizonKey>,
     context: &Context,
 ) -> Result<(), CliError> {
-    let publisher = args.keys.publisher(context)?.horizon_key(horizon_key);
+    let publisher =
+        args.keys.publisher(context)?.trusting(args.pin.root()).horizon_key(horizon_key);
     if args.dry_run {
         tell_plan(noun, noun.plan(&publisher, written).await?, context);
     } else {
@@ -135,9 +169,12 @@ pub(super) async fn remove<N: Noun>(
 ) -> Result<(), CliError> {
     let what = format!("{} {}", N::WORD, noun.name());
     args.force.confirm(&what)?;
-    if !noun.withdraw(&args.keys.publisher(context)?).await? {
+    let publisher = args.keys.publisher(context)?.trusting(args.pin.root());
+    if !noun.withdraw(&publisher).await? {
         return Err(absent(noun));
     }
-    context.output.result(&json!({"ok": true, "withdrawn": noun.key()}), || what);
+    context
+        .output
+        .result(&json!({"ok": true, "withdrawn": noun.key(), "what": what}), || what.clone());
     Ok(())
 }

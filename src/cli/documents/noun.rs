@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::{
     cli::{documents::summary::Sheet, error::CliError},
+    document::{Problem, Problems, Source},
     exchange::client::{ExchangeClient, ExchangeError},
     publish::{DocumentPlan, PublishError, Published, Publisher},
     types::{DocumentBody, DocumentKey},
@@ -30,6 +31,9 @@ pub(in crate::cli) trait Noun {
     /// What is signed under which name.
     fn key(&self) -> DocumentKey;
 
+    /// Reads what its author has written, with warnings; or tells everything that is wrong with it.
+    fn read(source: &Source) -> Result<(Self::Written, Vec<Problem>), Problems>;
+
     /// What the exchange keeps of it for everybody: its row.
     async fn row(&self, client: &ExchangeClient) -> Result<Option<Value>, ExchangeError> {
         client.row(&self.key()).await
@@ -50,6 +54,11 @@ pub(in crate::cli) trait Noun {
     /// Its part of what is signed, fit to be compared; `None` where nothing is said about it.
     fn signed(body: Value) -> Option<Value> {
         Some(body)
+    }
+
+    /// Whether there is anything of it in what is signed.
+    fn is_in(_signed: &Self::Signed) -> bool {
+        true
     }
 
     /// The form in which both sides are compared.

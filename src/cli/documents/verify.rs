@@ -68,7 +68,8 @@ pub(in crate::cli) async fn verify<N: Noun>(
     let envelope = client.document(&entry.sha256).await?;
     // What is withdrawn need not say anything else.
     newest.catalog.open::<Value>(&newest.trust, &envelope, &key)?.check_active()?;
-    Ok(newest.catalog.open(&newest.trust, &envelope, &key)?)
+    let verified = newest.catalog.open(&newest.trust, &envelope, &key)?;
+    if N::is_in(verified.body()) { Ok(verified) } else { Err(absent(noun)) }
 }
 
 /// Nothing of ours signs it: it is not there, or was put there by Horizon's own calls.

@@ -50,6 +50,21 @@ impl ExchangeClient {
         }
     }
 
+    /// The row of the policy that hangs on a service, if it has one.
+    ///
+    /// # Errors
+    /// As of every request.
+    pub async fn service_policy_row(
+        &self,
+        service: &DocumentKey,
+    ) -> Result<Option<Value>, ExchangeError> {
+        let path = [&self.place(service)?[..], &["policy"]].concat();
+        match self.transport.find(Call::get(&path)).await? {
+            Some(answer) => answer.json().map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Makes a row of what a document's `to_horizon` gives.
     ///
     /// # Errors
