@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{
     hub::Hub,
     image::{definition, pattern, publish_hello, publish_pattern, publish_policy, write},
+    node::Node,
 };
 
 /// A hub with service, pattern and policy.
@@ -126,6 +127,52 @@ fn a_definition_is_compared_with_the_service_that_was_pinned() {
     assert!(told.contains("(pinned)"), "{told}");
     let missing = write(&hub, "missing.json", &definition("9.9.9", &image));
     hub.publisher.run(&["service", "diff", &missing]).failed(6, "E0600");
+}
+
+#[test]
+fn the_policies_of_nodes_and_services_are_documents_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = hub(folder.path());
+    let _node = Node::register(&hub, "n1", &["--pattern", "hello-everywhere"]);
+    let service = hello();
+    let terms = |value: u32, constraint: &str| json!({"properties": [{"name": "site", "value": value, "type": "int"}], "constraints": [constraint]});
+    let file = write(&hub, "terms.json", &terms(7, "a == b OR c == d"));
+    let other = write(&hub, "other.json", &terms(8, "a == b OR c == d"));
+
+    for (of, name) in [("--node", "n1"), ("--service", service.as_str())] {
+        let run = |verb: &str, more: &[&str]| {
+            hub.publisher.run(&[&["policy", verb, of, name], more].concat())
+        };
+        // A node tells the exchange what it is; a service says nothing of itself before it is made to.
+        let before = if of == "--node" { (7, "E0702") } else { (6, "E0600") };
+        run("diff", &[&file]).failed(before.0, before.1);
+        run("verify", &[]).failed(if of == "--node" { 8 } else { 6 }, "error[");
+        let plan = run("publish", &[&file, "--dry-run", "--json"]).good().json();
+        assert_eq!(plan["document"], "new", "{plan}");
+        run("publish", &[&file]).good();
+        run("diff", &[&file]).good();
+        assert_eq!(run("publish", &[&file, "--json"]).good().json()["unchanged"], true);
+        let list = run("list", &[]).good().stdout;
+        let line: Vec<_> = list.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!((line[0], line[2]), (name, "1"), "the name, properties, constraints");
+        let shown = run("show", &[]).good().stdout;
+        for said in ["properties   ", "site = 7 (int)", "constraints  ", "a == b OR c == d"] {
+            assert!(shown.contains(said), "{shown}");
+        }
+        let json = run("show", &["--json"]).good().json();
+        let yaml = run("show", &["--format", "yaml"]).good().stdout;
+        assert_eq!(serde_saphyr::from_str::<Value>(&yaml).unwrap(), json);
+        let told = run("diff", &[&other, "--json"]).failed(7, "changes").json();
+        assert_eq!(told["changes"], json!([{"path": "properties[0].value", "old": 7, "new": 8}]));
+        run("verify", &["--trust-sha256", &hub.pin]).good();
+        run("remove", &[]).failed(2, "E0200");
+        run("remove", &["--force"]).good();
+        run("remove", &["--force"]).failed(6, "E0600");
+        run("diff", &[&file]).failed(before.0, before.1);
+    }
+    hub.publisher.run(&["policy", "show", "--service", "none_1_amd64"]).failed(6, "E0600");
+    hub.publisher.run(&["policy", "publish", &file]).failed(2, "NAME");
+    hub.publisher.run(&["policy", "publish", "name", &file, "--node", "n1"]).failed(2, "--node");
 }
 
 #[test]

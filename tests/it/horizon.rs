@@ -2,6 +2,7 @@
 //! is made from the documented one: it answers with its codes, and has never heard of envelopes.
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
@@ -18,12 +19,15 @@ use serde_json::{Value, json};
 
 use crate::support::{
     hub::Hub,
-    image::{definition, layout, write},
+    image::{definition, layout, pattern, write},
     program::Program,
 };
 
 /// What was asked of the exchange: the request line, and its body.
 type Asked = Arc<Mutex<Vec<(String, String)>>>;
+
+/// What the exchange keeps, by its path.
+type Kept = Arc<Mutex<BTreeMap<String, Value>>>;
 
 /// Horizon's exchange with an empty organization.
 struct HorizonExchange {
@@ -36,7 +40,8 @@ impl HorizonExchange {
     fn start() -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let asked = Asked::default();
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&asked));
+        let state = (Arc::clone(&asked), Kept::default());
+        let router = Router::new().fallback(answer).with_state(state);
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(async move { axum::serve(listener, router).await });
@@ -57,24 +62,83 @@ impl HorizonExchange {
 }
 
 async fn answer(
-    State(asked): State<Asked>,
+    State((asked, kept)): State<(Asked, Kept)>,
     method: Method,
     uri: Uri,
     body: Bytes,
 ) -> (StatusCode, String) {
-    let line = format!("{method} {}", uri.path());
+    let path = uri.path().to_owned();
+    let line = format!("{method} {path}");
     asked.lock().unwrap().push((line, String::from_utf8_lossy(&body).into_owned()));
     let ok = json!({"code": "ok", "msg": ""}).to_string();
+    let missing =
+        (StatusCode::NOT_FOUND, json!({"code": "not-found", "msg": "not there"}).to_string());
+    let mut kept = kept.lock().unwrap();
     match method {
-        Method::GET if uri.path().ends_with("/admin/version") => {
-            (StatusCode::OK, "2.154.0\n".to_owned())
+        Method::GET if path.ends_with("/admin/version") => (StatusCode::OK, "2.154.0\n".to_owned()),
+        Method::GET => match found(&kept, &path) {
+            Some(answer) => (StatusCode::OK, answer.to_string()),
+            None => missing,
+        },
+        Method::POST if kept.contains_key(&path) => (
+            StatusCode::FORBIDDEN,
+            json!({"code": "already-exists", "msg": "it is there"}).to_string(),
+        ),
+        Method::POST | Method::PUT => {
+            if let Ok(row) = serde_json::from_slice::<Value>(&body) {
+                let (path, row) = completed(path, row);
+                kept.insert(path, row);
+            }
+            (StatusCode::CREATED, ok)
         }
-        Method::GET => {
-            (StatusCode::NOT_FOUND, json!({"code": "not-found", "msg": "not there"}).to_string())
-        }
-        Method::POST | Method::PUT => (StatusCode::CREATED, ok),
-        _ => (StatusCode::NO_CONTENT, String::new()),
+        _ => match kept.remove(&path) {
+            Some(_) => (StatusCode::NO_CONTENT, String::new()),
+            None => missing,
+        },
     }
+}
+
+/// What `GET` answers: one row or all of a kind, under the kind's name; a policy as it is.
+fn found(kept: &BTreeMap<String, Value>, path: &str) -> Option<Value> {
+    if path.ends_with("/policy") {
+        return kept.get(path).cloned();
+    }
+    let member = ["services", "patterns", "policies"]
+        .into_iter()
+        .find(|it| path.contains(&format!("/{it}")))?;
+    let lists = path.ends_with(member);
+    let is_asked =
+        |it: &&String| *it == path || (lists && it.strip_prefix(path).is_some_and(is_name));
+    let rows: serde_json::Map<_, _> = kept
+        .keys()
+        .filter(is_asked)
+        .map(|it| (format!("acme/{}", it.rsplit('/').next().unwrap()), kept[it].clone()))
+        .collect();
+    let member = if member == "policies" { "businessPolicy" } else { member };
+    (!rows.is_empty()).then(|| json!({member: rows, "lastIndex": 0}))
+}
+
+fn is_name(rest: &str) -> bool {
+    rest.strip_prefix('/').is_some_and(|it| !it.contains('/'))
+}
+
+/// A row with what the exchange adds to it, under the path it gets.
+fn completed(mut path: String, mut row: Value) -> (String, Value) {
+    if path.ends_with("/services") {
+        let text = |member: &str| row[member].as_str().unwrap_or_default().to_owned();
+        path = format!("{path}/{}_{}_{}", text("url"), text("version"), text("arch"));
+    }
+    row["lastUpdated"] = json!("2026-11-21T10:00:00.000Z[UTC]");
+    if !path.ends_with("/policy") {
+        row["owner"] = json!("acme/ann");
+        if row["description"] == "" {
+            row["description"] = row["label"].clone();
+        }
+    }
+    if path.contains("/patterns/") {
+        row["agreementProtocols"] = json!([{"name": "Basic"}]);
+    }
+    (path, row)
 }
 
 /// A publisher of that exchange, with an image in the hub's registry, and an RSA key.
@@ -176,4 +240,72 @@ fn without_an_rsa_key_nothing_is_pushed_for_horizons_exchange() {
     publisher.run(&["publish", &file, "--source", "oci:image"]).failed(3, "E0302");
 
     assert!(exchange.written().is_empty());
+}
+
+#[test]
+fn documents_of_horizons_exchange_are_shown_compared_and_removed_by_its_own_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub::start(folder.path());
+    let exchange = HorizonExchange::start();
+    let publisher = publisher(&hub, &exchange);
+    let image = format!("{}/acme/hello:1.0.0", hub.registry());
+    let file = write(&hub, "hello.json", &definition("1.0.0", &image));
+    let login = format!("{}:pull:{}", hub.registry(), hub.pull_password);
+    let arguments = ["publish", &file, "--source", "oci:image", "-r", &login];
+    publisher.run(&[&arguments[..], &["--horizon-key", "rsa.pem"]].concat()).good();
+    let service = format!("hello_1.0.0_{}", edgepost::types::Arch::of_this_machine());
+    let pattern_file = write(&hub, "pattern.json", &pattern("1.0.0"));
+    let other_pattern = write(&hub, "other-pattern.json", &pattern("2.0.0"));
+    let policy = json!({"label": "P", "service": {"name": "hello", "org": "acme", "arch": "*",
+        "serviceVersions": [{"version": "1.0.0"}]}, "constraints": ["a == b"]});
+    let policy_file = write(&hub, "policy.json", &policy);
+    let terms = json!({"properties": [{"name": "x", "value": 1}], "constraints": ["c == d"]});
+    let terms_file = write(&hub, "terms.json", &terms);
+    let other_terms =
+        write(&hub, "other-terms.json", &json!({"properties": [], "constraints": []}));
+    publisher.run(&["pattern", "publish", &pattern_file]).good();
+    publisher.run(&["policy", "publish", "p", &policy_file]).good();
+    publisher.run(&["policy", "publish", "--service", &service, &terms_file]).good();
+
+    publisher.run(&["service", "diff", &file]).good();
+    let told = publisher.run(&["pattern", "diff", &pattern_file, "--json"]).good().json();
+    assert_eq!((&told["same"], &told["against"]), (&json!(true), &json!("row")));
+    publisher.run(&["policy", "diff", "p", &policy_file]).good();
+    publisher.run(&["policy", "diff", "--service", &service, &terms_file]).good();
+    publisher.run(&["pattern", "diff", &other_pattern, "-n", "pattern"]).failed(7, "E0702");
+    publisher.run(&["policy", "diff", "--service", &service, &other_terms]).failed(7, "E0702");
+
+    let of_service = ["--service", service.as_str()];
+    for (noun, which) in [
+        ("pattern", &["pattern"][..]),
+        ("policy", &["p"]),
+        ("policy", &of_service),
+        ("service", &[&service]),
+    ] {
+        let run = |verb: &str, more: &[&str]| publisher.run(&[&[noun, verb], which, more].concat());
+        let name = which.last().unwrap();
+        let listed =
+            if which.len() == 1 { publisher.run(&[noun, "list"]) } else { run("list", &[]) };
+        assert!(listed.good().stdout.contains(name), "{name}");
+        assert!(run("show", &[]).good().stdout.contains("2026-11-21T10:00:00.000Z[UTC]"));
+        let told = run("verify", &[]).failed(8, "E0800").stderr;
+        assert!(told.contains("Horizon"), "{told}");
+        if noun == "service" {
+            let key = exchange.body(&format!("PUT /v1/orgs/acme/services/{service}/keys"));
+            fs::write(folder.path().join("public.pem"), key).unwrap();
+            let held = run("verify", &["--horizon-key", "public.pem", "--json"]).good().json();
+            assert_eq!(held["horizonSigned"], json!(["deployment"]));
+        }
+        run("remove", &["--force"]).good();
+        run("show", &[]).failed(6, "E0600");
+    }
+    let removed: Vec<_> =
+        exchange.written().into_iter().filter(|it| it.starts_with("DELETE")).collect();
+    let paths = [
+        "patterns/pattern".to_owned(),
+        "business/policies/p".to_owned(),
+        format!("services/{service}/policy"),
+        format!("services/{service}"),
+    ];
+    assert_eq!(removed, paths.map(|it| format!("DELETE /v1/orgs/acme/{it}")));
 }

@@ -97,8 +97,10 @@ impl Live {
                     )
                     .because(&error)
                 })?;
-            let active = statement.header.state == State::Active;
-            return Ok(active.then(|| Self::Signed(statement.body, statement.header.seq)));
+            if statement.header.state == State::Active {
+                return Ok(Some(Self::Signed(statement.body, statement.header.seq)));
+            }
+            // What is withdrawn has no row, unless another takes its place: a node's first policy.
         }
         Ok(noun.row(client).await?.map(Self::Row))
     }
