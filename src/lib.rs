@@ -6,7 +6,7 @@
 //!  L4  publish · agent · exchange::server
 //!  L3  exchange::client · exchange::store
 //!  L2  trust · registry::{protocol, client, server} · exchange::api
-//!  L1  sign · document · image · listener · claim · password
+//!  L1  sign · document · image · listener · claim · password · private_file
 //!  L0  types
 //! ```
 //!
@@ -84,6 +84,7 @@ pub mod hub;
 pub mod image;
 pub mod listener;
 pub mod password;
+pub mod private_file;
 pub mod publish;
 pub mod registry;
 pub mod sign;

@@ -3,11 +3,13 @@
 use std::{
     fs::{self, File},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
 use zeroize::Zeroizing;
+
+use crate::private_file::{self, PrivateFileError};
 
 /// The longest of the node's own files: identity, policy, user input, status.
 const LONGEST: u64 = 4 << 20;
@@ -186,25 +188,16 @@ pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, FolderErro
 
 /// Reads a file with secrets, unless others could have read or changed it; nothing if there is none.
 pub(super) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, FolderError> {
-    let failed = |source| FolderError::Read { path: path.to_owned(), source };
-    let exposed = |why: String| FolderError::Exposed { path: path.to_owned(), why };
-    let link = match fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(failed(source)),
-    };
-    if !link.is_file() {
-        return Err(exposed("it is a link or something else".to_owned()));
+    match private_file::open(path) {
+        Ok(file) => read_open(path, file).map(Some),
+        Err(PrivateFileError::Open(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(PrivateFileError::Open(source)) => {
+            Err(FolderError::Read { path: path.to_owned(), source })
+        }
+        Err(exposed) => {
+            Err(FolderError::Exposed { path: path.to_owned(), why: exposed.to_string() })
+        }
     }
-    let file = fs::OpenOptions::new().read(true).open(path).map_err(failed)?;
-    let opened = file.metadata().map_err(failed)?;
-    if (opened.dev(), opened.ino()) != (link.dev(), link.ino()) {
-        return Err(exposed("it was exchanged while it was opened".to_owned()));
-    }
-    if opened.mode() & 0o077 != 0 {
-        return Err(exposed(format!("its mode is {:03o}", opened.mode() & 0o777)));
-    }
-    read_open(path, file).map(Some)
 }
 
 fn read_open(path: &Path, file: File) -> Result<Zeroizing<Vec<u8>>, FolderError> {
@@ -220,6 +213,8 @@ fn read_open(path: &Path, file: File) -> Result<Zeroizing<Vec<u8>>, FolderError>
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     #[test]

@@ -1,9 +1,9 @@
 //! `edgepost key`: the keys that sign what is published.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -15,8 +15,9 @@ use crate::{
     cli::{
         Context, code,
         error::{CliError, file_error},
-        files::{open_plain, read_text},
+        files::read_text,
     },
+    private_file::{self, PrivateFileError},
     publish::Publisher,
     sign::{SigningKey, VerifyingKey},
 };
@@ -152,35 +153,21 @@ pub(super) fn read_key(folder: &Path, name: &str) -> Result<SigningKey, CliError
     })
 }
 
-/// Reads a file that only its owner may read. The open descriptor is what is checked, so that the
-/// file cannot be exchanged between the check and the reading.
+/// Reads a file that only its owner may read.
 pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, CliError> {
-    let open = || -> io::Result<(File, bool)> {
-        let named = fs::symlink_metadata(path)?;
-        let file = open_plain(path)?;
-        let opened = file.metadata()?;
-        // A link is not what it leads to.
-        let same = (named.dev(), named.ino()) == (opened.dev(), opened.ino());
-        let owner = fs::metadata("/proc/self").map_or(opened.uid(), |it| it.uid());
-        let others = opened.mode() & 0o077;
-        let private = others == 0 && opened.uid() == owner;
-        Ok((file, same && private))
-    };
-    let (file, is_private) = open().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => CliError::new(code::KEY, "there is no such key")
-            .at(path.display())
-            .help("`edgepost key create` makes one"),
-        io::ErrorKind::InvalidInput => CliError::new(code::KEY, "the key is no plain file")
-            .at(path.display())
-            .help("give the file that holds it"),
-        _ => file_error(path, &error),
-    })?;
-    if !is_private {
-        return Err(CliError::new(code::KEY, "the key's file is not private")
-            .at(path.display())
+    use PrivateFileError as E;
+    let refuse = |what: &str| CliError::new(code::KEY, what).at(path.display());
+    let file = private_file::open(path).map_err(|error| match error {
+        E::Open(error) if error.kind() == io::ErrorKind::NotFound => {
+            refuse("there is no such key").help("`edgepost key create` makes one")
+        }
+        E::Open(error) => file_error(path, &error),
+        E::NotPlain => refuse("the key is no plain file").help("give the file that holds it"),
+        exposed @ (E::Mode { .. } | E::Owner { .. }) => refuse("the key's file is not private")
             .why("it must be a plain file that only you may read")
-            .help(format!("chmod 600 {}", path.display())));
-    }
+            .because(&exposed)
+            .help(format!("chmod 600 {}", path.display())),
+    })?;
     let mut text = Zeroizing::new(String::new());
     file.take(LARGEST_KEY_FILE)
         .read_to_string(&mut text)

@@ -12,6 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("claim", &[]),
     ("listener", &[]),
     ("password", &["types"]),
+    ("private_file", &[]),
     ("sign", &["types"]),
     ("document", &["types"]),
     ("image", &["types"]),
@@ -72,6 +73,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "types",
             "claim",
+            "private_file",
             "sign",
             "trust",
             "document",
@@ -102,6 +104,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "types",
             "claim",
             "password",
+            "private_file",
             "listener",
             "sign",
             "document",

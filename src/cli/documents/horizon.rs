@@ -60,8 +60,7 @@ fn forget(live: &mut Value, file: &mut Value) {
         (Value::Object(live), Value::Object(file)) => {
             let nothing = |it: Option<&Value>| it.is_none_or(is_empty);
             let said_by_either = |name: &str, live: &Map<_, _>, file: &Map<_, _>| {
-                let default = name == "nodeHealth" && nothing(file.get(name));
-                !default && !(nothing(live.get(name)) && nothing(file.get(name)))
+                !nothing(file.get(name)) || (name != "nodeHealth" && !nothing(live.get(name)))
             };
             let both = (live.clone(), file.clone());
             live.retain(|name, _| said_by_either(name, &both.0, &both.1));

@@ -113,25 +113,62 @@ fn plain_value(value: &Value) -> String {
 
 /// A version, and when its turn is.
 fn version(choice: &VersionChoice) -> String {
-    let mut text = choice.version.to_string();
-    let priority = &choice.priority;
-    if priority.priority_value > 0 {
-        text += &format!(
-            ", priority {}: {} retries in {} s",
-            priority.priority_value, priority.retries, priority.retry_durations
+    let (priority, upgrade) = (&choice.priority, &choice.upgrade_policy);
+    let told = |is_said: bool, text: String| if is_said { text } else { String::new() };
+    let turn = format!(
+        ", priority {}: {} retries in {} s",
+        priority.priority_value, priority.retries, priority.retry_durations
+    );
+    [
+        choice.version.to_string(),
+        told(priority.priority_value > 0, turn),
+        told(
+            priority.verified_durations > 0,
+            format!(", kept after {} s", priority.verified_durations),
+        ),
+        told(!upgrade.lifecycle.is_empty(), format!(", upgraded: {}", upgrade.lifecycle)),
+        told(!upgrade.time.is_empty(), format!(" at {}", upgrade.time)),
+        told(choice.overrides_text().is_some(), ", with overrides".to_owned()),
+    ]
+    .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_sheet_is_aligned_and_leaves_out_what_says_nothing() {
+        let properties =
+            json!([{"name": "a", "value": "x"}, {"name": "b", "value": 2, "type": "int"}]);
+        let constraints = json!(["c == d", "e == f\n\u{1b}[2J"]);
+        let mut sheet = Sheet::default();
+        sheet.line("label", "L");
+        sheet.line("description", "");
+        sheet.terms(
+            "",
+            &serde_json::from_value(properties).unwrap(),
+            &serde_json::from_value::<Vec<Constraint>>(constraints).unwrap(),
         );
+        let expected = "label        L\n\
+                        properties   a = \"x\"\n             b = 2 (int)\n\
+                        constraints  c == d\n             e == f\\n\\u{1b}[2J\n";
+        assert_eq!(sheet.to_string(), expected);
     }
-    if priority.verified_durations > 0 {
-        text += &format!(", kept after {} s", priority.verified_durations);
+
+    #[test]
+    fn a_version_tells_when_its_turn_is() {
+        let told = |value: Value| version(&serde_json::from_value(value).unwrap());
+        assert_eq!(told(json!({"version": "1.0.0"})), "1.0.0");
+        let choice = json!({
+            "version": "2.0.0", "upgradePolicy": {"lifecycle": "immediate", "time": "01:00AM"},
+            "priority": {"priority_value": 1, "retries": 3, "retry_durations": 600, "verified_durations": 60},
+            "deployment_overrides": {"services": {"a": {"environment": ["A=b"]}}},
+        });
+        let expected = "2.0.0, priority 1: 3 retries in 600 s, kept after 60 s, \
+                        upgraded: immediate at 01:00AM, with overrides";
+        assert_eq!(told(choice), expected);
     }
-    if !choice.upgrade_policy.lifecycle.is_empty() {
-        text += &format!(", upgraded: {}", choice.upgrade_policy.lifecycle);
-    }
-    if !choice.upgrade_policy.time.is_empty() {
-        text += &format!(" at {}", choice.upgrade_policy.time);
-    }
-    if !choice.deployment_overrides.is_null() && choice.deployment_overrides != "" {
-        text += ", with overrides";
-    }
-    text
 }

@@ -1,0 +1,96 @@
+//! Files that only their owner may read: keys, tokens, logins.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
+use rustix::{fs::OFlags, io::Errno};
+
+/// Why a file with a secret is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum PrivateFileError {
+    /// It is not there, or cannot be opened.
+    #[error("it cannot be opened")]
+    Open(#[source] io::Error),
+    /// It is a link, a folder, a pipe or a device: what it leads to can be exchanged.
+    #[error("it is no plain file")]
+    NotPlain,
+    /// Others may read or change it.
+    #[error("its mode is {mode:03o}")]
+    Mode {
+        /// Its permissions.
+        mode: u32,
+    },
+    /// It belongs to somebody else.
+    #[error("it belongs to user {owner}")]
+    Owner {
+        /// Whose it is.
+        owner: u32,
+    },
+}
+
+/// Opens a file that only its owner may read or change: the user of this process, or whoever root
+/// trusts. The open file is what is judged, so that it cannot be exchanged in between.
+pub fn open(path: &Path) -> Result<File, PrivateFileError> {
+    // A named pipe would wait for its writer.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+            return Err(PrivateFileError::NotPlain);
+        }
+        other => other.map_err(PrivateFileError::Open)?,
+    };
+    let opened = file.metadata().map_err(PrivateFileError::Open)?;
+    if !opened.is_file() {
+        return Err(PrivateFileError::NotPlain);
+    }
+    let mode = opened.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(PrivateFileError::Mode { mode });
+    }
+    let (owner, user) = (opened.uid(), user());
+    if user != Some(owner) && user != Some(0) {
+        return Err(PrivateFileError::Owner { owner });
+    }
+    Ok(file)
+}
+
+/// The user of this process.
+fn user() -> Option<u32> {
+    Some(fs::metadata("/proc/self").ok()?.uid())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn only_a_plain_file_of_ones_own_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let mut secret = tempfile::NamedTempFile::new_in(folder.path()).unwrap();
+        io::Write::write_all(&mut secret, b"s").unwrap();
+        secret.persist(&path).unwrap();
+        assert!(open(&path).is_ok());
+
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(matches!(open(&link), Err(PrivateFileError::NotPlain)));
+        assert!(matches!(open(folder.path()), Err(PrivateFileError::NotPlain)));
+        assert!(matches!(open(Path::new("/dev/null")), Err(PrivateFileError::NotPlain)));
+        let missing = open(&folder.path().join("none")).unwrap_err();
+        assert!(
+            matches!(missing, PrivateFileError::Open(it) if it.kind() == io::ErrorKind::NotFound)
+        );
+        for mode in [0o640, 0o602, 0o610] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(matches!(open(&path), Err(PrivateFileError::Mode { mode: it }) if it == mode));
+        }
+    }
+}
