@@ -151,7 +151,8 @@ async fn verify_row(noun: &NamedService, file: &Path, context: &Context) -> Resu
 }
 
 fn held(deployments: &[&str]) -> String {
-    deployments.iter().map(|it| format!("\nHorizon's signature over the {it} holds")).collect()
+    let lines = deployments.iter().map(|it| format!("\nHorizon's signature over the {it} holds"));
+    lines.collect::<Vec<_>>().concat()
 }
 
 fn id(args: &NameArgs) -> Result<NamedService, CliError> {
@@ -216,9 +217,12 @@ impl Noun for NamedService {
         );
         sheet.lines(
             "variables",
-            said.user_input.iter().map(|it| match it.is_required() {
-                true => format!("{}, to be given", it.name),
-                false => format!("{} = \"{}\" unless it is given", it.name, it.default_value),
+            said.user_input.iter().map(|it| {
+                if it.is_required() {
+                    format!("{}, to be given", it.name)
+                } else {
+                    format!("{} = \"{}\" unless it is given", it.name, it.default_value)
+                }
             }),
         );
         containers(&Self::comparable(Self::written(said)), sheet);

@@ -115,6 +115,7 @@ fn plain_value(value: &Value) -> String {
 fn version(choice: &VersionChoice) -> String {
     let (priority, upgrade) = (&choice.priority, &choice.upgrade_policy);
     let told = |is_said: bool, text: String| if is_said { text } else { String::new() };
+    let has_overrides = !choice.deployment_overrides.is_null() && choice.deployment_overrides != "";
     let turn = format!(
         ", priority {}: {} retries in {} s",
         priority.priority_value, priority.retries, priority.retry_durations
@@ -128,7 +129,7 @@ fn version(choice: &VersionChoice) -> String {
         ),
         told(!upgrade.lifecycle.is_empty(), format!(", upgraded: {}", upgrade.lifecycle)),
         told(!upgrade.time.is_empty(), format!(" at {}", upgrade.time)),
-        told(choice.overrides_text().is_some(), ", with overrides".to_owned()),
+        told(has_overrides, ", with overrides".to_owned()),
     ]
     .concat()
 }

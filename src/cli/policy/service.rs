@@ -19,7 +19,7 @@ use crate::{
 /// The policy of a service that is published.
 pub(super) struct PolicyOfService {
     service: NamedService,
-    id: ServiceId,
+    id: Box<ServiceId>,
 }
 
 impl PolicyOfService {
@@ -31,12 +31,12 @@ impl PolicyOfService {
         let unreadable =
             || CliError::new(code::ANSWER, format!("{} cannot be read", service.key()));
         let text = |member: &str| row[member].as_str().ok_or_else(unreadable);
-        let id = ServiceId {
+        let id = Box::new(ServiceId {
             org: client.org().clone(),
             url: text("url")?.parse().map_err(|error| unreadable().because(&error))?,
             version: text("version")?.parse().map_err(|error| unreadable().because(&error))?,
             arch: text("arch")?.parse().map_err(|error| unreadable().because(&error))?,
-        };
+        });
         Ok(Self { service, id })
     }
 }
