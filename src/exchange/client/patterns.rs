@@ -1,7 +1,5 @@
 //! Patterns, as Horizon's exchange has them too.
 
-use std::collections::BTreeMap;
-
 use super::{Call, ExchangeClient, ExchangeError};
 use crate::{
     exchange::api::{Pattern, Patterns},
@@ -9,14 +7,6 @@ use crate::{
 };
 
 impl ExchangeClient {
-    /// The patterns of the organization that the caller may see, by `org/id`.
-    pub async fn patterns(&self) -> Result<BTreeMap<String, Pattern>, ExchangeError> {
-        match self.transport.find(Call::get(&self.in_org(&["patterns"]))).await? {
-            Some(answer) => Ok(answer.json::<Patterns>()?.patterns),
-            None => Ok(BTreeMap::new()),
-        }
-    }
-
     /// A pattern, if there is one of this name.
     pub async fn find_pattern(&self, id: &PatternId) -> Result<Option<Pattern>, ExchangeError> {
         let path = self.in_org(&["patterns", id.as_str()]);

@@ -1,7 +1,5 @@
 //! Deployment policies, as Horizon's exchange has them too.
 
-use std::collections::BTreeMap;
-
 use super::{Call, ExchangeClient, ExchangeError};
 use crate::{
     exchange::api::{Policies, Policy},
@@ -9,14 +7,6 @@ use crate::{
 };
 
 impl ExchangeClient {
-    /// The deployment policies of the organization that the caller may see, by `org/id`.
-    pub async fn policies(&self) -> Result<BTreeMap<String, Policy>, ExchangeError> {
-        match self.transport.find(Call::get(&self.in_org(&["business", "policies"]))).await? {
-            Some(answer) => Ok(answer.json::<Policies>()?.policies),
-            None => Ok(BTreeMap::new()),
-        }
-    }
-
     /// A deployment policy, if there is one of this name.
     pub async fn find_policy(&self, id: &PolicyId) -> Result<Option<Policy>, ExchangeError> {
         let path = self.in_org(&["business", "policies", id.as_str()]);
