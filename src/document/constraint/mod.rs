@@ -137,7 +137,6 @@ mod tests {
 
     /// Nothing is kept of a text that is too long, and no more than 64 levels of any other.
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "how long it takes is the claim")]
     fn a_mebibyte_of_parentheses_is_refused_at_once() {
         const MEBIBYTE: usize = 1 << 20;
         let half = MEBIBYTE / 2;
