@@ -220,6 +220,76 @@ fn without_its_service_and_without_an_exchange_a_policy_says_what_to_give() {
 }
 
 #[test]
+fn a_pattern_fits_if_all_of_its_services_do() {
+    let services = |url: &str| {
+        json!({"serviceUrl": url, "serviceOrgid": "acme", "serviceArch": "*",
+            "serviceVersions": [{"version": "1.2.3"}]})
+    };
+    let pattern = json!({"label": "Tills", "services": [services("hello"), services("base")]});
+    let privileged = json!({"url": "base", "deployment": {"services": {"a":
+        {"image": "a.example/b:1", "privileged": true}}}});
+    let (_folder, program) = files(&[
+        ("pattern.yaml", &pattern.to_string()),
+        ("service.json", &service(&json!({}))),
+        ("base.json", &service(&privileged)),
+        ("node.json", NODE),
+        (
+            "allowing.json",
+            &NODE.replace(
+                "\"openhorizon.memory\", \"value\": 2048",
+                "\"openhorizon.allowPrivileged\", \"value\": true",
+            ),
+        ),
+    ]);
+    let check = |node: &str| {
+        program.run(&[
+            "check",
+            "--pattern",
+            "pattern.yaml",
+            "--service",
+            "service.json",
+            "--service",
+            "base.json",
+            "--node-policy",
+            node,
+        ])
+    };
+
+    let told = check("node.json").failed(9, "E0901").stdout;
+    assert!(told.starts_with("acme/hello 1.2.3 would run on"), "{told}");
+    assert!(told.contains("acme/base 1.2.3 would NOT run on"), "{told}");
+    assert!(told.contains("(base.json:"), "{told}");
+    check("allowing.json").good();
+}
+
+#[test]
+fn the_version_whose_turn_it_is_decides() {
+    let policy = POLICY.replace(
+        r#"[{ "version": "1.2.3" }]"#,
+        r#"[{ "version": "1.2.3", "priority": { "priority_value": 2, "retries": 1, "retry_durations": 60 } },
+            { "version": "2.0.0", "priority": { "priority_value": 1, "retries": 1, "retry_durations": 60 } }]"#,
+    );
+    let asking = json!({"version": "2.0.0", "userInput": [{"name": "A", "type": "string"}]});
+    let (_folder, program) = files(&[
+        ("policy.json", &policy),
+        ("service.json", &service(&json!({}))),
+        ("two.json", &service(&asking)),
+        ("node.json", NODE),
+    ]);
+    let with =
+        |more: &[&str]| program.run(&[&FROM_FILES[..], &["--service", "two.json"], more].concat());
+
+    let told = with(&[]).failed(9, "E0901").stdout;
+    assert!(told.starts_with("acme/hello 2.0.0 would NOT run"), "{told}");
+    assert!(told.contains("nobody gives one") && !told.contains("1.2.3"), "{told}");
+    let told = with(&["--all-versions"]).failed(9, "E0901").stdout;
+    assert!(told.contains("acme/hello 1.2.3 would run"), "{told}");
+    // Horizon is content with the first version that fits.
+    let told = with(&["--horizon"]).good().json();
+    assert_eq!(told["reason"], json!({"acme/hello_1.2.3_amd64": "Compatible"}));
+}
+
+#[test]
 fn this_machine_is_measured() {
     let arch = edgepost::types::Arch::of_this_machine();
     let asks = |constraint: &str| {
@@ -314,6 +384,9 @@ fn all_nodes_are_counted_and_the_misses_grouped_by_cause() {
     assert_eq!((&told["nodes"], &told["matching"]), (&30.into(), &16.into()));
     assert_eq!(told["misses"][0]["nodes"], 14);
     assert_eq!(told["misses"][0]["examples"], json!(["pos-00", "pos-01", "pos-02"]));
+    let plan = ["policy", "publish", "where-wanted", "policy.json", "--dry-run"];
+    let told = hub.publisher.run(&plan).good().stdout;
+    assert_eq!(told, "policy where-wanted is published already, unchanged; 16 of 30 nodes match\n");
 }
 
 #[test]

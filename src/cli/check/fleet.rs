@@ -1,6 +1,9 @@
 //! The same question about every node of the exchange: how many match, and what keeps the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::Serialize;
 
@@ -29,6 +32,23 @@ pub(super) struct Fleet {
     nodes: usize,
     matching: usize,
     causes: BTreeMap<Cause, Missing>,
+}
+
+/// How many nodes match, of those that the caller may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(in crate::cli) struct Reach {
+    /// Those that match.
+    pub(super) matching: usize,
+    /// All of them.
+    pub(super) nodes: usize,
+}
+
+/// `1,204 of 1,300 nodes match`
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let noun = if self.nodes == 1 { "node matches" } else { "nodes match" };
+        write!(f, "{} of {} {noun}", counted(self.matching), counted(self.nodes))
+    }
 }
 
 /// What keeps nodes from a match.
@@ -77,35 +97,39 @@ impl Fleet {
     ) -> Result<Self, CliError> {
         let mut fleet = Self::default();
         while let Some(page) = pages.next().await? {
-            for profile in &page {
-                fleet.take(profile, question).await?;
-            }
+            fleet.take(&page, question).await?;
         }
         Ok(fleet)
     }
 
     /// How many nodes match.
-    pub(super) fn matching(&self) -> usize {
-        self.matching
+    pub(super) fn reach(&self) -> Reach {
+        Reach { matching: self.matching, nodes: self.nodes }
     }
 
     async fn take(
         &mut self,
-        profile: &NodeProfile,
+        page: &[NodeProfile],
         question: &mut Question,
     ) -> Result<(), CliError> {
-        self.nodes += 1;
-        let name = profile.id.as_str();
-        match Node::of_profile(name.to_owned(), profile) {
-            Ok(node) if question.fits(&node).await? => self.matching += 1,
-            Ok(node) => {
-                let answers = question.ask(&node).await?;
-                self.miss(name, &answers, question.offered_by());
+        self.nodes += page.len();
+        let mut nodes = Vec::with_capacity(page.len());
+        for profile in page {
+            match Node::of_profile(profile.id.to_string(), profile) {
+                Ok(node) => nodes.push(node),
+                Err(error) => {
+                    let text = error.to_string();
+                    let cause = Cause { rule: None, text, place: None };
+                    self.count(cause, profile.id.as_str(), || None);
+                }
             }
-            Err(error) => {
-                let text = error.to_string();
-                self.count(Cause { rule: None, text, place: None }, name, || None);
-            }
+        }
+        let fit = question.fit(&nodes).await?;
+        self.matching += fit.iter().filter(|it| **it).count();
+        for (node, _) in nodes.iter().zip(fit).filter(|(_, fits)| !fits) {
+            // Only now it is worth being told why.
+            let answers = question.ask(node).await?;
+            self.miss(&node.name, &answers, question.offered_by());
         }
         Ok(())
     }
@@ -177,8 +201,7 @@ impl Fleet {
 
     /// For people.
     pub(super) fn told(&self) -> String {
-        let nodes = if self.nodes == 1 { "node matches" } else { "nodes match" };
-        let head = format!("{} of {} {nodes}\n", counted(self.matching), counted(self.nodes));
+        let head = format!("{}\n", self.reach());
         let rows = self.biggest_first().into_iter().map(|(cause, missing)| {
             let place = cause.place.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
             let more = if missing.nodes > missing.named.len() { ", …" } else { "" };

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, ValueEnum};
 
+pub(super) use self::fleet::Reach;
 use self::{
     fleet::Fleet,
     horizon::Compatibility,
@@ -32,13 +33,16 @@ use crate::{
     types::{Arch, OrgId},
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  a new policy against a node as it is     edgepost check --policy policy.json --node pos-0430
+  how many nodes a policy would match      edgepost check --policy policy.json --all-nodes
+  from files alone, without any exchange   edgepost check --policy policy.json --service service.json --node-policy node.json
+Exit code 0: it fits. 9: it does not; of --all-nodes no node does.";
+
 /// Say whether a service would run on a node, and why not
-///
-/// A new policy against a node as it is:        edgepost check --policy policy.json --node pos-0430
-/// How many nodes a policy would match:         edgepost check --policy policy.json --all-nodes
-/// From files alone, without any exchange:      edgepost check --policy policy.json --service service.json --node-policy node.json
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = EXAMPLES)]
 #[command(group = ArgGroup::new("asked").args(["policy", "pattern", "services"]).multiple(true).required(true))]
 #[command(group = ArgGroup::new("node-in-question")
     .args(["node", "node_policy", "this_machine", "all_nodes"]).multiple(true).required(true))]
@@ -183,11 +187,28 @@ async fn all_nodes(question: &mut Question, context: &Context) -> Result<(), Cli
     let pages = client.node_profiles();
     let fleet = Fleet::ask(question, pages).await?;
     context.output.result(&fleet.report(), || fleet.told());
-    if fleet.matching() == 0 {
+    if fleet.reach().matching == 0 {
         let what = "no node of the organization matches";
         return Err(CliError::new(code::DOES_NOT_FIT, what).told_as_json());
     }
     Ok(())
+}
+
+/// How many nodes a deployment policy would match. Horizon's exchange would have to be asked for
+/// each node by itself; there nobody waits for the number.
+pub(super) async fn reach(
+    policy: &DeploymentPolicy,
+    context: &Context,
+) -> Result<Option<Reach>, CliError> {
+    let client = context.client()?;
+    if !client.is_edgepost().await? {
+        return Ok(None);
+    }
+    let services = Services::new(Vec::new(), None, Live::of(context));
+    let offer = Offer::Policy(Paper::live("the policy", policy.clone()));
+    let mut question = Question::new(offer, services, Versions::InTurn);
+    let fleet = Fleet::ask(&mut question, client.node_profiles()).await?;
+    Ok(Some(fleet.reach()))
 }
 
 /// The file that is meant, unless the text is a name in the exchange.

@@ -1,7 +1,7 @@
 //! What is asked: which services come to nodes by a policy, a pattern or a file, and whether each
 //! fits.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use super::{
     node::Node,
@@ -12,7 +12,10 @@ use crate::{
     cli::{code, error::CliError},
     document::{
         ArchChoice, DeploymentPolicy, Pattern, PatternService,
-        matching::{Candidate, Role, Rule, Verdict, fits, fits_pattern},
+        matching::{
+            Candidate, Role, Rule, Verdict, fits, fits_pattern,
+            fleet::{PreparedNode, PreparedOffer},
+        },
     },
     types::{Arch, OrgId, ServiceId, ServiceUrl},
 };
@@ -104,18 +107,50 @@ impl Question {
         offered.iter().map(|it| self.answer(it, node)).collect()
     }
 
-    /// Whether all of them would run on `node`, without the reasons.
-    pub(super) async fn fits(&mut self, node: &Node) -> Result<bool, CliError> {
-        if self.barred(node).is_some() {
-            return Ok(false);
+    /// Which of `nodes` all of it would run on, without the reasons.
+    pub(super) async fn fit(&mut self, nodes: &[Node]) -> Result<Vec<bool>, CliError> {
+        let mut fit = vec![false; nodes.len()];
+        let mut by_arch = BTreeMap::<&Arch, Vec<usize>>::new();
+        for (index, node) in nodes.iter().enumerate().filter(|(_, it)| self.barred(it).is_none()) {
+            by_arch.entry(&node.facts.arch).or_default().push(index);
         }
-        let offered = self.offered_to(&node.facts.arch).await?;
-        for it in offered.iter() {
-            if !it.judged(|candidate| self.judge(candidate, node))?.fits() {
-                return Ok(false);
+        for (arch, indexes) in by_arch {
+            let offered = self.offered_to(arch).await?;
+            for &index in indexes.iter().filter(|_| !offered.is_empty()) {
+                fit[index] = true;
+            }
+            for it in offered.iter() {
+                it.judged(|candidate| self.sift(candidate, nodes, &indexes, &mut fit))?;
             }
         }
-        Ok(!offered.is_empty())
+        Ok(fit)
+    }
+
+    /// Takes out of `fit` those of the nodes at `indexes` that a service does not fit.
+    fn sift(
+        &self,
+        candidate: &Candidate<'_>,
+        nodes: &[Node],
+        indexes: &[usize],
+        fit: &mut [bool],
+    ) -> Result<(), CliError> {
+        let offering = match &self.offer {
+            Offer::Policy(paper) => Cow::Borrowed(&paper.content),
+            Offer::Nothing => Cow::Owned(offering(candidate)?),
+            Offer::Pattern(paper) => {
+                for &index in indexes {
+                    let Node { policy, facts, .. } = &nodes[index];
+                    fit[index] &= fits_pattern(&paper.content, candidate, policy, facts).fits();
+                }
+                return Ok(());
+            }
+        };
+        let offer = PreparedOffer::new(&offering, candidate);
+        for &index in indexes {
+            let Node { policy, facts, .. } = &nodes[index];
+            fit[index] &= offer.fits(&PreparedNode::new(policy, facts));
+        }
+        Ok(())
     }
 
     fn answer(&self, offered: &Offered, node: &Node) -> Result<Answer, CliError> {

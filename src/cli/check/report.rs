@@ -17,6 +17,7 @@ pub(super) const FORMAT: u32 = 1;
 
 /// What `check --json` prints about one node.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Report<'a> {
     format: u32,
     fits: bool,

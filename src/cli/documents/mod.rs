@@ -20,8 +20,8 @@ pub(super) use self::{
 };
 use crate::{
     cli::{
-        Context, error::CliError, key::KeyArgs, output::FormatArgs, project::read_definition,
-        removal::ForceArgs, trust::PinArgs,
+        Context, check::Reach, error::CliError, key::KeyArgs, output::FormatArgs,
+        project::read_definition, removal::ForceArgs, trust::PinArgs,
     },
     publish::{DocumentPlan, Published, TrustGrade},
     sign::compat::horizon::HorizonKey,
@@ -126,7 +126,12 @@ pub(super) async fn publish<N: Publication>(
     let publisher =
         args.keys.publisher(context)?.trusting(args.pin.root()).horizon_key(horizon_key);
     if args.dry_run {
-        tell_plan(noun, noun.plan(&publisher, written).await?, context);
+        let plan = noun.plan(&publisher, written).await?;
+        let reach = noun.reach(written, context).await.unwrap_or_else(|error| {
+            context.output.note(format!("note: nodes cannot be counted: {}", error.what()));
+            None
+        });
+        tell_plan(noun, plan, reach, context);
     } else {
         tell_published(&noun.publish(&publisher, written).await?, context);
     }
@@ -134,13 +139,15 @@ pub(super) async fn publish<N: Publication>(
 }
 
 /// Says what publishing a document would do.
-fn tell_plan<N: Noun>(noun: &N, plan: DocumentPlan, context: &Context) {
+fn tell_plan<N: Noun>(noun: &N, plan: DocumentPlan, reach: Option<Reach>, context: &Context) {
     let key = noun.key();
     let what = format!("{} {}", N::WORD, noun.name());
-    context.output.result(&json!({"key": key, "document": plan}), || match plan {
-        DocumentPlan::New => format!("{what} would be published for the first time"),
-        DocumentPlan::Unchanged => format!("{what} is published already, unchanged"),
-        DocumentPlan::Different => format!("{what} would be published over other content"),
+    let counted = reach.map(|it| format!("; {it}")).unwrap_or_default();
+    let told = json!({"key": key, "document": plan, "reach": reach});
+    context.output.result(&told, || match plan {
+        DocumentPlan::New => format!("{what} would be published for the first time{counted}"),
+        DocumentPlan::Unchanged => format!("{what} is published already, unchanged{counted}"),
+        DocumentPlan::Different => format!("{what} would be published over other content{counted}"),
     });
 }
 

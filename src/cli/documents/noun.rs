@@ -4,7 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    cli::{documents::summary::Sheet, error::CliError},
+    cli::{Context, check::Reach, documents::summary::Sheet, error::CliError},
     document::{Problem, Problems, Source},
     exchange::client::{ExchangeClient, ExchangeError},
     publish::{DocumentPlan, PublishError, Published, Publisher},
@@ -90,6 +90,15 @@ pub(in crate::cli) trait Publication: Noun {
         publisher: &Publisher,
         written: &Self::Written,
     ) -> Result<DocumentPlan, PublishError>;
+
+    /// How many nodes it would match; `None` for what matches nodes only together with others.
+    async fn reach(
+        &self,
+        _written: &Self::Written,
+        _context: &Context,
+    ) -> Result<Option<Reach>, CliError> {
+        Ok(None)
+    }
 }
 
 /// There is none of this name.

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use crate::{
     cli::{
+        Context,
+        check::{self, Reach},
         code,
         documents::{Noun, Publication, Sheet, service, text_of, unfold, without_org},
         error::CliError,
@@ -89,5 +91,13 @@ impl Publication for NamedPolicy {
         policy: &DeploymentPolicy,
     ) -> Result<DocumentPlan, PublishError> {
         publisher.plan_document(&self.0, policy).await
+    }
+
+    async fn reach(
+        &self,
+        policy: &DeploymentPolicy,
+        context: &Context,
+    ) -> Result<Option<Reach>, CliError> {
+        check::reach(policy, context).await
     }
 }
