@@ -144,18 +144,18 @@ mod tests {
     fn a_sheet_is_aligned_and_leaves_out_what_says_nothing() {
         let properties =
             json!([{"name": "a", "value": "x"}, {"name": "b", "value": 2, "type": "int"}]);
-        let constraints = json!(["c == d", "e == f\n\u{1b}[2J"]);
+        let constraints = json!(["c == d", "e == f"]);
         let mut sheet = Sheet::default();
-        sheet.line("label", "L");
+        sheet.line("label", "L\n\u{1b}[2J");
         sheet.line("description", "");
         sheet.terms(
             "",
             &serde_json::from_value(properties).unwrap(),
             &serde_json::from_value::<Vec<Constraint>>(constraints).unwrap(),
         );
-        let expected = "label        L\n\
+        let expected = "label        L\\n\\u{1b}[2J\n\
                         properties   a = \"x\"\n             b = 2 (int)\n\
-                        constraints  c == d\n             e == f\\n\\u{1b}[2J\n";
+                        constraints  c == d\n             e == f\n";
         assert_eq!(sheet.to_string(), expected);
     }
 
