@@ -55,7 +55,7 @@ pub use outcome::{AgentError, End, Outcome};
 pub use pull::PullError;
 pub use register::{RegisterError, Registered, Registration, register};
 pub use runtime::{EngineChoice, Sockets};
-pub use select::Unfit;
+pub use select::{PolicySource, Unfit};
 pub use status::{Status, status};
 pub use verify::Refused;
 

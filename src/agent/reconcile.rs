@@ -44,7 +44,7 @@ impl Agent {
             notes.end = End::NothingFits;
         }
         let end = notes.end;
-        let status = self.status(notes, selection.unfit);
+        let status = self.status(notes, &selection);
         self.tell(&status).await;
         Outcome { end, status }
     }
@@ -137,7 +137,7 @@ impl Agent {
         for service in wanted.iter().filter(|it| begun.young().any(|young| *young == it.instance)) {
             notes.service(&service.id, &service.images, ServiceState::Starting, None);
         }
-        let interim = self.status(notes.clone(), selection.unfit.clone());
+        let interim = self.status(notes.clone(), selection);
         self.tell(&interim).await;
         self.acting.send_replace(true);
         let became = settle::judge(&*runtime, &node, begun, self.config.watch).await;

@@ -2,7 +2,8 @@
 
 use crate::{
     agent::{
-        Agent, Status, Unfit, outcome::Notes, plan::Instance, runtime::ContainerState, settle::told,
+        Agent, Status, outcome::Notes, plan::Instance, runtime::ContainerState, select::Selection,
+        settle::told,
     },
     exchange::api::{
         ContainerStatus, NodeStatusRequest, RunningService, ServiceReport, ServiceState,
@@ -11,7 +12,7 @@ use crate::{
 
 impl Agent {
     /// What the node can say after what was noticed.
-    pub(super) fn status(&self, notes: Notes, unfit: Vec<Unfit>) -> Status {
+    pub(super) fn status(&self, notes: Notes, selection: &Selection) -> Status {
         let marks = &self.accepted.kept.marks;
         let status = Status {
             node: self.identity.node.clone(),
@@ -24,7 +25,8 @@ impl Agent {
             stamp_seq: marks.stamp_seq,
             stamp_sha256: marks.stamp_sha256,
             services: notes.services,
-            unfit,
+            unfit: selection.unfit.clone(),
+            policy: selection.policy,
             refusals: notes.refusals,
             problems: notes.problems,
         };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     agent::{
         folder::{self, FolderError, NodeFolder},
-        select::Unfit,
+        select::{PolicySource, Unfit},
     },
     exchange::api::{NodeReport, RefusalReport, ServiceReport},
     types::{Digest, NodeRef},
@@ -40,6 +40,9 @@ pub struct Status {
     /// The services it should run, and those it still runs.
     #[serde(default)]
     pub services: Vec<ServiceReport>,
+    /// Which policy of the node counts.
+    #[serde(default)]
+    pub policy: PolicySource,
     /// What it does not run, and why.
     #[serde(default)]
     pub unfit: Vec<Unfit>,
@@ -137,6 +140,7 @@ mod tests {
                 since: at,
                 detail: None,
             }],
+            policy: PolicySource::Published { seq: 2 },
             unfit: Vec::new(),
             refusals: Vec::new(),
             problems: Vec::new(),

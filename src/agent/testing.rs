@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     agent::library::Library,
-    document::{DeploymentPolicy, Pattern, ServiceBody},
+    document::{DeploymentPolicy, NodePolicy, Pattern, ServiceBody},
     sign::{Envelope, SigningKey},
     trust::{
         Catalog, CatalogEntry, Header, Stamp, State, Statement, Trust, TrustDocument, TrustPin,
@@ -133,6 +133,16 @@ impl Publisher {
         }))
         .unwrap();
         self.put(Subject::Policy(name.parse().unwrap()), body, State::Active)
+    }
+
+    /// The policy of node `acme/<name>`.
+    pub(super) fn node_policy(&mut self, name: &str, body: Value) -> DocumentKey {
+        let body: NodePolicy = serde_json::from_value(body).unwrap();
+        self.put(Subject::NodePolicy(name.parse().unwrap()), body, State::Active)
+    }
+
+    pub(super) fn withdraw_node_policy(&mut self, name: &str) {
+        self.put(Subject::NodePolicy(name.parse().unwrap()), Value::Null, State::Withdrawn);
     }
 
     fn put<T: serde::Serialize>(&mut self, subject: Subject, body: T, state: State) -> DocumentKey {

@@ -2,12 +2,14 @@
 //! that they require. A pure function of what has been verified.
 
 mod resolve;
+mod stated;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::stated::PolicySource;
 use crate::{
     agent::{
         library::Library,
@@ -66,13 +68,19 @@ pub(super) struct Selection {
     pub(super) used: BTreeSet<DocumentKey>,
     /// What does not fit.
     pub(super) unfit: Vec<Unfit>,
+    /// Which policy of the node counts.
+    pub(super) policy: PolicySource,
 }
 
 /// Decides.
 pub(super) fn select(node: &Node<'_>, catalog: &Catalog, library: &Library) -> Selection {
     let mut selector = Selector { node, catalog, library, selection: Selection::default() };
+    let Some(policy) = selector.stated() else { return selector.selection };
+    let node = Node { policy: &policy, ..*node };
+    let mut selector = Selector { node: &node, selection: selector.selection, catalog, library };
     match node.pattern {
         Some(pattern) => selector.take_pattern(pattern),
+        None if selector.selection.policy == PolicySource::Void => {}
         None => selector.take_policies(),
     }
     selector.selection
@@ -211,6 +219,30 @@ mod tests {
         node_policy: Value,
         used_up: &dyn Fn(&ServiceId) -> bool,
     ) -> (Vec<String>, Vec<String>) {
+        let mut library = Library::default();
+        let selection = selected_from(publisher, pattern, node_policy, failures, &mut library);
+        let wanted = selection.wanted.iter().map(|it| format!("{} {}", it.id.url, it.id.version));
+        let unfit = selection.unfit.into_iter().flat_map(|it| it.reasons);
+        (wanted.collect(), unfit.collect())
+    }
+
+    /// What is selected in the end, with the documents that it takes in `library`.
+    pub(super) fn selected_by(
+        publisher: &Publisher,
+        pattern: Option<&str>,
+        node_policy: Value,
+        library: &mut Library,
+    ) -> Selection {
+        selected_from(publisher, pattern, node_policy, &|_| 0, library)
+    }
+
+    fn selected_from(
+        publisher: &Publisher,
+        pattern: Option<&str>,
+        node_policy: Value,
+        failures: &dyn Fn(&ServiceId) -> u64,
+        library: &mut Library,
+    ) -> Selection {
         let pattern = pattern.map(|name| format!("acme/{name}").parse().unwrap());
         let policy = serde_json::from_value(node_policy).unwrap();
         let node = Node {
@@ -220,19 +252,15 @@ mod tests {
             facts: &NodeFacts::device("amd64".parse().unwrap()),
             used_up,
         };
-        let mut library = Library::default();
-        let selection = loop {
-            let selection = select(&node, &publisher.catalog, &library);
+        loop {
+            let selection = select(&node, &publisher.catalog, library);
             if selection.missing.is_empty() {
-                break selection;
+                return selection;
             }
             for key in &selection.missing {
-                publisher.give(key, &mut library);
+                publisher.give(key, library);
             }
-        };
-        let wanted = selection.wanted.iter().map(|it| format!("{} {}", it.id.url, it.id.version));
-        let unfit = selection.unfit.into_iter().flat_map(|it| it.reasons);
-        (wanted.collect(), unfit.collect())
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `edgepost agent status`: what the node says of itself.
 
 use crate::{
-    agent::{Status, status},
+    agent::{PolicySource, Status, status},
     cli::{Context, agent::FolderArgs, code, error::CliError, output::table},
 };
 
@@ -32,10 +32,19 @@ pub(super) fn describe(status: &Status) -> String {
         .map(|it| format!("refused  {} {}: {}\n", it.attack, it.document, it.detail));
     let problems = status.problems.iter().map(|it| format!("problem  {it}\n"));
     let stale = status.stale_since.map(|it| format!("stale since {it}\n")).unwrap_or_default();
+    let policy = match status.policy {
+        PolicySource::Registration => String::new(),
+        PolicySource::Published { seq } => format!("policy published for this node, seq {seq}\n"),
+        PolicySource::Awaited => "policy published for this node, not here yet\n".to_owned(),
+        PolicySource::Void => {
+            "policy published for this node, vouched for by nobody: no policy counts\n".to_owned()
+        }
+    };
     format!(
         "node {} of {}, engine {}, seen {}\n",
         status.node, status.exchange, status.engine, status.at
-    ) + &stale
+    ) + &policy
+        + &stale
         + &table(&["SERVICE", "STATE", ""], services)
         + &refusals.collect::<String>()
         + &problems.collect::<String>()

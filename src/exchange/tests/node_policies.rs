@@ -227,3 +227,18 @@ async fn the_published_policy_decides_what_a_node_is_assigned() {
     lab.publish(withdrawn(&lab, 2)).await.unwrap();
     assert!(node.sealed_credentials(&hello()).await.unwrap_err().is_not_found());
 }
+
+#[tokio::test]
+async fn a_node_that_repeats_itself_does_not_wake_itself_up() {
+    let lab = Lab::start().await;
+    let (node, _) = lab.node("n1", "").await;
+    lab.publish(signed(&lab, 1, "plant")).await.unwrap();
+    node.put_node_policy(&n1(), &own("lab")).await.unwrap();
+    let newest = lab.ada.newest_change().await.unwrap();
+    node.put_node_policy(&n1(), &own("lab")).await.unwrap();
+    assert_eq!(lab.ada.newest_change().await.unwrap(), newest);
+    let mut smaller = own("lab");
+    smaller.properties[1].value = json!(256);
+    node.put_node_policy(&n1(), &smaller).await.unwrap();
+    assert!(lab.ada.newest_change().await.unwrap() > newest);
+}

@@ -8,4 +8,5 @@ pub mod node;
 pub mod peers;
 pub mod podman;
 pub mod program;
+pub mod publisher;
 pub mod thief;
