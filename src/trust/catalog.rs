@@ -150,4 +150,30 @@ mod tests {
         assert_eq!(open(&catalog), "mix-and-match");
         assert_eq!(open(&Catalog::empty(catalog.org)), "mix-and-match");
     }
+
+    #[test]
+    fn a_document_of_a_kind_to_come_is_listed_and_marked_and_opened_by_nobody() {
+        let rule = r#"{"kind":"orbit","prefix":"","keyids":[],"threshold":1,"epoch":0}"#;
+        let org = Org::new().with_trust(|trust| {
+            let mut rule: crate::trust::Rule = serde_json::from_str(rule).unwrap();
+            rule.keyids.clone_from(&trust.rules[0].keyids);
+            trust.rules.push(rule);
+        });
+        let key: DocumentKey = "orbit/moon".parse().unwrap();
+        let mut catalog = org.catalog(1, 0, 1, "one");
+        let envelope = org.hello(1, &[&org.owner]);
+        let entry = CatalogEntry { sha256: envelope.digest(), ..catalog.entries[&hello()].clone() };
+        catalog.entries.insert(key.clone(), entry);
+        let read = Catalog::from_bytes(&catalog.to_bytes()).unwrap();
+        assert_eq!(read, catalog);
+
+        let marks =
+            org.admit(&crate::trust::Marks::default(), &org.stamp(1, &read), &read).unwrap();
+        assert_eq!(marks.documents[&key].seq, 1);
+        let refusal = read.open::<String>(&org.trust, &envelope, &key).unwrap_err();
+        assert!(matches!(refusal, Refusal::UnknownKind { .. }), "{refusal:?}");
+        let mut without = read.clone();
+        (without.version, _) = (2, without.entries.remove(&key));
+        assert_eq!(attack(org.admit(&marks, &org.stamp(2, &without), &without)), "vanished");
+    }
 }

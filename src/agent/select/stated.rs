@@ -117,11 +117,11 @@ mod tests {
             (vec!["cam".into()], PolicySource::Registration)
         );
         publisher.node_policy(NODE, purpose("screen"));
-        let published = PolicySource::Published { seq: 1 };
-        assert_eq!(taken(&publisher, registered()), (vec!["web".into()], published));
+        let source = PolicySource::Published { seq: 1 };
+        assert_eq!(taken(&publisher, registered()), (vec!["web".into()], source));
         publisher.node_policy(NODE, purpose("nothing"));
-        let published = PolicySource::Published { seq: 2 };
-        assert_eq!(taken(&publisher, registered()), (vec![], published));
+        let source = PolicySource::Published { seq: 2 };
+        assert_eq!(taken(&publisher, registered()), (vec![], source));
         publisher.withdraw_node_policy(NODE);
         assert_eq!(
             taken(&publisher, registered()),
