@@ -220,7 +220,7 @@ mod tests {
         used_up: &dyn Fn(&ServiceId) -> bool,
     ) -> (Vec<String>, Vec<String>) {
         let mut library = Library::default();
-        let selection = selected_from(publisher, pattern, node_policy, failures, &mut library);
+        let selection = selected_from(publisher, pattern, node_policy, used_up, &mut library);
         let wanted = selection.wanted.iter().map(|it| format!("{} {}", it.id.url, it.id.version));
         let unfit = selection.unfit.into_iter().flat_map(|it| it.reasons);
         (wanted.collect(), unfit.collect())
@@ -233,14 +233,14 @@ mod tests {
         node_policy: Value,
         library: &mut Library,
     ) -> Selection {
-        selected_from(publisher, pattern, node_policy, &|_| 0, library)
+        selected_from(publisher, pattern, node_policy, &|_| false, library)
     }
 
     fn selected_from(
         publisher: &Publisher,
         pattern: Option<&str>,
         node_policy: Value,
-        failures: &dyn Fn(&ServiceId) -> u64,
+        used_up: &dyn Fn(&ServiceId) -> bool,
         library: &mut Library,
     ) -> Selection {
         let pattern = pattern.map(|name| format!("acme/{name}").parse().unwrap());

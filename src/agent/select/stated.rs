@@ -152,7 +152,7 @@ mod tests {
             pattern: None,
             policy: &policy,
             facts: &NodeFacts::device("amd64".parse().unwrap()),
-            failures: &|_| 0,
+            used_up: &|_| false,
         };
         let selection = select(&node, &publisher.catalog, &Library::default());
         assert_eq!(selection.policy, PolicySource::Awaited);
