@@ -3,7 +3,7 @@
 use super::ast::{Comparison, Expression, Operator};
 use crate::{
     document::property::{Properties, PropertyType, PropertyValue, is_plain_version},
-    types::{Version, VersionRange},
+    types::{VersionOrInfinity, VersionRange},
 };
 
 pub(super) fn holds(expression: &Expression, properties: &Properties) -> bool {
@@ -67,7 +67,8 @@ fn is_in(text: &str, declared: &PropertyType, wanted: &str) -> bool {
     let is_range = || wanted.contains(',') && wanted.parse::<VersionRange>().is_ok();
     if *declared == PropertyType::Version || (is_plain_version(text) && is_range()) {
         let range = wanted.parse::<VersionRange>();
-        return range.is_ok_and(|it| text.parse::<Version>().is_ok_and(|text| it.contains(&text)));
+        let point = text.parse::<VersionOrInfinity>();
+        return range.is_ok_and(|it| point.is_ok_and(|point| it.contains_point(&point)));
     }
     match declared {
         PropertyType::List => text.split(',').any(|it| lists(wanted, item(it))),

@@ -113,6 +113,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_property_without_end_lies_in_a_range_that_takes_its_end() {
+        let properties = r#"[{"name": "v", "value": "INFINITY", "type": "version"}]"#;
+        let properties: Properties = serde_json::from_str(properties).unwrap();
+        for (range, holds) in
+            [("[1.0.0,INFINITY]", true), ("[1.0.0,INFINITY)", false), ("1.0.0", false)]
+        {
+            let constraint = Constraint::parse(&format!("v in {range}")).unwrap();
+            assert_eq!(constraint.holds(&properties), holds, "{range}");
+        }
+    }
+
+    #[test]
     fn constraints_mean_what_they_mean_in_horizon() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/horizon/constraints.jsonl");
         for line in std::fs::read_to_string(path).unwrap().lines() {
