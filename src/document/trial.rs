@@ -113,7 +113,9 @@ mod tests {
     /// A version that fails at these seconds.
     fn failing(priority: &Priority, seconds: &[i64]) -> Trial {
         let mut trial = Trial::default();
-        seconds.iter().for_each(|it| trial.fails(priority, at(*it)));
+        for second in seconds {
+            trial.fails(priority, at(*second));
+        }
         trial
     }
 

@@ -123,15 +123,12 @@ impl Publisher {
         policy: Option<&ServicePolicy>,
     ) -> Result<Published, PublishError> {
         let definition = self.horizon_service(id).await?;
-        let unchanged = match policy {
-            Some(policy) => {
-                self.put_horizon_service_policy(id, &definition, policy).await?;
-                false
-            }
-            None => {
-                let removed = self.exchange.remove_service_policy(id).await;
-                !removed.map_err(PublishError::Exchange)?
-            }
+        let unchanged = if let Some(policy) = policy {
+            self.put_horizon_service_policy(id, &definition, policy).await?;
+            false
+        } else {
+            let removed = self.exchange.remove_service_policy(id).await;
+            !removed.map_err(PublishError::Exchange)?
         };
         Ok(Published { unchanged, ..published(DocumentKey::from(id)) })
     }

@@ -88,9 +88,9 @@ fn a_node_policy_is_put_in_the_second_format_with_what_the_node_has_measured() {
         "x": 1}))
     .unwrap();
 
-    let published = wait(publisher.publish_document(&node, &policy, Existing::Overwrite)).unwrap();
+    let outcome = wait(publisher.publish_document(&node, &policy, Existing::Overwrite)).unwrap();
 
-    assert_eq!(published.trust, TrustGrade::Horizon);
+    assert_eq!(outcome.trust, TrustGrade::Horizon);
     let put = kept.lock().unwrap().rows[path].clone();
     assert_eq!(put["nodePolicyVersion"], "v2");
     assert_eq!(

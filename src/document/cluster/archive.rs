@@ -1,6 +1,6 @@
 //! The archive of an operator: a tar.gz of YAML files, read within bounds.
 
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use flate2::read::MultiGzDecoder;
@@ -112,7 +112,7 @@ impl OperatorArchive {
             let Some(kind) = text("/kind") else { return Err(E::NotKubernetes(file.to_owned())) };
             match kind {
                 "Namespace" => {
-                    text("/metadata/name").unwrap_or_default().clone_into(&mut self.namespace)
+                    text("/metadata/name").unwrap_or_default().clone_into(&mut self.namespace);
                 }
                 "Deployment" if self.namespace.is_empty() => {
                     text("/metadata/namespace").unwrap_or_default().clone_into(&mut self.namespace);

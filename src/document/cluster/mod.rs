@@ -19,7 +19,7 @@ pub enum ClusterDeployment {
     #[default]
     Absent,
     /// As an author writes it: the publisher packs the archive into it, and signs it.
-    Described(OperatorDeployment),
+    Described(Box<OperatorDeployment>),
     /// The text that was signed. Its bytes are what counts; nothing re-encodes them.
     Text(String),
 }
@@ -30,7 +30,6 @@ pub enum ClusterDeployment {
 pub struct OperatorDeployment {
     /// In an author's file the path of the archive (a tar.gz of YAML files), from the file on; in a
     /// signed text the archive itself, in base64.
-    #[schemars(extend("minLength" = 0))]
     pub operator_yaml_archive: String,
     /// What the publisher has found in the archive; an author does not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,9 +101,9 @@ impl<'de> Deserialize<'de> for ClusterDeployment {
             Value::Null => Ok(Self::Absent),
             Value::String(text) if text.is_empty() => Ok(Self::Absent),
             Value::String(text) => Ok(Self::Text(text)),
-            object => OperatorDeployment::deserialize(object)
-                .map(Self::Described)
-                .map_err(serde::de::Error::custom),
+            object => {
+                Box::deserialize(object).map(Self::Described).map_err(serde::de::Error::custom)
+            }
         }
     }
 }
@@ -114,7 +113,7 @@ impl ClusterDeployment {
     pub fn operator(&self) -> Option<OperatorDeployment> {
         match self {
             Self::Absent => None,
-            Self::Described(operator) => Some(operator.clone()),
+            Self::Described(operator) => Some(OperatorDeployment::clone(operator)),
             Self::Text(text) => serde_json::from_str(text).ok(),
         }
     }

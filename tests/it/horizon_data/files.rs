@@ -244,7 +244,7 @@ fn compare(path: &str, written: &Value, ours: &Value, lost: &mut Vec<String>) {
         (Value::String(before), Value::String(after)) if is_arch(path) && arch(before) == after => {
         }
         (Value::Null, Value::String(after)) if is_arch(path) && after == "*" => (),
-        (Value::String(before), Value::String(after)) if path.ends_with(".image") => {
+        (Value::String(before), Value::String(after)) if last(path) == "image" => {
             let same = |start: &str| after.strip_prefix(start) == Some(before);
             if after != before && !same("docker.io/") && !same("docker.io/library/") {
                 lost.push(format!("{path}: {before} became {after}"));
@@ -267,7 +267,12 @@ fn is_empty(value: &Value) -> bool {
 }
 
 fn is_arch(path: &str) -> bool {
-    path.ends_with(".arch") || path.ends_with(".serviceArch")
+    matches!(last(path), "arch" | "serviceArch")
+}
+
+/// The field at the end of a path.
+fn last(path: &str) -> &str {
+    path.rsplit_once('.').map_or(path, |(_, field)| field)
 }
 
 fn arch(name: &str) -> &str {
