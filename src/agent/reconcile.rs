@@ -297,6 +297,9 @@ impl Agent {
             None => {
                 tracing::info!(service = %service.id, "running");
                 self.attempts.remove(&service.instance);
+                if let Some(turn) = turn.filter(|_| *became == Became::Running) {
+                    self.trials.started(&service.id, turn, &self.accepted.catalog, notes.now);
+                }
             }
             Some(detail) => {
                 let failures = self.attempts.get(&service.instance);

@@ -17,7 +17,7 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What became of a service.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Became {
     /// It runs, as far as the engine can tell.
     Running,

@@ -101,6 +101,19 @@ impl Trials {
         }
     }
 
+    /// Takes note that a version has started: from now on it proves itself.
+    pub(super) fn started(
+        &mut self,
+        id: &ServiceId,
+        turn: &Turn,
+        catalog: &Catalog,
+        now: Timestamp,
+    ) {
+        if let Some(trial) = self.trial(id, turn, catalog) {
+            trial.runs(&turn.priority, now);
+        }
+    }
+
     /// Takes note that a version did not start, or did not stay up.
     pub(super) fn failed(
         &mut self,

@@ -247,7 +247,7 @@ impl From<HubError> for CliError {
             HubError::Exchange(error) => error.into(),
             HubError::Accounts(error) => error.into(),
             HubError::Listen(error) => deaf("the hub could not start", &error),
-            HubError::Claim(error) => unclaimed("the hub could not start", &error),
+            HubError::Claim(error) => unclaimed(code::SERVE, "the hub could not start", &error),
             HubError::Registry(_) => unstarted("the hub could not start", &error),
         }
     }
@@ -258,7 +258,7 @@ impl From<ExchangeServerError> for CliError {
         let what = "the exchange could not start";
         match &error {
             ExchangeServerError::Listen(error) => deaf(what, error),
-            ExchangeServerError::Folder(error) => unclaimed(what, error),
+            ExchangeServerError::Folder(error) => unclaimed(code::SERVE, what, error),
             _ => unstarted(what, &error),
         }
     }
@@ -269,26 +269,31 @@ impl From<StartRegistryError> for CliError {
         let what = "the registry could not start";
         match &error {
             StartRegistryError::Listen(error) => deaf(what, error),
-            StartRegistryError::Claim(error) => unclaimed(what, error),
+            StartRegistryError::Claim(error) => unclaimed(code::SERVE, what, error),
             StartRegistryError::Folder(_) => unstarted(what, &error),
         }
     }
 }
 
 /// A folder that is not to be had.
-fn unclaimed(what: &str, error: &ClaimError) -> CliError {
+fn unclaimed(unusable: Code, what: &str, error: &ClaimError) -> CliError {
     match error {
         ClaimError::Taken { folder } => CliError::new(code::IN_USE, what)
             .at(folder.display())
             .because(error)
             .help("stop the process that works there, or choose another --data"),
-        ClaimError::Unusable { .. } => unstarted(what, error),
+        ClaimError::Unusable { .. } => of_folder(unusable, what, error),
     }
 }
 
 /// A server whose files are of no use.
 fn unstarted(what: &str, error: &(dyn Error + 'static)) -> CliError {
-    CliError::new(code::SERVE, what).because(error).help(
+    of_folder(code::SERVE, what, error)
+}
+
+/// A data folder that is of no use.
+fn of_folder(code: Code, what: &str, error: &(dyn Error + 'static)) -> CliError {
+    CliError::new(code, what).because(error).help(
         "check the --data folder: does it belong to this user, and is there room on the disk?",
     )
 }
@@ -328,7 +333,7 @@ impl From<AgentError> for CliError {
                 (code::SETTINGS, "register the node again with the right URL")
             }
             E::Exchange(error) => return error.into(),
-            E::Claim(error) => return unclaimed("the agent could not start", &error),
+            E::Claim(error) => return unclaimed(code::NODE, "the agent could not start", &error),
             E::Runtime(_) | E::EngineGone { .. } => (
                 code::ENGINE,
                 "is the engine running, and may you use its socket? --engine none pulls and verifies only",
@@ -366,7 +371,9 @@ impl From<RegisterError> for CliError {
         let (code, help) = match error {
             E::Exchange(error) => return error.into(),
             E::Refused(refused) => return refused.refusal.into(),
-            E::Claim(error) => return unclaimed("the node could not be registered", &error),
+            E::Claim(error) => {
+                return unclaimed(code::NODE, "the node could not be registered", &error);
+            }
             E::NoTrust(_) => (code::REFUSED, "`edgepost trust init` makes it"),
             E::OtherNode(_) => (code::CONFLICT, "choose another --data folder"),
             E::Taken(_) => (
