@@ -29,6 +29,8 @@ struct Parts {
 struct Detail {
     text: String,
     shown: Option<String>,
+    /// For machines, where it is a problem of a file.
+    problem: Option<Value>,
 }
 
 impl CliError {
@@ -93,15 +95,16 @@ impl CliError {
     /// Adds lines that belong to the error one by one, such as the problems of a file.
     #[must_use]
     pub(crate) fn details(mut self, details: impl IntoIterator<Item = String>) -> Self {
-        let detail = |text| Detail { text: short(text), shown: None };
+        let detail = |text| Detail { text: short(text), shown: None, problem: None };
         self.0.details.extend(details.into_iter().map(detail));
         self
     }
 
-    /// Adds such a line, and what people see in its place.
+    /// Adds a problem of a file: a line, what people see in its place, and what machines do.
     #[must_use]
-    pub(crate) fn detail_shown(mut self, text: String, shown: String) -> Self {
-        self.0.details.push(Detail { text: short(text), shown: Some(short(shown)) });
+    pub(crate) fn problem(mut self, text: String, shown: String, problem: Value) -> Self {
+        let (text, shown) = (short(text), Some(short(shown)));
+        self.0.details.push(Detail { text, shown, problem: Some(problem) });
         self
     }
 
@@ -129,6 +132,7 @@ impl CliError {
 
     /// Its machine-readable form.
     pub(crate) fn to_json(&self) -> Value {
+        let problems: Vec<_> = self.0.details.iter().filter_map(|it| it.problem.as_ref()).collect();
         json!({
             "ok": false,
             "error": {
@@ -139,6 +143,7 @@ impl CliError {
                 "why": self.0.why,
                 "try": self.0.help,
                 "details": self.0.details.iter().map(|it| &it.text).collect::<Vec<_>>(),
+                "problems": problems,
             }
         })
     }

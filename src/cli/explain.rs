@@ -15,7 +15,11 @@ pub(super) struct ExplainArgs {
 impl ExplainArgs {
     /// Runs the command.
     pub(super) fn run(&self, context: &Context) -> Result<(), CliError> {
-        let wanted = self.code.as_deref().map(str::to_ascii_uppercase);
+        // `402` and `e402` are what people type for E0402.
+        let wanted = self.code.as_deref().map(|it| {
+            let number = it.trim_start_matches(['e', 'E']);
+            format!("E{number:0>4}")
+        });
         let codes: Vec<_> = code::ALL
             .iter()
             .filter(|code| wanted.as_deref().is_none_or(|wanted| wanted == code.id))

@@ -122,7 +122,9 @@ fn problems(problems: &Problems, text: &str) -> CliError {
     shown.sort_by_key(|it| (it.line, it.column));
     let error = shown.into_iter().fold(error, |error, problem| {
         let line = lines.get(problem.line.saturating_sub(1)).copied().unwrap_or_default();
-        error.detail_shown(format!("{file}:{problem}"), problem.shown(file, line))
+        let mut object = serde_json::to_value(problem).unwrap_or_default();
+        object["file"] = file.as_str().into();
+        error.problem(format!("{file}:{problem}"), problem.shown(file, line), object)
     });
     match problems.all.len().saturating_sub(SHOWN) {
         0 => error,

@@ -1,11 +1,16 @@
 //! A command line that cannot be understood, told as every other error.
 
-use std::{env, ffi::OsStr, process::ExitCode};
+use std::{
+    env,
+    ffi::OsStr,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
-use clap::error::ErrorKind;
+use clap::{CommandFactory as _, error::ErrorKind};
 
 use crate::cli::{
-    code,
+    Arguments, code,
     error::CliError,
     output::{Colour, Form, Notes, Output},
 };
@@ -14,7 +19,10 @@ use crate::cli::{
 /// for people, and as the JSON object of every error under `--json`.
 pub(super) fn refuse(error: &clap::Error) -> ExitCode {
     let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    if is_help || !asks_for_json() {
+    if env::args_os().len() <= 1 {
+        // With settings in the environment clap does not see that nothing was typed.
+        let _ = write!(io::stderr(), "{}", Arguments::command().render_help());
+    } else if is_help || !asks_for_json() {
         // A reader that went away is no error.
         let _ = error.print();
     } else {
@@ -32,7 +40,11 @@ fn asks_for_json() -> bool {
 
 /// The error in four parts: clap writes it as paragraphs.
 fn told(error: &clap::Error) -> CliError {
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    use ErrorKind as Kind;
+    if matches!(
+        error.kind(),
+        Kind::DisplayHelpOnMissingArgumentOrSubcommand | Kind::MissingSubcommand
+    ) {
         return CliError::new(code::USAGE, "a command is missing").help("see --help");
     }
     let text = error.render().to_string();
@@ -59,7 +71,6 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::Arguments;
 
     #[test]
     fn a_typing_error_keeps_its_suggestion() {

@@ -209,3 +209,31 @@ fn files(folder: &Path) -> Vec<String> {
     all.sort();
     all
 }
+
+#[test]
+fn machines_find_the_problems_of_a_file_in_fields() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = program(folder.path());
+    fs::write(folder.path().join("p.json"), "{\"constraints\": 3,\n \"propertys\": []}").unwrap();
+
+    let told = program.run(&["policy", "publish", "p", "p.json", "--json"]);
+
+    assert_eq!(told.code, 3);
+    let error = told.json()["error"].clone();
+    let places: Vec<_> = error["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| json!([it["file"], it["line"], it["column"], it["path"], it["severity"]]))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            json!(["p.json", 1, 1, "", "error"]),
+            json!(["p.json", 1, 17, "constraints", "error"]),
+            json!(["p.json", 2, 2, "propertys", "warning"]),
+        ],
+        "{error}"
+    );
+    assert!(error["problems"][2]["help"].as_str().unwrap().contains("`properties`"), "{error}");
+}

@@ -71,7 +71,7 @@ pub async fn choose(
     }
     match (find(choice, sockets).await, choice, sockets) {
         (Err(_), EngineChoice::Auto, Sockets::Usual(_)) => {
-            tracing::warn!("no container engine answers: images are verified and kept, none runs");
+            tracing::info!("no container engine answers: images are verified and kept, none runs");
             Ok(Arc::new(Nothing::remembering_in(nothing)))
         }
         (found, ..) => found,

@@ -1,13 +1,13 @@
 //! Reads policies.
 
-use super::{Fields, Inspector, Need, parts};
+use super::{Fields, Inspector, Need, Place, parts};
 use crate::{
     document::{
         choice::ArchChoice,
         kind::Kind,
         policy::{DeploymentPolicy, NodePolicy, ServicePolicy},
         problem::{Problem, Problems},
-        source::Source,
+        source::{Content, Source},
     },
     types::{OrgId, ServiceUrl},
 };
@@ -101,7 +101,9 @@ impl<'a> Inspector<'a> {
         }
         self.properties_and_constraints(fields);
         self.of_services(fields);
-        if self.items(fields, "constraints").is_empty() {
+        let is_empty =
+            |it: &Place<'_>| matches!(&it.node.content, Content::List(items) if items.is_empty());
+        if fields.get("constraints").is_none_or(|it| is_empty(&it)) {
             let place = fields.place().clone();
             let what = "without constraints every node that the service fits runs it";
             self.warn(&place, what, "add \"constraints\": [\"purpose == camera\"]");
