@@ -5,7 +5,7 @@ mod project;
 
 use std::{
     fs::OpenOptions,
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -155,25 +155,101 @@ fn refuse_existing(paths: &[PathBuf]) -> Result<(), CliError> {
 
 /// Makes the files, all or none.
 fn make(folder: &Path, files: &[NewFile]) -> Result<(), CliError> {
-    let mut made = Vec::new();
+    let mut made = Made::default();
     for file in files {
         let path = folder.join(&file.path);
-        if let Err(error) = make_file(&path, &file.text) {
-            // What cannot be taken away again is at least no file of anybody else.
-            for path in made {
-                let _ = std::fs::remove_file(path);
-            }
+        if let Err(error) = made.add(&path, file.text.as_bytes()) {
+            made.undo();
             return Err(file_error(&path, &error));
         }
-        made.push(path);
     }
     Ok(())
 }
 
-/// Makes a file that is not there.
-fn make_file(path: &Path, text: &str) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+/// What was made, in its order.
+#[derive(Debug, Default)]
+struct Made {
+    folders: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+}
+
+impl Made {
+    /// Makes a file that is not there, with the folders that it needs.
+    fn add(&mut self, path: &Path, mut content: impl io::Read) -> io::Result<()> {
+        if let Some(folder) = path.parent() {
+            self.add_folder(folder)?;
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        // From here on it is there, whatever becomes of its content.
+        self.files.push(path.to_owned());
+        io::copy(&mut content, &mut file).map(drop)
     }
-    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
+
+    fn add_folder(&mut self, folder: &Path) -> io::Result<()> {
+        let missing: Vec<_> = folder
+            .ancestors()
+            .take_while(|it| !it.as_os_str().is_empty() && it.symlink_metadata().is_err())
+            .collect();
+        for folder in missing.into_iter().rev() {
+            std::fs::create_dir(folder)?;
+            self.folders.push(folder.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Takes all of it away again. What cannot be is at least no file of anybody else.
+    fn undo(self) {
+        for path in self.files {
+            let _ = std::fs::remove_file(path);
+        }
+        for path in self.folders.into_iter().rev() {
+            let _ = std::fs::remove_dir(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk that is full after some bytes.
+    struct Broken(usize);
+
+    impl io::Read for Broken {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0 == 0 {
+                return Err(io::Error::from(io::ErrorKind::StorageFull));
+            }
+            let read = self.0.min(buffer.len());
+            self.0 -= read;
+            Ok(read)
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_half_written_and_its_folders_are_taken_away() {
+        let home = tempfile::tempdir().unwrap();
+        let kept = home.path().join("kept");
+        std::fs::create_dir(&kept).unwrap();
+        let mut made = Made::default();
+        made.add(&kept.join("a/b/whole"), &b"text"[..]).unwrap();
+
+        made.add(&kept.join("a/half"), Broken(3)).unwrap_err();
+
+        assert_eq!(std::fs::read(kept.join("a/half")).unwrap().len(), 3);
+        made.undo();
+        assert_eq!(std::fs::read_dir(&kept).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_others_have_made_stays() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("theirs"), "theirs").unwrap();
+        let file = |path: &str| NewFile { path: path.into(), text: "ours".to_owned() };
+
+        make(home.path(), &[file("new/ours"), file("theirs")]).unwrap_err();
+
+        assert_eq!(std::fs::read_to_string(home.path().join("theirs")).unwrap(), "theirs");
+        assert!(!home.path().join("new").exists());
+    }
 }
