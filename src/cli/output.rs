@@ -96,12 +96,12 @@ impl Output {
     }
 
     /// Prints a difference: `value` in a form for machines, or else the lines of a unified diff.
-    pub(crate) fn difference(self, value: &impl Serialize, unified: &str) {
+    pub(crate) fn difference(self, value: &impl Serialize, unified: impl FnOnce() -> String) {
         self.result(value, String::new);
         if self.form != Form::Text {
             return;
         }
-        for line in unified.lines() {
+        for line in unified().lines() {
             let line = plain(line);
             let code = match (self.colour, line.as_bytes().first()) {
                 (Colour::Ansi, Some(b'-')) => "\u{1b}[31m",

@@ -1,5 +1,7 @@
 //! In what two documents differ: member by member for machines, line by line for people.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 use similar::TextDiff;
@@ -63,11 +65,17 @@ fn member(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
+/// Two big documents without a line in common take for ever to be compared well.
+const LONGEST: Duration = Duration::from_secs(2);
+
 /// The lines in which two documents differ, as a unified diff of their canonical forms under these
-/// two names; empty where they say the same.
+/// two names; empty where they say the same. It takes no longer than a few seconds: of big documents that
+/// have little in common it may show more lines than need be.
 pub fn unified((old_name, old): (&str, &Value), (new_name, new): (&str, &Value)) -> String {
     let (old, new) = (pretty(old), pretty(new));
-    TextDiff::from_lines(&old, &new)
+    TextDiff::configure()
+        .timeout(LONGEST)
+        .diff_lines(&old, &new)
         .unified_diff()
         .context_radius(3)
         .header(old_name, new_name)

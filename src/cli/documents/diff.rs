@@ -67,13 +67,13 @@ pub(in crate::cli) async fn diff<N: Noun>(
     let changes = changes(&old, &new);
     let name = format!("{} {}", N::WORD, noun.name());
     let live_name = seq.map_or("live".to_owned(), |seq| format!("live, seq {seq}"));
-    let text = unified((&format!("{name} ({live_name})"), &old), (&format!("{name} (file)"), &new));
     let is_same = changes.is_empty();
     let result = json!({
         "key": noun.key(), "same": is_same, "against": against, "seq": seq,
         "changes": changes, "pinned": pinned,
     });
-    context.output.difference(&result, &text);
+    let names = (format!("{name} ({live_name})"), format!("{name} (file)"));
+    context.output.difference(&result, || unified((&names.0, &old), (&names.1, &new)));
     if is_same {
         context.output.note(format!("{name} says what is live"));
         return Ok(());
