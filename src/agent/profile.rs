@@ -3,7 +3,7 @@
 
 use crate::{
     agent::{Agent, settle::told},
-    document::{NodePolicy, Properties, matching::NodeFacts},
+    document::{NodePolicy, Properties, matching::NodeFacts, property::ALLOW_PRIVILEGED},
     exchange::{
         api::{NodePolicyRequest, NodeRequest, UserInput},
         client::{ExchangeClient, ExchangeError},
@@ -13,8 +13,6 @@ use crate::{
 
 /// The version of the policy's format that has a part for deployment.
 const FORMAT: &str = "v2";
-/// The one built-in property that a node's owner may set.
-const ALLOW_PRIVILEGED: &str = "openhorizon.allowPrivileged";
 
 /// What the node tells of itself.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,7 +12,20 @@ use crate::{document::schema, types::Version};
 pub(super) const BUILT_IN: &str = "openhorizon.";
 
 /// The one built-in property that a node's owner may set.
-pub(super) const ALLOW_PRIVILEGED: &str = "openhorizon.allowPrivileged";
+pub(crate) const ALLOW_PRIVILEGED: &str = "openhorizon.allowPrivileged";
+
+/// The built-in properties that a node measures: nobody states them.
+const MEASURED: [&str; 9] = [
+    "openhorizon.cpu",
+    "openhorizon.memory",
+    "openhorizon.arch",
+    "openhorizon.hardwareId",
+    "openhorizon.operatingSystem",
+    "openhorizon.containerized",
+    "openhorizon.kubernetesVersion",
+    "openhorizon.kubernetesNamespace",
+    "openhorizon.kubernetesNamespaceScoped",
+];
 
 /// One named value, as it stands in a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -212,6 +225,11 @@ impl Property {
 
     fn of(name: String, value: PropertyValue, declared: PropertyType) -> Self {
         Self { name, value, declared, unknown: Map::new() }
+    }
+
+    /// Whether a node measures the property of this name.
+    pub fn is_measured(name: &str) -> bool {
+        MEASURED.contains(&name)
     }
 
     /// Whether it says no.

@@ -2,17 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use super::{paper::place, question::Answer};
-use crate::document::matching::{Clause, Rule};
+use super::{
+    paper::place,
+    question::{Answer, Barred},
+};
+use crate::document::{
+    Constraint, Property,
+    matching::{Clause, Rule},
+};
 
 /// More advice than this is none.
 const MOST: usize = 3;
 
 /// What could be changed, so that the service fits.
 pub(super) fn fixes(answer: &Answer) -> Vec<String> {
-    if let Some(why) = &answer.barred {
-        let pattern = why.rsplit(' ').next().unwrap_or_default();
-        return vec![format!("ask about what it takes: --pattern {pattern}")];
+    if let Some(Barred { pattern }) = &answer.barred {
+        // A name may have blanks.
+        let quote = if pattern.contains(char::is_whitespace) { "'" } else { "" };
+        return vec![format!("ask about what it takes: --pattern {quote}{pattern}{quote}")];
     }
     let mut fixes = Vec::new();
     let mut seen = BTreeSet::new();
@@ -45,7 +52,7 @@ fn fix(rule: Rule, cause: &Clause, at: Option<&str>) -> String {
         None => first,
     };
     match rule {
-        Rule::NodeSatisfies if is_measured(text) => match change {
+        Rule::NodeSatisfies if !can_be_stated(cause) => match change {
             Some(change) => format!("{change}, or choose a node with {text}"),
             None => format!("choose a node with {text}"),
         },
@@ -75,7 +82,68 @@ fn fix(rule: Rule, cause: &Clause, at: Option<&str>) -> String {
     }
 }
 
-/// Whether a constraint is about what a node has measured, which nobody can state otherwise.
-fn is_measured(text: &str) -> bool {
-    text.contains("openhorizon.") && !text.contains("openhorizon.allowPrivileged")
+/// Whether a node's policy could state what a clause asks for: of what must all hold, all that does
+/// not; of what one must hold, one. What a node measures nobody can state otherwise.
+fn can_be_stated(clause: &Clause) -> bool {
+    let failing: Vec<_> = clause.parts.iter().filter(|it| it.fails()).collect();
+    match clause.rule {
+        _ if failing.is_empty() => {
+            let names = |it: Constraint| it.names().into_iter().any(Property::is_measured);
+            !Constraint::parse(&clause.text).is_ok_and(names)
+        }
+        Rule::Any => failing.into_iter().any(can_be_stated),
+        _ => failing.into_iter().all(can_be_stated),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::document::{
+        Candidate, DeploymentPolicy, NodeFacts, NodePolicy, ServiceDefinition, matching::fits,
+    };
+
+    /// What helps a node of amd64 that states nothing, under a policy with this constraint.
+    fn helps(constraint: &str) -> String {
+        let policy: DeploymentPolicy = serde_json::from_value(json!({
+            "service": {"name": "hello", "org": "acme", "arch": "*",
+                "serviceVersions": [{"version": "1.0.0"}]},
+            "constraints": [constraint]}))
+        .unwrap();
+        let service: ServiceDefinition = serde_json::from_value(json!({
+            "url": "hello", "version": "1.0.0", "arch": "amd64", "sharable": "multiple",
+            "deployment": {"services": {"a": {"image": "a.example/b:1"}}}}))
+        .unwrap();
+        let org = "acme".parse().unwrap();
+        let facts = NodeFacts::device("amd64".parse().unwrap());
+        let candidate = Candidate::new(&org, &service, None);
+        let answer = Answer {
+            service: service.service_id(&org),
+            verdict: fits(&policy, &candidate, &NodePolicy::default(), &facts),
+            barred: None,
+            papers: crate::cli::check::paper::Papers::new(),
+        };
+        fixes(&answer).join("; ")
+    }
+
+    #[test]
+    fn another_node_is_advised_only_where_no_property_would_do() {
+        for (constraint, other_node) in [
+            ("openhorizon.memory > 5", true),
+            ("site == x", false),
+            ("openhorizon.mine == x", false),
+            ("openhorizon.allowPrivileged == true", false),
+            ("site == x OR openhorizon.memory > 5", false),
+            ("openhorizon.cpu > 64 OR openhorizon.memory > 5", true),
+            ("openhorizon.cpu > 64 OR (site == x AND purpose == y)", false),
+            ("openhorizon.cpu > 64 OR (openhorizon.memory > 5 AND site == x)", true),
+            ("site == \"openhorizon.memory\"", false),
+        ] {
+            let told = helps(constraint);
+            assert_eq!(told.contains("choose a node"), other_node, "{constraint}: {told}");
+            assert_eq!(told.contains("node's policy"), !other_node, "{constraint}: {told}");
+        }
+    }
 }

@@ -25,6 +25,8 @@ use crate::{
 const NAMED: usize = 3;
 /// More causes than anybody reads: nodes may each ask for something of their own.
 const MOST_CAUSES: usize = 1000;
+/// Of a longer cause the beginning, in characters: a constraint may be a page.
+const LONGEST_CAUSE: usize = 300;
 
 /// What came out of asking every node.
 #[derive(Debug, Default)]
@@ -47,7 +49,7 @@ pub(in crate::cli) struct Reach {
 impl fmt::Display for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let noun = if self.nodes == 1 { "node matches" } else { "nodes match" };
-        write!(f, "{} of {} {noun}", counted(self.matching), counted(self.nodes))
+        write!(f, "{} of {} {noun}", grouped(self.matching), grouped(self.nodes))
     }
 }
 
@@ -58,6 +60,18 @@ struct Cause {
     text: String,
     /// Where it is asked.
     place: Option<String>,
+}
+
+impl Cause {
+    fn new(rule: Option<Rule>, mut text: String, place: Option<String>) -> Self {
+        if let Some((end, _)) = text.char_indices().nth(LONGEST_CAUSE) {
+            text.truncate(end);
+            text.push('…');
+        }
+        // What is kept is not as long as what was cut.
+        text.shrink_to_fit();
+        Self { rule, text, place }
+    }
 }
 
 /// The nodes that it keeps.
@@ -118,8 +132,7 @@ impl Fleet {
             match Node::of_profile(profile.id.to_string(), profile) {
                 Ok(node) => nodes.push(node),
                 Err(error) => {
-                    let text = error.to_string();
-                    let cause = Cause { rule: None, text, place: None };
+                    let cause = Cause::new(None, error.to_string(), None);
                     self.count(cause, profile.id.as_str(), || None);
                 }
             }
@@ -136,28 +149,29 @@ impl Fleet {
 
     /// Counts a node that does not match, once at each of its causes.
     fn miss(&mut self, name: &str, answers: &[Answer], offered_by: Option<&str>) {
-        let mut counted = BTreeSet::new();
+        let mut told = BTreeSet::new();
         for answer in answers {
-            if let Some(why) = &answer.barred
-                && counted.insert(why.clone())
-            {
+            if let Some(why) = &answer.barred {
                 let text = format!("a node with a pattern goes by no policy: {why}");
-                self.count(Cause { rule: None, text, place: None }, name, || None);
+                let cause = Cause::new(None, text, None);
+                if told.insert(cause.text.clone()) {
+                    self.count(cause, name, || None);
+                }
                 continue;
             }
             for asked in answer.verdict.clauses.iter().filter(|it| it.fails()) {
                 for cause in causes(asked) {
-                    let text = described(asked, cause, offered_by);
-                    if !counted.insert(text.clone()) {
-                        continue;
-                    }
                     // What a node asks itself is written in as many places as there are nodes.
                     let is_common =
                         |role: Role| !matches!(role, Role::NodePolicy | Role::NodeInput);
                     let origin = cause.origin.as_ref().filter(|it| is_common(it.document));
                     let place = place(&answer.papers, origin).map(|it| it.to_string());
-                    let report = || PlaceReport::of(&answer.papers, origin);
-                    self.count(Cause { rule: Some(asked.rule), text, place }, name, report);
+                    let text = described(asked, cause, offered_by);
+                    let cause = Cause::new(Some(asked.rule), text, place);
+                    if told.insert(cause.text.clone()) {
+                        let report = || PlaceReport::of(&answer.papers, origin);
+                        self.count(cause, name, report);
+                    }
                 }
             }
         }
@@ -168,7 +182,7 @@ impl Fleet {
         let cause = if is_known || self.causes.len() < MOST_CAUSES {
             cause
         } else {
-            Cause { rule: None, text: "something else".to_owned(), place: None }
+            Cause::new(None, "something else".to_owned(), None)
         };
         let missing = self
             .causes
@@ -207,7 +221,7 @@ impl Fleet {
             let more = if missing.nodes > missing.named.len() { ", …" } else { "" };
             let named = missing.named.join(", ");
             let row =
-                format!("{:>7}  {}{place}: {named}{more}", counted(missing.nodes), cause.text);
+                format!("{:>7}  {}{place}: {named}{more}", grouped(missing.nodes), cause.text);
             plain_line(&row).into_owned() + "\n"
         });
         head + &rows.collect::<String>()
@@ -228,7 +242,7 @@ fn described(asked: &Clause, cause: &Clause, offered_by: Option<&str>) -> String
 }
 
 /// A number with a comma at every thousand.
-fn counted(number: usize) -> String {
+fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -243,20 +257,22 @@ fn counted(number: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        cli::check::{paper::Papers, question::Barred},
+        document::{Outcome, Verdict},
+    };
 
     #[test]
     fn thousands_are_parted_by_commas() {
-        let told = [0, 12, 999, 1000, 12345, 1_234_567].map(counted);
+        let told = [0, 12, 999, 1000, 12345, 1_234_567].map(grouped);
         assert_eq!(told, ["0", "12", "999", "1,000", "12,345", "1,234,567"]);
     }
 
     #[test]
     fn the_biggest_cause_stands_first_and_names_a_few_nodes() {
         let mut fleet = Fleet { nodes: 1300, matching: 1204, causes: BTreeMap::new() };
-        let cause = |text: &str, place: Option<&str>| Cause {
-            rule: Some(Rule::NodeSatisfies),
-            text: text.to_owned(),
-            place: place.map(str::to_owned),
+        let cause = |text: &str, place: Option<&str>| {
+            Cause::new(Some(Rule::NodeSatisfies), text.to_owned(), place.map(str::to_owned))
         };
         fleet.count(cause("arch amd64, and the node is arm", None), "pos-9", || None);
         for number in 1..=5 {
@@ -276,9 +292,47 @@ mod tests {
         let mut fleet = Fleet::default();
         for number in 0..5000 {
             let text = format!("constraint of the node a == {number}");
-            fleet.count(Cause { rule: None, text, place: None }, "n", || None);
+            fleet.count(Cause::new(None, text, None), "n", || None);
         }
         assert_eq!(fleet.causes.len(), MOST_CAUSES + 1);
         assert_eq!(fleet.biggest_first()[0].1.nodes, 4000);
+    }
+
+    #[test]
+    fn of_a_long_cause_the_beginning_is_kept() {
+        let cause = Cause::new(None, "é".repeat(1 << 19), None);
+        assert_eq!(cause.text.chars().count(), LONGEST_CAUSE + 1);
+        assert!(cause.text.capacity() < 2 * LONGEST_CAUSE + 8, "{}", cause.text.capacity());
+        assert_eq!(Cause::new(None, "é".repeat(300), None).text, "é".repeat(300));
+    }
+
+    #[test]
+    fn a_node_that_is_not_asked_is_counted_once_and_under_nothing_else() {
+        let answer = |version: &str| {
+            let service = serde_json::json!(
+                {"org": "acme", "url": "hello", "version": version, "arch": "amd64"});
+            let text = "site == lyon".to_owned();
+            let clause = Clause {
+                rule: Rule::NodeSatisfies,
+                outcome: Outcome::Fails,
+                text,
+                seen: None,
+                origin: None,
+                parts: Vec::new(),
+            };
+            Answer {
+                service: serde_json::from_value(service).unwrap(),
+                verdict: Verdict { clauses: vec![clause] },
+                barred: Some(Barred { pattern: "acme/tills".to_owned() }),
+                papers: Papers::new(),
+            }
+        };
+        let mut fleet = Fleet { nodes: 1, ..Fleet::default() };
+        fleet.miss("pos-1", &[answer("1.0.0"), answer("2.0.0")], None);
+        assert_eq!(
+            fleet.told(),
+            "0 of 1 node matches\n      1  a node with a pattern goes by no policy: it takes the \
+             pattern acme/tills: pos-1\n"
+        );
     }
 }

@@ -30,6 +30,13 @@ impl Live {
         Self { client, org }
     }
 
+    /// No exchange at all.
+    #[cfg(test)]
+    pub(super) fn nothing() -> Self {
+        let error = CliError::new(code::SETTINGS, "no exchange is set up");
+        Self { client: Err(error), org: None }
+    }
+
     /// The organization that names belong to where they do not say.
     pub(super) fn org(&self) -> Option<&OrgId> {
         self.org.as_ref()

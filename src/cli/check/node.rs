@@ -10,17 +10,12 @@ use crate::{
     agent::Machine,
     cli::{Context, code, error::CliError},
     document::{
-        NodePolicy, Properties, PropertyValue, UserInputValue,
+        NodePolicy, Properties, Property, PropertyValue, UserInputValue,
         matching::{NodeFacts, NodeType, Role},
     },
     exchange::api::{NodeProfile, NodeProfileError},
     types::Arch,
 };
-
-/// Built-in properties begin so.
-const BUILT_IN: &str = "openhorizon.";
-/// The built-in property that is its owner's to state.
-const ALLOW_PRIVILEGED: &str = "openhorizon.allowPrivileged";
 
 /// A node, with all that decides about it.
 #[derive(Debug)]
@@ -153,8 +148,7 @@ impl Node {
 
 /// What a node has measured, of what its policy tells.
 fn measured(told: &Properties) -> Properties {
-    let is_measured = |name: &str| name.starts_with(BUILT_IN) && name != ALLOW_PRIVILEGED;
-    told.iter().filter(|it| is_measured(&it.name)).cloned().collect()
+    told.iter().filter(|it| Property::is_measured(&it.name)).cloned().collect()
 }
 
 fn stated_arch(policy: &NodePolicy) -> Option<Arch> {

@@ -1,7 +1,7 @@
 //! What is asked: which services come to nodes by a policy, a pattern or a file, and whether each
 //! fits.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 use super::{
     node::Node,
@@ -71,9 +71,22 @@ pub(super) struct Answer {
     pub(super) service: ServiceId,
     pub(super) verdict: Verdict,
     /// Why the node is not asked at all.
-    pub(super) barred: Option<String>,
+    pub(super) barred: Option<Barred>,
     /// Where the documents are written that the verdict names.
     pub(super) papers: Papers,
+}
+
+/// Why a node is not asked: it takes a pattern, and so goes by no policy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Barred {
+    /// `org/pattern`
+    pub(super) pattern: String,
+}
+
+impl fmt::Display for Barred {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it takes the pattern {}", self.pattern)
+    }
 }
 
 impl Answer {
@@ -101,9 +114,15 @@ impl Question {
         }
     }
 
-    /// Whether services would run on `node`, each with the reasons.
+    /// Whether services would run on `node`, each with the reasons; there is at least one.
     pub(super) async fn ask(&mut self, node: &Node) -> Result<Vec<Answer>, CliError> {
         let offered = self.offered_to(&node.facts.arch).await?;
+        if offered.is_empty() {
+            let by = self.offered_by().unwrap_or("the question");
+            return Err(CliError::new(code::DOES_NOT_FIT, format!("{by} names no service"))
+                .why("nothing would run on any node")
+                .help("let it name one"));
+        }
         offered.iter().map(|it| self.answer(it, node)).collect()
     }
 
@@ -119,26 +138,38 @@ impl Question {
             for &index in indexes.iter().filter(|_| !offered.is_empty()) {
                 fit[index] = true;
             }
+            let prepared = self.prepared(nodes, &indexes);
             for it in offered.iter() {
-                it.judged(|candidate| self.sift(candidate, nodes, &indexes, &mut fit))?;
+                it.judged(|candidate| self.sift(candidate, nodes, &prepared, &mut fit))?;
             }
         }
         Ok(fit)
     }
 
-    /// Takes out of `fit` those of the nodes at `indexes` that a service does not fit.
+    /// The nodes at `indexes`, ready to be held against every service; by a pattern nothing is
+    /// worked out beforehand.
+    fn prepared(&self, nodes: &[Node], indexes: &[usize]) -> Vec<(usize, Option<PreparedNode>)> {
+        let is_fast = !matches!(self.offer, Offer::Pattern(_));
+        let prepare = |index: usize| {
+            let Node { policy, facts, .. } = &nodes[index];
+            (index, is_fast.then(|| PreparedNode::new(policy, facts)))
+        };
+        indexes.iter().copied().map(prepare).collect()
+    }
+
+    /// Takes out of `fit` those of the prepared nodes that a service does not fit.
     fn sift(
         &self,
         candidate: &Candidate<'_>,
         nodes: &[Node],
-        indexes: &[usize],
+        prepared: &[(usize, Option<PreparedNode>)],
         fit: &mut [bool],
     ) -> Result<(), CliError> {
         let offering = match &self.offer {
             Offer::Policy(paper) => Cow::Borrowed(&paper.content),
             Offer::Nothing => Cow::Owned(offering(candidate)?),
             Offer::Pattern(paper) => {
-                for &index in indexes {
+                for &(index, _) in prepared {
                     let Node { policy, facts, .. } = &nodes[index];
                     fit[index] &= fits_pattern(&paper.content, candidate, policy, facts).fits();
                 }
@@ -146,9 +177,8 @@ impl Question {
             }
         };
         let offer = PreparedOffer::new(&offering, candidate);
-        for &index in indexes {
-            let Node { policy, facts, .. } = &nodes[index];
-            fit[index] &= offer.fits(&PreparedNode::new(policy, facts));
+        for (index, node) in prepared {
+            fit[*index] &= node.as_ref().is_some_and(|it| offer.fits(it));
         }
         Ok(())
     }
@@ -176,9 +206,9 @@ impl Question {
     }
 
     /// Why a node is not asked at all.
-    fn barred(&self, node: &Node) -> Option<String> {
+    fn barred(&self, node: &Node) -> Option<Barred> {
         match (&self.offer, &node.pattern) {
-            (Offer::Policy(_), Some(pattern)) => Some(format!("it takes the pattern {pattern}")),
+            (Offer::Policy(_), Some(pattern)) => Some(Barred { pattern: pattern.clone() }),
             _ => None,
         }
     }
@@ -260,4 +290,35 @@ fn offering(candidate: &Candidate<'_>) -> Result<DeploymentPolicy, CliError> {
     .map_err(|error| {
         CliError::new(code::FAILED, "the service cannot be asked about").because(&error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        cli::check::live::Live,
+        document::{NodeFacts, NodePolicy},
+    };
+
+    #[tokio::test]
+    async fn a_pattern_without_services_is_no_answer() {
+        let pattern = serde_json::from_value(json!({"label": "p", "services": []})).unwrap();
+        let offer = Offer::Pattern(Paper::live("pattern acme/p", pattern));
+        let services = Services::new(Vec::new(), None, Live::nothing());
+        let mut question = Question::new(offer, services, Versions::InTurn);
+        let node = Node {
+            name: "n1".to_owned(),
+            policy: NodePolicy::default(),
+            facts: NodeFacts::device("amd64".parse().unwrap()),
+            pattern: None,
+            papers: Papers::new(),
+        };
+
+        let refused = question.ask(&node).await.unwrap_err();
+
+        assert_eq!(refused.what(), "pattern acme/p names no service");
+        assert_eq!(question.fit(&[node]).await.unwrap(), [false]);
+    }
 }

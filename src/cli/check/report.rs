@@ -34,7 +34,7 @@ struct ServiceReport<'a> {
     service: &'a ServiceId,
     fits: bool,
     /// Why the node is not asked at all.
-    barred: Option<&'a str>,
+    barred: Option<String>,
     clauses: Vec<ClauseReport<'a>>,
     fix: Vec<String>,
 }
@@ -74,7 +74,7 @@ impl<'a> Report<'a> {
             id: answer.service.to_string(),
             service: &answer.service,
             fits: answer.fits(),
-            barred: answer.barred.as_deref(),
+            barred: answer.barred.as_ref().map(ToString::to_string),
             clauses: clauses(&answer.verdict.clauses, &answer.papers),
             fix: fixes(answer),
         });

@@ -44,7 +44,7 @@ pub(super) fn told(
 ) -> String {
     let mut teller = Teller { papers: &answer.papers, offered_by, detail, lines: Vec::new() };
     if let Some(why) = &answer.barred {
-        teller.line(Outcome::Fails, "the node goes by policies".to_owned(), why.clone(), None);
+        teller.line(Outcome::Fails, "the node goes by policies".to_owned(), why.to_string(), None);
     }
     teller.clauses(&answer.verdict.clauses);
     let id = &answer.service;
@@ -223,7 +223,10 @@ fn joint(rule: Rule) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::{Verdict, matching::Origin};
+    use crate::{
+        cli::check::question::Barred,
+        document::{Verdict, matching::Origin},
+    };
 
     fn clause(rule: Rule, outcome: Outcome, text: &str, seen: Option<&str>) -> Clause {
         let (text, seen) = (text.to_owned(), seen.map(str::to_owned));
@@ -305,13 +308,13 @@ fix: give the node's policy what satisfies a == b OR (c == d AND e == f)
     #[test]
     fn a_node_with_a_pattern_is_not_asked() {
         let mut answer = answer(Vec::new());
-        answer.barred = Some("it takes the pattern acme/p".to_owned());
+        answer.barred = Some(Barred { pattern: "acme/all tills".to_owned() });
         assert_eq!(
             told(&answer, Detail::Usual),
             "\
 acme/hello 1.2.3 would NOT run on pos-0430
- FAIL  the node goes by policies  it takes the pattern acme/p
-fix: ask about what it takes: --pattern acme/p
+ FAIL  the node goes by policies  it takes the pattern acme/all tills
+fix: ask about what it takes: --pattern 'acme/all tills'
 "
         );
     }

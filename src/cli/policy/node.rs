@@ -28,7 +28,7 @@ impl PolicyOfNode {
 
 /// Whether the node measures a property itself: nobody has written it.
 fn is_measured(property: &Property) -> bool {
-    property.name.starts_with("openhorizon.") && property.name != "openhorizon.allowPrivileged"
+    Property::is_measured(&property.name)
 }
 
 impl Noun for PolicyOfNode {

@@ -7,26 +7,11 @@ use crate::{
         kind::Kind,
         policy::{DeploymentPolicy, NodePolicy, ServicePolicy},
         problem::{Problem, Problems},
+        property::{ALLOW_PRIVILEGED, Property},
         source::{Content, Source},
     },
     types::{OrgId, ServiceUrl},
 };
-
-/// The built-in properties of a node that nobody states.
-const MEASURED: [&str; 9] = [
-    "openhorizon.cpu",
-    "openhorizon.memory",
-    "openhorizon.arch",
-    "openhorizon.hardwareId",
-    "openhorizon.operatingSystem",
-    "openhorizon.containerized",
-    "openhorizon.kubernetesVersion",
-    "openhorizon.kubernetesNamespace",
-    "openhorizon.kubernetesNamespaceScoped",
-];
-
-/// The one built-in property that the owner of a node states.
-const ALLOW_PRIVILEGED: &str = "openhorizon.allowPrivileged";
 
 impl DeploymentPolicy {
     /// Reads a policy, with warnings; or tells everything that is wrong with it.
@@ -123,7 +108,7 @@ impl<'a> Inspector<'a> {
 
     /// Properties that a node measures.
     fn of_nodes(&mut self, fields: &mut Fields<'a>) {
-        self.made(fields, |name| MEASURED.contains(&name), "the node measures it");
+        self.made(fields, Property::is_measured, "the node measures it");
     }
 
     fn made(&mut self, fields: &mut Fields<'a>, is_made: impl Fn(&str) -> bool, help: &str) {

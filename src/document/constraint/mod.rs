@@ -63,6 +63,13 @@ impl Constraint {
         judged::judge(&self.text, &self.expression, properties)
     }
 
+    /// The names of the properties that it asks for, in their order.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        self.expression.visit(&mut |it| names.push(it.name.trim()));
+        names
+    }
+
     /// What reads well and means something else, clause by clause.
     pub fn traps(&self) -> Vec<Trap> {
         trap::traps(&self.text, &self.expression)
