@@ -205,6 +205,32 @@ pub struct NodeHealth {
     pub unknown: Map<String, Value>,
 }
 
+/// Which services something is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ServiceSelector<'a> {
+    pub(super) org: &'a OrgId,
+    pub(super) url: &'a ServiceUrl,
+    pub(super) arch: &'a ArchChoice,
+    /// None is every version.
+    pub(super) versions: Option<&'a VersionRange>,
+}
+
+impl ServiceSelector<'_> {
+    /// Whether it is for that version of that service.
+    pub(super) fn includes(
+        &self,
+        org: &OrgId,
+        url: &ServiceUrl,
+        version: &Version,
+        arch: &Arch,
+    ) -> bool {
+        self.org == org
+            && self.url == url
+            && self.arch.includes(arch)
+            && self.versions.is_none_or(|it| it.contains(version))
+    }
+}
+
 /// The secrets that a service asks for, each bound to one in the secret store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -234,11 +260,14 @@ pub struct SecretBinding {
 impl SecretBinding {
     /// Whether the secrets are for that service.
     pub fn is_for(&self, org: &OrgId, definition: &ServiceDefinition) -> bool {
+        let selector = ServiceSelector {
+            org: &self.service_orgid,
+            url: &self.service_url,
+            arch: &self.service_arch,
+            versions: self.service_version_range.as_ref(),
+        };
         let ServiceDefinition { url, version, arch, .. } = definition;
-        self.service_orgid == *org
-            && self.service_url == *url
-            && self.service_arch.includes(arch)
-            && self.service_version_range.as_ref().is_none_or(|it| it.contains(version))
+        selector.includes(org, url, version, arch)
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    document::{ArchChoice, lenient, schema},
+    document::{ArchChoice, choice::ServiceSelector, lenient, schema},
     types::{Arch, OrgId, ServiceUrl, Version, VersionRange},
 };
 
@@ -145,10 +145,13 @@ impl UserInputValue {
 
     /// Whether the values are for that version of that service.
     pub fn is_for(&self, org: &OrgId, url: &ServiceUrl, version: &Version, arch: &Arch) -> bool {
-        self.service_orgid == *org
-            && self.service_url == *url
-            && self.service_arch.includes(arch)
-            && self.service_version_range.as_ref().is_none_or(|it| it.contains(version))
+        let selector = ServiceSelector {
+            org: &self.service_orgid,
+            url: &self.service_url,
+            arch: &self.service_arch,
+            versions: self.service_version_range.as_ref(),
+        };
+        selector.includes(org, url, version, arch)
     }
 }
 
