@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How many policies are asked for at a time, where each node must be asked for its own.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 /// How many nodes make a page there.
 const PAGE: usize = 200;
 

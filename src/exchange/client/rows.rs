@@ -1,10 +1,11 @@
 //! Rows: what both exchanges keep of a document in Horizon's form, whatever its kind.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, future::ready};
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Map, Value};
 
-use super::{Call, ExchangeClient, ExchangeError, call::Answer};
+use super::{Call, ExchangeClient, ExchangeError, call::Answer, node_profiles::AT_ONCE};
 use crate::types::{DocumentKey, DocumentKind};
 
 impl ExchangeClient {
@@ -23,17 +24,16 @@ impl ExchangeClient {
         }
     }
 
-    /// Each node has its own; there is no list of them.
+    /// Each node has its own, and there is no list of them: some are asked for at a time.
     async fn node_policy_rows(&self) -> Result<BTreeMap<String, Value>, ExchangeError> {
-        let mut rows = BTreeMap::new();
-        for name in self.nodes().await?.into_keys() {
+        let asked = self.nodes().await?.into_keys().map(|name| async move {
             let id = name.rsplit('/').next().unwrap_or_default();
             let call = Call::get(&self.in_org(&["nodes", id, "policy"]));
-            if let Some(answer) = self.transport.find(call).await? {
-                rows.insert(name, answer.json()?);
-            }
-        }
-        Ok(rows)
+            let row = self.transport.find(call).await?.map(|it| it.json()).transpose()?;
+            Ok::<_, ExchangeError>(row.map(|row| (name, row)))
+        });
+        let found = stream::iter(asked).buffered(AT_ONCE);
+        found.try_filter_map(|row| ready(Ok(row))).try_collect().await
     }
 
     /// The row of a document, if there is one.
