@@ -1,5 +1,7 @@
 //! What is asked of the exchange: documents and nodes by their names.
 
+use std::str::FromStr;
+
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::paper::Paper;
@@ -10,7 +12,7 @@ use crate::{
         api::{NodeProfile, Service},
         client::ExchangeClient,
     },
-    types::{NodeId, OrgId, PatternId, PolicyId, ServiceId, ServiceUrl},
+    types::{Arch, NodeId, OrgId, PatternId, PolicyId, ServiceId, ServiceUrl, Version},
 };
 
 /// The exchange, if one is set up.
@@ -85,7 +87,7 @@ impl Live {
         name: &str,
     ) -> Result<(OrgId, Paper<ServiceDefinition>), CliError> {
         let client = self.client(&format!("service {name}"), "give --service FILE")?;
-        let (client, id) = named::<PatternId>(client, name)?;
+        let (client, id) = named::<ExchangeServiceId>(client, name)?;
         let held = client.find_service(id.as_str()).await?;
         let held = held.ok_or_else(|| missing("service", &name))?;
         let org = client.org().clone();
@@ -127,10 +129,41 @@ impl Live {
     }
 }
 
+/// The id that an exchange gives a service, without the organization: `url_version_arch`.
+#[derive(Debug)]
+struct ExchangeServiceId(String);
+
+impl ExchangeServiceId {
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A text that is no id of a service.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no id of a service: NAME_VERSION_ARCH")]
+struct ParseServiceIdError(String);
+
+impl FromStr for ExchangeServiceId {
+    type Err = ParseServiceIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseServiceIdError> {
+        let fits = || {
+            let (rest, arch) = text.rsplit_once('_')?;
+            let (url, version) = rest.rsplit_once('_')?;
+            let is_known = url.parse::<ServiceUrl>().is_ok_and(|it| it.mangled() == url)
+                && version.parse::<Version>().is_ok()
+                && arch.parse::<Arch>().is_ok();
+            is_known.then(|| Self(text.to_owned()))
+        };
+        fits().ok_or_else(|| ParseServiceIdError(text.to_owned()))
+    }
+}
+
 /// A client for the organization of `[org/]name`, and the name alone.
 fn named<T>(client: &ExchangeClient, text: &str) -> Result<(ExchangeClient, T), CliError>
 where
-    T: std::str::FromStr<Err: std::error::Error + 'static>,
+    T: FromStr<Err: std::error::Error + 'static>,
 {
     let unusable = |error: &(dyn std::error::Error + 'static)| {
         CliError::new(code::USAGE, format!("`{text}` is neither a file nor a name"))
@@ -162,4 +195,19 @@ fn document<T: DeserializeOwned>(name: &str, wire: &impl Serialize) -> Result<T,
             .because(&error)
             .help("publish it again; the text says what is wrong with it")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_of_a_service_has_name_version_and_architecture() {
+        for text in ["hello_1.2.3_amd64", "my_till_1.0_arm64", "a.b-services-gps_2.0.3_amd64"] {
+            assert_eq!(text.parse::<ExchangeServiceId>().unwrap().as_str(), text);
+        }
+        for text in ["", "hello", "hello_amd64", "hello_x_amd64", "_1.0.0_amd64", "a/b_1.0.0_arm"] {
+            assert!(text.parse::<ExchangeServiceId>().is_err(), "{text}");
+        }
+    }
 }

@@ -38,6 +38,8 @@ Examples:
   a new policy against a node as it is     edgepost check --policy policy.json --node pos-0430
   how many nodes a policy would match      edgepost check --policy policy.json --all-nodes
   from files alone, without any exchange   edgepost check --policy policy.json --service service.json --node-policy node.json
+What the exchange says of documents and nodes is believed here; `edgepost verify` and the node itself
+judge its signatures.
 Exit code 0: it fits. 9: it does not; of --all-nodes no node does.";
 
 /// Say whether a service would run on a node, and why not
