@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn what_others_have_made_stays() {
         let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join("theirs"), "theirs").unwrap();
+        Made::default().add(&home.path().join("theirs"), &b"theirs"[..]).unwrap();
         let file = |path: &str| NewFile { path: path.into(), text: "ours".to_owned() };
 
         make(home.path(), &[file("new/ours"), file("theirs")]).unwrap_err();
