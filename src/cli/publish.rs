@@ -242,6 +242,9 @@ fn describe_plan(plan: &PublishPlan) -> String {
     let document = match plan.document {
         DocumentPlan::New => "would be published for the first time",
         DocumentPlan::Unchanged => "is published already, unchanged",
+        DocumentPlan::SignedAnew => {
+            "is published by keys that count no more: it would be signed anew"
+        }
         DocumentPlan::Different => "is published with other content: --overwrite would replace it",
     };
     let images = plan.images.iter().map(|it| {

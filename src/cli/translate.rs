@@ -180,6 +180,8 @@ impl From<PublishError> for CliError {
                 .details(missing.iter().flat_map(|it| std::iter::once(format!("missing: {}", it.wanted)).chain(there_is(&it.exists)))),
             E::NoTrust(_) => with(code::REFUSED, "`edgepost trust init` makes it"),
             E::NoRule(_) => with(code::REFUSED, "whoever keeps its root key can add one: edgepost trust add KIND --trust-sha256 PIN"),
+            E::SeqUsedUp(_) => with(code::REFUSED, "publish it under another name or version; or whoever keeps the root key raises the epoch of its rule, where numbers begin anew")
+                .why("an exchange that is honest never shows so high a number: who has changed what stands there?"),
             E::Absent(_) => with(code::NOT_FOUND, "publish it first: edgepost publish"),
             E::NotOurs(_) => with(code::REFUSED, "give a key by -k that signed it before, or publish the service again"),
             E::NoKey(_) => with(code::REFUSED, "give a key by -k that `edgepost trust show` names for it"),

@@ -4,10 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    exchange::{
-        api::{Credential, Publication},
-        client::ExchangeClient,
-    },
+    exchange::api::{Credential, Publication},
     publish::{
         Publisher,
         error::PublishError,
@@ -16,14 +13,17 @@ use crate::{
         report::{Published, TrustGrade},
     },
     sign::{Envelope, SigningKey},
-    trust::{Header, State, Statement, Trust},
+    trust::{Header, Refusal, State, Statement, Trust},
     types::{DocumentBody, DocumentKey, OrgId, Subject},
 };
 
-/// What stands under a name already.
+/// What stands under a name already, by its own header.
 struct Standing {
     header: Header,
     body: Value,
+    envelope: Envelope,
+    /// Whether the trust opens it today. It does not where the keys that signed it count no more.
+    is_trusted: bool,
 }
 
 /// A document about to be signed.
@@ -61,10 +61,16 @@ impl Draft {
 impl Publisher {
     /// What would become of a draft.
     pub(super) async fn plan_draft(&self, draft: &Draft) -> Result<DocumentPlan, PublishError> {
-        Ok(match standing(&self.exchange, &draft.key()).await? {
+        Ok(match self.standing(&draft.key()).await? {
             None => DocumentPlan::New,
-            Some((standing, _)) if self.is_said(&standing, draft) => DocumentPlan::Unchanged,
-            Some((standing, _)) if standing.header.state == State::Withdrawn => DocumentPlan::New,
+            Some(standing) if self.is_said(&standing, draft) => {
+                if standing.is_trusted {
+                    DocumentPlan::Unchanged
+                } else {
+                    DocumentPlan::SignedAnew
+                }
+            }
+            Some(standing) if standing.header.state == State::Withdrawn => DocumentPlan::New,
             Some(_) => DocumentPlan::Different,
         })
     }
@@ -77,18 +83,22 @@ impl Publisher {
         existing: Existing,
     ) -> Result<Published, PublishError> {
         let key = draft.key();
-        let envelope = match standing(&self.exchange, &key).await? {
-            // The very bytes that stand there: the exchange answers "unchanged", and takes the credentials.
-            Some((standing, envelope)) if self.is_said(&standing, &draft) => envelope,
-            Some((standing, _))
+        let envelope = match self.standing(&key).await? {
+            Some(standing) if self.is_said(&standing, &draft) => {
+                if standing.is_trusted {
+                    // The very bytes that stand there: the exchange answers "unchanged", and takes
+                    // the credentials.
+                    standing.envelope
+                } else {
+                    self.seal(draft, Some(&standing.header)).await?
+                }
+            }
+            Some(standing)
                 if standing.header.state == State::Active && existing == Existing::Refuse =>
             {
                 return Err(PublishError::Different(key));
             }
-            standing => {
-                let seq = standing.map_or(1, |(standing, _)| standing.header.seq + 1);
-                self.seal(draft, seq).await?
-            }
+            standing => self.seal(draft, standing.as_ref().map(|it| &it.header)).await?,
         };
         self.send(key, envelope, credentials).await
     }
@@ -119,19 +129,22 @@ impl Publisher {
         trust.ok_or_else(|| PublishError::NoTrust(self.org.clone()))
     }
 
-    /// Signs that what stands under `key` is withdrawn; `false` where that was done before, `None`
-    /// where nothing signed stands there.
+    /// Signs that what stands under `key` is withdrawn, and says nothing else; `false` where that was
+    /// done before, `None` where nothing signed stands there.
     pub(super) async fn commit_withdrawal(
         &self,
         key: &DocumentKey,
     ) -> Result<Option<bool>, PublishError> {
-        let Some((standing, _)) = standing(&self.exchange, key).await? else { return Ok(None) };
-        if standing.header.state == State::Withdrawn {
+        let Some(Standing { header, is_trusted, .. }) = self.standing(key).await? else {
+            return Ok(None);
+        };
+        if header.state == State::Withdrawn && is_trusted {
             return Ok(Some(false));
         }
-        let Standing { header, body } = standing;
-        let draft = Draft { subject: header.subject, body, state: State::Withdrawn };
-        self.commit(draft, Vec::new(), Existing::Overwrite).await.map(|_| Some(true))
+        let subject = header.subject.clone();
+        let draft = Draft { subject, body: Value::Null, state: State::Withdrawn };
+        let envelope = self.seal(draft, Some(&header)).await?;
+        self.send(key.clone(), envelope, Vec::new()).await.map(|_| Some(true))
     }
 
     /// Whether what stands there says the same as a draft.
@@ -141,8 +154,41 @@ impl Publisher {
                 || standing.body == self.with_standing_signatures(&draft.body, &standing.body))
     }
 
-    /// Signs a draft as the state `seq` of its document.
-    pub(super) async fn seal(&self, draft: Draft, seq: u64) -> Result<Envelope, PublishError> {
+    /// What stands under `key`: by its header it is `key` and nothing else, whatever the exchange
+    /// shows. What the keys of today's rule have not signed is told apart: it can be said again or
+    /// withdrawn, but is never taken over.
+    async fn standing(&self, key: &DocumentKey) -> Result<Option<Standing>, PublishError> {
+        let envelope = self.exchange.newest_document(key).await.map_err(PublishError::Exchange)?;
+        let Some(envelope) = envelope else { return Ok(None) };
+        let (header, body, is_trusted) = match self.trust().await?.open::<Value>(&envelope, key) {
+            Ok(verified) => (verified.header().clone(), verified.into_body(), true),
+            Err(
+                Refusal::Stranger { .. }
+                | Refusal::Retired { .. }
+                | Refusal::NoAuthority { .. }
+                | Refusal::Rollback { .. },
+            ) => {
+                let statement: Statement<Value> = serde_json::from_slice(envelope.payload())
+                    .map_err(|source| PublishError::Published { key: key.clone(), source })?;
+                (statement.header, statement.body, false)
+            }
+            Err(refusal) => return Err(PublishError::Trust(refusal)),
+        };
+        if header.key() != *key || header.org != self.org {
+            return Err(PublishError::Trust(Refusal::Relabel {
+                expected: format!("{key} of {}", self.org),
+                received: format!("{} of {}", header.key(), header.org),
+            }));
+        }
+        Ok(Some(Standing { header, body, envelope, is_trusted }))
+    }
+
+    /// Signs a draft as the state of its document that comes after `last`.
+    pub(super) async fn seal(
+        &self,
+        draft: Draft,
+        last: Option<&Header>,
+    ) -> Result<Envelope, PublishError> {
         let trust = self.trust().await?;
         let key = draft.key();
         let rule = trust.document().authority(&key);
@@ -152,6 +198,8 @@ impl Publisher {
         if keys.is_empty() {
             return Err(PublishError::NoKey(key));
         }
+        let seq = last.map_or(Some(1), |it| it.next_seq(rule.epoch));
+        let seq = seq.ok_or(PublishError::SeqUsedUp(key))?;
         let header = Header {
             org: self.org.clone(),
             subject: draft.subject,
@@ -162,18 +210,4 @@ impl Publisher {
         };
         Statement { header, body: draft.body }.seal(&keys).map_err(PublishError::Seal)
     }
-}
-
-/// What stands under `key`, and the envelope it stands in.
-async fn standing(
-    exchange: &ExchangeClient,
-    key: &DocumentKey,
-) -> Result<Option<(Standing, Envelope)>, PublishError> {
-    let Some(envelope) = exchange.newest_document(key).await.map_err(PublishError::Exchange)?
-    else {
-        return Ok(None);
-    };
-    let statement: Statement<Value> = serde_json::from_slice(envelope.payload())
-        .map_err(|source| PublishError::Published { key: key.clone(), source })?;
-    Ok(Some((Standing { header: statement.header, body: statement.body }, envelope)))
 }

@@ -119,6 +119,9 @@ pub enum PublishError {
     /// The organization's trust lets nobody sign this.
     #[error("no rule of the organization's trust lets anybody sign {0}")]
     NoRule(DocumentKey),
+    /// No state of this document can come after the one that stands there.
+    #[error("the sequence numbers of {0} are used up")]
+    SeqUsedUp(DocumentKey),
     /// The key may not sign this.
     #[error("no key that was given may sign {0}")]
     NoKey(DocumentKey),

@@ -27,6 +27,9 @@ pub enum DocumentPlan {
     New,
     /// It stands there with the same content.
     Unchanged,
+    /// It stands there with the same content, but signed by keys that count no more: it would be
+    /// signed anew.
+    SignedAnew,
     /// Other content stands there; it is published over only if that is asked for.
     Different,
 }

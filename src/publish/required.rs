@@ -7,7 +7,7 @@ use crate::{
     document::{RequiredService, ServiceBody, ServiceDefinition, ServiceRef},
     exchange::api::Service,
     publish::{Publisher, error::PublishError},
-    trust::{Trust, TrustRoot},
+    trust::Trust,
     types::{Arch, DocumentKey, OrgId, ServiceId, ServiceUrl, Version, VersionRange},
 };
 
@@ -63,8 +63,7 @@ impl Publisher {
         if definition.required_services.is_empty() {
             return Ok(());
         }
-        let trust =
-            if edgepost { self.exchange.walk_trust(TrustRoot::FirstSeen).await? } else { None };
+        let trust = if edgepost { self.exchange.walk_trust(self.root).await? } else { None };
         let mut lookup = Lookup { publisher: self, trust, known: BTreeMap::new() };
         let mut graph = Graph::new();
         let root = (self.org.clone(), definition.url.clone());

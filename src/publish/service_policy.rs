@@ -45,7 +45,7 @@ impl Publisher {
             return Ok(Published { key, seq, unchanged: true, trust, images: Vec::new() });
         }
         let draft = Draft::active(Subject::from(id), body);
-        let envelope = self.seal(draft, standing.header.seq + 1).await?;
+        let envelope = self.seal(draft, Some(&standing.header)).await?;
         self.send(key, envelope, Vec::new()).await
     }
 

@@ -42,6 +42,15 @@ impl Header {
     pub fn key(&self) -> DocumentKey {
         self.subject.key()
     }
+
+    /// The number of the state that comes after this one, under a rule of `epoch`: in a later epoch
+    /// they begin anew. `None` where the numbers of this epoch are used up.
+    pub fn next_seq(&self, epoch: u64) -> Option<u64> {
+        if epoch > self.epoch {
+            return Some(1);
+        }
+        self.seq.checked_add(1).filter(|it| *it < strict::MAX_NUMBER)
+    }
 }
 
 /// The signed JSON: a header and what is said.
@@ -180,6 +189,20 @@ mod tests {
         ] {
             assert!(header(&format!("{start}{rest}")).is_err(), "{start}");
         }
+    }
+
+    #[test]
+    fn the_numbers_of_an_epoch_end_where_no_node_would_read_them() {
+        let next = |seq: u64, epoch: u64| {
+            let rest = format!(r#""seq":{seq},"issued":"2026-11-21T10:00:00Z","state":"active"}}"#);
+            let start = r#"{"org":"acme","kind":"pattern","name":"p","epoch":1,"#;
+            header(&format!("{start}{rest}")).unwrap().next_seq(epoch)
+        };
+        assert_eq!(next(1, 1), Some(2));
+        assert_eq!(next((1 << 53) - 2, 1), Some((1 << 53) - 1));
+        assert_eq!(next((1 << 53) - 1, 1), None);
+        assert_eq!(next(u64::MAX, 1), None);
+        assert_eq!(next(u64::MAX, 2), Some(1));
     }
 
     #[test]

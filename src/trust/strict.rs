@@ -11,7 +11,7 @@ use serde::de::{
 const MAX_DEPTH: usize = 32;
 
 /// Beyond this, JavaScript and float-based readers lose digits (2^53).
-const MAX_NUMBER: u64 = 1 << 53;
+pub(super) const MAX_NUMBER: u64 = 1 << 53;
 
 /// Reads a `T` from `json` after checking that there is one reading of it.
 pub(super) fn from_slice<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {

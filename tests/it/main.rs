@@ -22,6 +22,7 @@ mod horizon;
 mod horizon_data;
 mod horizon_policies;
 mod layers;
+mod lies;
 mod new;
 mod node;
 mod node_policy;

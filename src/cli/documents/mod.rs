@@ -147,6 +147,9 @@ fn tell_plan<N: Noun>(noun: &N, plan: DocumentPlan, reach: Option<Reach>, contex
     context.output.result(&told, || match plan {
         DocumentPlan::New => format!("{what} would be published for the first time{counted}"),
         DocumentPlan::Unchanged => format!("{what} is published already, unchanged{counted}"),
+        DocumentPlan::SignedAnew => {
+            format!("{what} would be signed anew: the keys that signed it count no more{counted}")
+        }
         DocumentPlan::Different => format!("{what} would be published over other content{counted}"),
     });
 }

@@ -174,6 +174,10 @@ impl<'a> Walk<'a, '_> {
             let circle = self.path[at..].iter().chain([&id]).map(|it| it.url.clone());
             return Err(RequiredError::Circle(circle.collect()));
         }
+        if let Some(one) = self.path.iter().find(|it| it.org == id.org && it.url == id.url) {
+            let one = Box::new(one.clone());
+            return Err(RequiredError::TwoVersions { one, other: id.into() });
+        }
         if self.path.len() >= DEEPEST || self.resolution.services.len() >= MOST {
             return Err(RequiredError::TooDeep);
         }
@@ -320,6 +324,16 @@ mod tests {
             service("c", "2.0.0", json!({})),
         ]);
         assert_eq!(told.unwrap_err(), "c is wanted in version 1.0.0 and in version 2.0.0");
+    }
+
+    #[test]
+    fn a_service_does_not_require_another_version_of_itself() {
+        let told = resolved(&[
+            service("a", "1.0.0", requires(&[("b", "1.0.0")])),
+            service("b", "1.0.0", requires(&[("a", "[2.0.0,3.0.0)")])),
+            service("a", "2.0.0", json!({})),
+        ]);
+        assert_eq!(told.unwrap_err(), "a is wanted in version 1.0.0 and in version 2.0.0");
     }
 
     #[test]

@@ -45,6 +45,21 @@ pub fn list(data: &Path, envelope: &Envelope) {
     runtime.block_on(list_in(data, envelope)).expect("the theft goes well");
 }
 
+/// Lets the exchange show `envelope` to whoever asks for `key`.
+pub fn show(data: &Path, key: &str, envelope: &Envelope) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    let options = SqliteConnectOptions::new().filename(data.join("exchange.db"));
+    let replace = async {
+        let mut database = SqliteConnection::connect_with(&options).await?;
+        let sql = "UPDATE signed_documents SET envelope = $1 WHERE document_key = $2 \
+                   AND seq = (SELECT MAX(seq) FROM signed_documents WHERE document_key = $2)";
+        let changed = sqlx::query(sql).bind(envelope.to_json()).bind(key);
+        changed.execute(&mut database).await.map(|it| it.rows_affected())
+    };
+    let changed: Result<u64, sqlx::Error> = runtime.block_on(replace);
+    assert_eq!(changed.expect("the theft goes well"), 1, "{key} was published");
+}
+
 async fn list_in(data: &Path, envelope: &Envelope) -> Result<(), Box<dyn std::error::Error>> {
     let options = SqliteConnectOptions::new().filename(data.join("exchange.db"));
     let mut database = SqliteConnection::connect_with(&options).await?;
