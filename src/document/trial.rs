@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::choice::Priority;
 
+/// So many failures are remembered, whatever a priority asks for: they are kept in a file. A priority
+/// with more retries has these.
+const MOST_FAILURES: u64 = 1000;
+
 /// What became of a version that has a priority.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -33,7 +37,7 @@ impl Trial {
         self.failures.iter_mut().for_each(|it| *it = (*it).min(now));
         self.failures.retain(|it| now.duration_since(*it) <= window);
         self.failures.push(now);
-        if self.failures.len() as u64 >= priority.retries {
+        if self.failures.len() as u64 >= priority.retries.min(MOST_FAILURES) {
             self.used_up = true;
             self.failures.clear();
         }
@@ -189,22 +193,38 @@ mod tests {
         assert!(priority(u64::MAX, u64::MAX, u64::MAX).longest_wait().is_none());
     }
 
+    #[test]
+    fn no_priority_makes_it_remember_failures_without_end() {
+        let endless = priority(u64::MAX, u64::MAX, 0);
+        let mut trial = Trial::default();
+        for second in 0..999 {
+            trial.fails(&endless, at(second));
+        }
+        assert_eq!((trial.failures(), trial.is_used_up()), (999, false));
+        trial.fails(&endless, at(999));
+        assert_eq!((trial.failures(), trial.is_used_up()), (0, true));
+    }
+
     proptest! {
         #[test]
         fn no_clock_makes_it_panic_and_enough_failures_at_once_use_it_up(
             times in proptest::collection::vec(any::<i32>(), 0..20),
-            retries in 1u64..5, within in any::<u64>(),
+            retries in 1u64..5, within in any::<u64>(), verified in any::<u64>(),
         ) {
-            let priority = priority(retries, within, within);
-            let mut trial = Trial::default();
-            for time in &times {
-                trial.runs(&priority, at(i64::from(*time)));
-                trial.fails(&priority, at(i64::from(*time)));
+            for verified in [0, verified] {
+                let priority = priority(retries, within, verified);
+                let mut trial = Trial::default();
+                for time in &times {
+                    trial.runs(&priority, at(i64::from(*time)));
+                    trial.fails(&priority, at(i64::from(*time)));
+                }
+                let is_kept = trial.is_verified();
+                prop_assert!(verified > 0 || !is_kept);
+                for _ in 0..retries {
+                    trial.fails(&priority, at(0));
+                }
+                prop_assert!(trial.is_used_up() || is_kept);
             }
-            for _ in 0..retries {
-                trial.fails(&priority, at(0));
-            }
-            prop_assert!(trial.is_used_up() || trial.is_verified());
         }
     }
 }

@@ -97,7 +97,7 @@ fn a_file_is_compared_with_what_is_live() {
     let told = diff(&[&arguments[..], &["--json"]].concat()).failed(7, "changes").json();
     let change =
         json!([{"path": "services[0].serviceVersions[0].version", "old": "1.0.0", "new": "2.0.0"}]);
-    assert_eq!((&told["changes"], &told["against"]), (&change, &json!("signed")));
+    assert_eq!((&told["changes"], &told["against"]), (&change, &json!("document")));
     // What a diff has shown is what publishing changes.
     publish_hello(&hub, "2.0.0", 10_000, &[]).good();
     hub.publisher.run(&["pattern", "publish", &changed, "--name", "hello-everywhere"]).good();

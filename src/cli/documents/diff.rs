@@ -43,7 +43,7 @@ pub(in crate::cli) async fn diff<N: Noun>(
     let client = context.client()?;
     let live = Live::find(noun, &client).await?.ok_or_else(|| absent(noun))?;
     let (against, seq) = match live {
-        Live::Signed(_, seq) => ("signed", Some(seq)),
+        Live::Signed(_, seq) => ("document", Some(seq)),
         Live::Row(_) => ("row", None),
     };
     let (old, new) = match live {

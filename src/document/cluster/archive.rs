@@ -72,14 +72,14 @@ impl OperatorArchive {
         let mut archive = tar::Archive::new(MultiGzDecoder::new(bytes).take(LARGEST_CONTENT));
         let mut read =
             Self { base64: String::new(), objects: Vec::new(), namespace: String::new() };
-        let (mut files, mut content) = (0, 0);
+        let (mut files, mut content) = (0, 0_u64);
         for entry in archive.entries().map_err(E::Unreadable)? {
             let mut entry = entry.map_err(E::Unreadable)?;
             if entry.header().entry_type().is_dir() {
                 continue;
             }
             files += 1;
-            content += entry.size();
+            content = content.saturating_add(entry.size());
             if files > MOST_FILES || content > LARGEST_CONTENT {
                 return Err(E::TooMuch);
             }

@@ -2,6 +2,9 @@
 //!
 //! Two rows are kept of a node: what it says itself, and what counts, which is all that others see.
 //! The second follows from the first and from the signed documents, here and nowhere else.
+//!
+//! A published policy is verified when it is published, and not again: if its key is retired later, it
+//! goes on to be shown here, while the node holds it for void and goes by its own.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
