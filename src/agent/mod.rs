@@ -16,6 +16,7 @@ mod fetch;
 mod folder;
 mod hand_off;
 mod identity;
+mod introduction;
 mod library;
 mod marks;
 mod outcome;
@@ -62,9 +63,9 @@ pub use verify::Refused;
 use crate::{
     agent::{
         credentials::Credentials,
+        introduction::Introduction,
         marks::MarksFile,
         plan::Instance,
-        profile::Profile,
         pull::Images,
         runtime::{Afterwards, ContainerId, Runtime, RuntimeError},
         trials::Trials,
@@ -99,7 +100,7 @@ pub struct Agent {
     /// The account that was last written.
     last: Option<Status>,
     /// What the exchange knows of this node, as far as it was told.
-    introduced: Option<Profile>,
+    introduction: Introduction,
     /// The report that the exchange has.
     reported: Option<NodeReport>,
     /// What the last pass left in the engine: which containers, and whether they run; none if that
@@ -164,7 +165,7 @@ impl Agent {
             trials: Trials::open(trials)?,
             attempts: BTreeMap::new(),
             last,
-            introduced: None,
+            introduction: Introduction::default(),
             reported: None,
             left: None,
             acting: tokio::sync::watch::Sender::new(false),

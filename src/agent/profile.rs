@@ -1,14 +1,10 @@
 //! What the node tells the exchange of itself, so that others can see what would fit it: its policy
-//! with what it has measured, its architecture, and its values for variables.
+//! with what it has measured, its architecture, and its values for variables (in clear, as Horizon's
+//! agents do).
 
 use crate::{
-    agent::{Agent, settle::told},
     document::{NodePolicy, Properties, matching::NodeFacts, property::ALLOW_PRIVILEGED},
-    exchange::{
-        api::{NodePolicyRequest, NodeRequest, UserInput},
-        client::{ExchangeClient, ExchangeError},
-    },
-    types::NodeId,
+    exchange::api::{NodePolicyRequest, UserInput},
 };
 
 /// The version of the policy's format that has a part for deployment.
@@ -17,9 +13,9 @@ const FORMAT: &str = "v2";
 /// What the node tells of itself.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Profile {
-    policy: NodePolicyRequest,
-    arch: String,
-    user_input: Vec<UserInput>,
+    pub(super) policy: NodePolicyRequest,
+    pub(super) arch: String,
+    pub(super) user_input: Vec<UserInput>,
 }
 
 impl Profile {
@@ -34,55 +30,12 @@ impl Profile {
             user_input: values.collect::<Result<_, serde_json::Error>>()?,
         })
     }
-
-    /// Tells the exchange whatever it does not know yet of a node that it has.
-    pub(super) async fn tell(
-        &self,
-        exchange: &ExchangeClient,
-        id: &NodeId,
-    ) -> Result<(), ExchangeError> {
-        let known = exchange.find_node(id).await?;
-        if known.as_ref().is_none_or(|it| it.description.arch != self.arch) {
-            let arch = NodeRequest { arch: Some(self.arch.clone()), ..NodeRequest::default() };
-            exchange.change_node(id, &arch).await?;
-        }
-        let policy = exchange.node_policy(id).await?;
-        if policy.is_none_or(|it| it.value != self.policy) {
-            exchange.put_node_policy(id, &self.policy).await?;
-        }
-        if known.is_none_or(|it| it.description.user_input != self.user_input) {
-            // Last: it is refused while a service that it is for has not been published.
-            let user_input = Some(self.user_input.clone());
-            exchange.change_node(id, &NodeRequest { user_input, ..NodeRequest::default() }).await?;
-        }
-        Ok(())
-    }
 }
 
-impl Agent {
-    /// Tells the exchange of this node whatever it does not know yet. What it does not take is told
-    /// again later: it decides about nothing here.
-    pub(super) async fn introduce(&mut self) {
-        let profile = match Profile::of(&self.policy, &self.facts) {
-            Ok(profile) if self.introduced.as_ref() == Some(&profile) => return,
-            Ok(profile) => profile,
-            Err(error) => {
-                tracing::warn!(%error, "the exchange has no form for the node's policy");
-                return;
-            }
-        };
-        match profile.tell(&self.exchange, &self.identity.node.id).await {
-            Ok(()) => self.introduced = Some(profile),
-            Err(error) => {
-                tracing::info!(error = %told(&error), "the node's own policy is told later");
-            }
-        }
-    }
-}
-
-/// The policy as Horizon's agents tell theirs, save that an owner who says nothing of privileged
-/// services has not refused them to a policy that is published: what is measured stands on top and nowhere else, and
-/// what an owner stated for everything in the first version of the format counts for deployment.
+/// The policy as Horizon's agents tell theirs: what is measured stands on top and nowhere else, and
+/// what an owner stated for everything in the first version of the format counts for deployment. Of
+/// privileged services it says only what the owner did: Horizon's agents add a `false`, which here
+/// would refuse them to a policy that is published for the node.
 fn with_measured(stated: &NodePolicy, facts: &NodeFacts) -> NodePolicy {
     let mut policy = stated.clone();
     if policy.deployment.is_none() && policy.management.is_none() {

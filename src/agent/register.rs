@@ -7,6 +7,7 @@ use crate::{
         AgentConfig, Machine,
         folder::{self, FolderError, NodeFolder},
         identity::{Identity, IdentityError},
+        introduction::Introduction,
         marks::{MarksError, MarksFile},
         profile::Profile,
         verify::Refused,
@@ -237,7 +238,8 @@ async fn make(
         ..NodeRequest::default()
     };
     exchange.put_node(id, &request).await?;
-    profile.tell(&exchange, id).await.or_else(|error| match error {
+    let told = Introduction::default().tell(&profile, &exchange, id).await;
+    told.or_else(|error| match error {
         // A service that it has values for has not been published yet. The agent tells them later.
         ExchangeError::Invalid { .. } => {
             tracing::info!(%error, "the exchange does not take the node's values yet");

@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    agent::{Agent, End, settle::told},
+    agent::{Agent, End, introduction::Introduction, settle::told},
     exchange::{
-        api::{ChangesResponse, LONGEST_WAIT, Resource},
+        api::{ChangedResource, ChangesResponse, LONGEST_WAIT, Resource},
         client::{ExchangeClient, ExchangeError},
     },
+    types::NodeRef,
 };
 
 /// The longest wait before a pass that did not go well is repeated, in first waits.
@@ -23,7 +24,7 @@ const ONE_WAIT: Duration = LONGEST_WAIT.saturating_sub(Duration::from_secs(5));
 impl Agent {
     /// Keeps what runs equal to what should, until `shutdown`.
     pub async fn run(&mut self, shutdown: CancellationToken) {
-        let mut feed = Feed { exchange: self.exchange.clone(), from: None, retold: false };
+        let mut feed = Feed::of(self.exchange.clone(), self.identity.node.clone());
         let mut failures = 0;
         loop {
             // Asked for before the pass, so that no change falls between the two.
@@ -48,7 +49,10 @@ impl Agent {
                 () = self.drift() => {}
             }
             if std::mem::take(&mut feed.retold) {
-                self.introduced = None;
+                self.introduction = Introduction::default();
+            }
+            if std::mem::take(&mut feed.published) {
+                self.introduction.hurry();
             }
         }
     }
@@ -79,13 +83,20 @@ fn jittered(base: Duration) -> Duration {
 /// The exchange's feed of changes.
 struct Feed {
     exchange: ExchangeClient,
+    node: NodeRef,
     /// The first change of interest, once it is known.
     from: Option<i64>,
     /// Whether somebody has told something else about this node.
     retold: bool,
+    /// Whether a service has come or changed.
+    published: bool,
 }
 
 impl Feed {
+    fn of(exchange: ExchangeClient, node: NodeRef) -> Self {
+        Self { exchange, node, from: None, retold: false, published: false }
+    }
+
     /// Finds out from where on changes are news.
     async fn begin(&mut self) -> Result<(), ExchangeError> {
         if self.from.is_none() {
@@ -117,21 +128,32 @@ impl Feed {
         let from = self.from.unwrap_or_default();
         let answer = self.exchange.changes(from, ONE_WAIT).await?;
         self.from = Some(from.max(answer.most_recent_change_id.saturating_add(1)));
-        let is_told = |it: &Resource| matches!(it, Resource::Node | Resource::NodePolicy);
-        self.retold |= answer.changes.iter().any(|it| is_told(&it.resource));
+        for change in news(&answer, from) {
+            match change.resource {
+                Resource::Node | Resource::NodePolicy => {
+                    self.retold |=
+                        change.org_id == self.node.org && change.id == self.node.id.as_str();
+                }
+                Resource::Service => self.published = true,
+                _ => {}
+            }
+        }
         Ok(concerns(&answer, from))
     }
 }
 
-/// Whether an answer holds a change from `from` on that may concern the node. The exchange repeats
-/// changes of the last seconds; and what nodes report is no news to them.
+/// Whether an answer holds a change from `from` on that may concern the node: what nodes report is
+/// no news to them.
 fn concerns(answer: &ChangesResponse, from: i64) -> bool {
-    let is_news = |resource: &Resource| {
-        !matches!(resource, Resource::NodeStatus | Resource::NodeErrors | Resource::NodeAgreement)
+    let is_report = |resource: &Resource| {
+        matches!(resource, Resource::NodeStatus | Resource::NodeErrors | Resource::NodeAgreement)
     };
-    answer
-        .changes
-        .iter()
-        .filter(|change| is_news(&change.resource))
-        .any(|change| change.resource_changes.iter().any(|it| it.change_id >= from))
+    news(answer, from).any(|change| !is_report(&change.resource))
+}
+
+/// What has changed from `from` on. The exchange repeats changes of the last seconds.
+fn news(answer: &ChangesResponse, from: i64) -> impl Iterator<Item = &ChangedResource> {
+    let is_new =
+        move |it: &&ChangedResource| it.resource_changes.iter().any(|it| it.change_id >= from);
+    answer.changes.iter().filter(is_new)
 }
