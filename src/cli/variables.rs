@@ -96,7 +96,8 @@ impl Environment {
     }
 
     /// What defines variables for the documents in `folder`, the strongest first: the environment,
-    /// the project, the user, the machine. Credentials are none: a document is made to be shown.
+    /// the project, the user, the machine. Our own credentials and Horizon's are none: a document is made
+    /// to be shown. Others that are named like secrets are told of where a document asks for them.
     pub(crate) fn variable_layers(&self, folder: &Path) -> Result<Vec<Layer>, CliError> {
         let folder = self.current_folder().join(folder);
         let mut layers = vec![self.environment_layer()];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Flaw, Variables, strip::string_length, trace::Traced};
+use super::{Flaw, Flaws, Variables, strip::string_length, trace::Traced};
 
 /// All values that are put in, together, may have so many bytes.
 const LONGEST_VALUES: usize = 4 << 20;
@@ -10,7 +10,7 @@ const LONGEST_VALUES: usize = 4 << 20;
 /// Puts the values of variables in the place of `$NAME` and `${NAME}`.
 pub(super) struct Expander<'a> {
     variables: &'a Variables,
-    /// The undefined ones that were told.
+    /// Those that were told of: they are undefined, or named like secrets.
     told: BTreeSet<String>,
     /// How many bytes the values may still have; `None` once they were too many.
     room: Option<usize>,
@@ -23,7 +23,7 @@ impl<'a> Expander<'a> {
 
     /// Expands a JSON document. Inside of its strings a value stands for itself, whatever quotes and
     /// backslashes it has; the `$schema` of the document is no variable.
-    pub(super) fn json(&mut self, text: &Traced, found: &mut Vec<Flaw>) -> Traced {
+    pub(super) fn json(&mut self, text: &Traced, found: &mut Flaws) -> Traced {
         let mut work = Work::on(text);
         let (mut at, mut depth) = (0, 0_usize);
         while let Some(step) = text.text[at..].find(['"', '$', '{', '[', '}', ']']) {
@@ -57,7 +57,7 @@ impl<'a> Expander<'a> {
     }
 
     /// Expands a text that stands for itself.
-    pub(super) fn plain(&mut self, text: &Traced, found: &mut Vec<Flaw>) -> Traced {
+    pub(super) fn plain(&mut self, text: &Traced, found: &mut Flaws) -> Traced {
         let mut work = Work::on(text);
         self.variables_in(&mut work, 0, text.text.len(), str::to_owned, found);
         work.finish()
@@ -70,7 +70,7 @@ impl<'a> Expander<'a> {
         mut at: usize,
         end: usize,
         write: impl Fn(&str) -> String,
-        found: &mut Vec<Flaw>,
+        found: &mut Flaws,
     ) {
         while let Some(step) = work.text.text[at..end].find('$') {
             at += step;
@@ -97,8 +97,15 @@ impl<'a> Expander<'a> {
         }
     }
 
-    fn value(&mut self, name: &str, origin: usize, found: &mut Vec<Flaw>) -> &'a str {
-        self.variables.get(name).unwrap_or_else(|| {
+    fn value(&mut self, name: &str, origin: usize, found: &mut Flaws) -> &'a str {
+        let value = self.variables.get(name);
+        if value.is_some() && is_named_like_a_secret(name) && self.told.insert(name.to_owned()) {
+            let what =
+                format!("the value of {name} goes into the document, where others can see it");
+            let help = "a secret does not belong there; give another name to what is none";
+            found.push(Flaw::warning(origin, what, help));
+        }
+        value.unwrap_or_else(|| {
             if self.told.insert(name.to_owned()) {
                 let what = format!("the variable {name} is not defined, and so is empty");
                 let help = format!("define {name} in hzn.json or in the environment");
@@ -107,6 +114,14 @@ impl<'a> Expander<'a> {
             ""
         })
     }
+}
+
+/// Whether people name secrets so: a document of somebody else may ask for any variable of the
+/// environment.
+fn is_named_like_a_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let words = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
+    name.ends_with("_KEY") || words.iter().any(|word| name.contains(word))
 }
 
 /// A text that is being expanded.

@@ -9,13 +9,13 @@ use serde::de::IgnoredAny;
 use serde_json::Number;
 
 use super::{
-    Flaw,
+    Flaw, Flaws,
     trace::{Trace, Traced},
     tree::{Content, DEEPEST, Member, Node},
 };
 
 /// Reads strict JSON; what is wrong goes to `found`.
-pub(super) fn parse(expanded: &Traced, found: &mut Vec<Flaw>) -> Option<Node> {
+pub(super) fn parse(expanded: &Traced, found: &mut Flaws) -> Option<Node> {
     let strict = ParseOptions {
         allow_comments: false,
         allow_loose_object_property_names: false,
@@ -118,7 +118,7 @@ fn explain(kind: &ParseErrorKind, rest: &str) -> (String, &'static str) {
 
 struct Builder<'a> {
     expanded: &'a Traced,
-    found: &'a mut Vec<Flaw>,
+    found: &'a mut Flaws,
     depth: usize,
 }
 

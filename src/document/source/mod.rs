@@ -4,6 +4,7 @@
 //! has a line and a column.
 
 mod expand;
+mod flaw;
 mod json;
 mod lines;
 mod strip;
@@ -16,8 +17,13 @@ use serde_json::Value;
 
 pub(super) use self::tree::{Content, Member, Node};
 pub use self::variables::Variables;
-use self::{expand::Expander, lines::Lines, trace::Traced};
-use crate::document::problem::{Problem, Problems, Severity};
+use self::{
+    expand::Expander,
+    flaw::{Flaw, Flaws},
+    lines::Lines,
+    trace::Traced,
+};
+use crate::document::problem::{Problem, Problems};
 
 /// A longer file is refused; the longest real definition has 40 KiB.
 const LONGEST: usize = 1 << 20;
@@ -48,14 +54,14 @@ impl Source {
 
     fn read_with(name: &str, text: &str, variables: Option<&Variables>) -> Result<Self, Problems> {
         let lines = Lines::of(text);
-        let mut found = Vec::new();
+        let mut found = Flaws::default();
         let root = if text.len() > LONGEST {
             found.push(Flaw::error(0, "the file is larger than 1 MiB", ""));
             None
         } else {
             let expander = variables.map(Expander::new);
             if is_yaml(name, text) {
-                yaml::parse(text, expander, &mut found)
+                yaml::parse(text, &lines, expander, &mut found)
             } else {
                 read_json(text, expander, &mut found)
             }
@@ -63,7 +69,7 @@ impl Source {
         let mut all: Vec<_> = found.iter().map(|flaw| lines.problem(flaw)).collect();
         all.sort_by_key(|it| (it.line, it.column));
         match root {
-            Some(root) if found.iter().all(|it| it.severity == Severity::Warning) => {
+            Some(root) if found.is_usable() => {
                 Ok(Self { name: name.to_owned(), lines, root, warnings: all })
             }
             _ => Err(Problems { file: name.to_owned(), all }),
@@ -107,7 +113,7 @@ impl Source {
     }
 }
 
-fn read_json(text: &str, expander: Option<Expander<'_>>, found: &mut Vec<Flaw>) -> Option<Node> {
+fn read_json(text: &str, expander: Option<Expander<'_>>, found: &mut Flaws) -> Option<Node> {
     let mut source = Traced::copy_of(strip::strip(text, found));
     if let Some(mut expander) = expander {
         source = expander.json(&source, found);
@@ -130,24 +136,6 @@ fn is_yaml(name: &str, text: &str) -> bool {
             let start = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
             !start.is_empty() && !start.starts_with(['{', '[', '"', '/', '}', ']'])
         }
-    }
-}
-
-/// Something wrong at a byte of the author's file.
-struct Flaw {
-    at: usize,
-    severity: Severity,
-    what: String,
-    help: String,
-}
-
-impl Flaw {
-    fn error(at: usize, what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { at, severity: Severity::Error, what: what.into(), help: help.into() }
-    }
-
-    fn warning(at: usize, what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { at, severity: Severity::Warning, what: what.into(), help: help.into() }
     }
 }
 
@@ -235,6 +223,37 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_that_is_named_like_a_secret_is_told_by_its_name_alone() {
+        let secrets = [
+            "AWS_SECRET_ACCESS_KEY",
+            "GH_TOKEN",
+            "db_password",
+            "X_PASSWD",
+            "CREDENTIALS_1",
+            "MY_API_KEY",
+        ];
+        let others = ["KEYBOARD", "MONKEY", "IMAGE"];
+        let variables: Variables =
+            secrets.iter().chain(&others).map(|name| (*name, "canary")).collect();
+        for name in secrets {
+            for (file, text) in [
+                ("f.json", format!("{{\"a\": \"${name} ${name}\"}}")),
+                ("f.yaml", format!("a: ${name} ${name}")),
+            ] {
+                let source = Source::read(file, &text, &variables).unwrap();
+                assert_eq!(source.to_value(), json!({"a": "canary canary"}));
+                let [told] = source.warnings() else { panic!("{:?}", source.warnings()) };
+                let told = told.to_string();
+                assert!(told.contains(name) && !told.contains("canary"), "{told}");
+            }
+        }
+        for name in others {
+            let source = Source::read("f.json", &format!("{{\"a\": \"${name}\"}}"), &variables);
+            assert!(source.unwrap().warnings().is_empty(), "{name}");
+        }
+    }
+
+    #[test]
     fn a_syntax_error_has_its_place_in_the_authors_file() {
         let text = "{ /* é\n */ \"$NAME\": \"$NAME$NAME\",\n  \"b\": ? }";
         assert_eq!(problems(text)[0].0, 3);
@@ -269,6 +288,22 @@ mod tests {
     }
 
     #[test]
+    fn a_file_with_flaws_without_end_is_told_of_some() {
+        let begun = std::time::Instant::now();
+        let slips = "1,]\n".repeat(LONGEST / 5);
+        let found = problems(&format!("[{slips}"));
+        assert!((100..=102).contains(&found.len()), "{}", found.len());
+        assert!(found.iter().any(|it| it.2.contains("more than 100")), "{found:?}");
+        // Warnings keep no error from being told.
+        let again = "\"a\": 1,".repeat(1000);
+        let source = read(&format!("{{{again}\"a\": 1}}")).unwrap();
+        assert_eq!(source.warnings().len(), 101);
+        let found = problems(&format!("{{\"b\": {{{again}\"a\": 1}}, \"c\": 1,}}"));
+        assert!(found.iter().any(|it| it.2.contains("comma")), "{found:?}");
+        assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+
+    #[test]
     fn of_two_fields_with_one_name_the_last_counts() {
         let source = read("{\"a\": 1,\n \"a\": 2}").unwrap();
         assert_eq!(source.to_value(), json!({"a": 2}));
@@ -277,7 +312,9 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_refused() {
+        let begun = std::time::Instant::now();
         assert!(read(&"[".repeat(LONGEST)).is_err());
+        assert!(begun.elapsed() < std::time::Duration::from_secs(1), "{:?}", begun.elapsed());
         assert!(read(&format!("{}{}", "[".repeat(200), "]".repeat(200))).is_err());
         assert!(read(&format!("{}{}", "[".repeat(100), "]".repeat(100))).is_ok());
     }

@@ -1,12 +1,12 @@
 //! Takes out comments, and what people write although it is not JSON.
 
-use super::Flaw;
+use super::{Flaw, Flaws};
 
 /// `text` with blanks in the place of comments, so that everything else keeps its place.
 ///
 /// Slips whose meaning is plain (`//` comments, commas before a closing bracket, blanks that are
 /// not ASCII) are told and taken out too, so that what comes behind them is told as well.
-pub(super) fn strip(text: &str, found: &mut Vec<Flaw>) -> String {
+pub(super) fn strip(text: &str, found: &mut Flaws) -> String {
     let mut stripped = Stripped { out: String::with_capacity(text.len()), comma: None };
     let mut rest = text;
     while let Some(c) = rest.chars().next() {

@@ -4,6 +4,7 @@
 //! or told: a document says the same to whoever reads it.
 
 mod align;
+mod anchors;
 mod explain;
 mod scalar;
 #[cfg(test)]
@@ -13,33 +14,34 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
-use self::scalar::Meaning;
+use self::{
+    anchors::{Anchors, Weight},
+    scalar::Meaning,
+};
 use super::{
-    Flaw,
+    Flaw, Flaws,
     expand::Expander,
+    lines::Lines,
     strip::blank_name,
     trace::Traced,
     tree::{Content, DEEPEST, Member, Node},
 };
 
-/// Aliases may make so many copies of values, and so many bytes of texts: enough for every honest
-/// use, and too little for a bomb.
-const COPIES: Weight = Weight { nodes: 100_000, bytes: 4 << 20 };
-
 /// Reads a document; what is wrong goes to `found`.
 pub(super) fn parse(
     text: &str,
+    lines: &Lines,
     expander: Option<Expander<'_>>,
-    found: &mut Vec<Flaw>,
+    found: &mut Flaws,
 ) -> Option<Node> {
     let options = granit_parser::options! { emit_comments: false, emit_unresolved_aliases: true };
     let mut reader = Reader {
         text,
+        lines,
         events: Parser::new_from_str_with_options(text, options),
         expander,
         found,
-        anchors: BTreeMap::new(),
-        copied: Weight::default(),
+        anchors: Anchors::default(),
         depth: 0,
     };
     match reader.document() {
@@ -48,28 +50,13 @@ pub(super) fn parse(
     }
 }
 
-/// How much a value has in it.
-#[derive(Debug, Clone, Copy, Default)]
-struct Weight {
-    nodes: usize,
-    bytes: usize,
-}
-
-impl Weight {
-    fn add(&mut self, other: Self) {
-        self.nodes = self.nodes.saturating_add(other.nodes);
-        self.bytes = self.bytes.saturating_add(other.bytes);
-    }
-}
-
 struct Reader<'a, 'f> {
     text: &'a str,
+    lines: &'f Lines,
     events: Parser<'a, StrInput<'a>>,
     expander: Option<Expander<'a>>,
-    found: &'f mut Vec<Flaw>,
-    anchors: BTreeMap<usize, (Node, Weight)>,
-    /// What has been copied for anchors and aliases.
-    copied: Weight,
+    found: &'f mut Flaws,
+    anchors: Anchors,
     depth: usize,
 }
 
@@ -106,6 +93,9 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn next(&mut self) -> Step<NextEvent<'a>> {
+        if self.found.is_full() {
+            return ControlFlow::Break(());
+        }
         match self.events.next() {
             Some(Ok(event)) => ControlFlow::Continue(event),
             Some(Err(error)) => {
@@ -155,9 +145,8 @@ impl<'a> Reader<'a, '_> {
                 let (members, weight) = self.members()?;
                 (Node::new(at, Content::Object(members)), weight, anchor)
             }
-            Event::Alias(id) => match self.anchors.get(&id) {
+            Event::Alias(id) => match self.anchors.get(id) {
                 Some((node, weight)) => {
-                    let (node, weight) = (node.clone(), *weight);
                     self.copy(at, weight)?;
                     (node, weight, 0)
                 }
@@ -177,14 +166,13 @@ impl<'a> Reader<'a, '_> {
         self.depth -= 1;
         if anchor > 0 {
             self.copy(at, weight)?;
-            self.anchors.insert(anchor, (node.clone(), weight));
+            self.anchors.keep(anchor, node.clone(), weight);
         }
         ControlFlow::Continue((node, weight))
     }
 
     fn copy(&mut self, at: usize, weight: Weight) -> Step<()> {
-        self.copied.add(weight);
-        if self.copied.nodes > COPIES.nodes || self.copied.bytes > COPIES.bytes {
+        if !self.anchors.have_room_for(weight) {
             let what = "anchors and aliases make the document too large";
             return self.stop(at, what, "they may copy 100,000 values and 4 MiB of text");
         }
@@ -232,9 +220,11 @@ impl<'a> Reader<'a, '_> {
             weight.add(its_weight);
             weight.bytes = weight.bytes.saturating_add(name.len());
             if is_merge {
-                self.merge(node, &mut merged);
+                if let Err(at) = anchors::merge(node, &mut merged) {
+                    self.tell(at, "`<<` takes an object, or a list of objects", "");
+                }
             } else if let Some(first) = names.get(&name) {
-                let line = self.text[..*first].matches('\n').count() + 1;
+                let (line, _) = self.lines.place(*first);
                 let what = format!("`{name}` stands here for the second time");
                 self.tell(at, what, format!("the first stands in line {line}: keep one of them"));
             } else {
@@ -249,21 +239,6 @@ impl<'a> Reader<'a, '_> {
             }
         }
         ControlFlow::Continue((members, weight))
-    }
-
-    /// The members that `<<` brings along: of an object, or of each of a list of objects.
-    fn merge(&mut self, node: Node, merged: &mut Vec<Member>) {
-        match node.content {
-            Content::Object(members) => merged.extend(members),
-            Content::List(items)
-                if items.iter().all(|it| matches!(it.content, Content::Object(_))) =>
-            {
-                for item in items {
-                    self.merge(item, merged);
-                }
-            }
-            _ => self.tell(node.at, "`<<` takes an object, or a list of objects", ""),
-        }
     }
 
     /// The name of a field.

@@ -271,3 +271,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn fields_that_stand_twice_without_end_are_told_of_soon() {
+    let begun = Instant::now();
+    let found = refused(&"a: 1\n".repeat(200_000));
+    assert_eq!(found.len(), 101);
+    assert!(found[0].starts_with("2:1 ") && found[0].contains("in line 1:"), "{}", found[0]);
+    assert!(begun.elapsed().as_secs() < 2, "{:?}", begun.elapsed());
+}
