@@ -139,13 +139,8 @@ fn patterns_and_policies_are_published_listed_verified_and_removed() {
 
 #[test]
 fn a_real_horizon_project_publishes_unchanged() {
-    let data = std::env::var("EDGEPOST_HORIZON_DATA")
-        .unwrap_or_else(|_| "../shared/data/horizon".to_owned());
-    let project = Path::new(&data).join("examples/edge/services/helloworld/horizon");
-    if !project.is_dir() {
-        eprintln!("skipped: no Horizon data at {data}");
-        return;
-    }
+    let Some(data) = crate::horizon_data::folder() else { return };
+    let project = data.join("examples/edge/services/helloworld/horizon");
     let folder = tempfile::tempdir().unwrap();
     let hub = Hub::start(folder.path());
     layout(&folder.path().join("image"), 1, 1, 10_000);

@@ -1,5 +1,5 @@
 //! Horizon's own files and the vectors made with Horizon's own programs, read from a folder that is
-//! no part of this repository: `EDGEPOST_HORIZON_DATA`, or else `../shared/data/horizon`.
+//! no part of this repository: the one that `EDGEPOST_HORIZON_DATA` names.
 
 mod compcheck;
 mod files;
@@ -7,6 +7,7 @@ mod vectors;
 
 use std::{
     env, fs,
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -19,7 +20,12 @@ pub fn folder() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    eprintln!("skipped: {} is not there", folder.display());
+    eprintln!("skipped: the folder of EDGEPOST_HORIZON_DATA is not there");
+    // The output of a test that passes is not shown: whoever runs them all counts by this file.
+    if let Some(count) = env::var_os("EDGEPOST_TEST_SKIPPED") {
+        let file = fs::OpenOptions::new().create(true).append(true).open(count);
+        file.and_then(|mut it| it.write_all(b"skipped\n")).expect("a skipped story is counted");
+    }
     None
 }
 
