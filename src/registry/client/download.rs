@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::io::StreamReader;
 
 use super::{
-    Place, RegistryClient, RegistryError, api_path,
+    Pace, Place, RegistryClient, RegistryError, api_path,
     auth::{Scope, Scopes},
     blobs::content_length,
     http::Call,
@@ -125,6 +125,7 @@ impl RegistryClient {
             descriptor: descriptor.clone(),
             place: call.place,
             stall: self.stall,
+            pace: self.pace.clone(),
         };
         let chunks = stream::try_unfold(download, async |mut download| {
             let chunk = download.next().await.map_err(io::Error::other)?;
@@ -198,6 +199,7 @@ struct Download {
     descriptor: Descriptor,
     place: Place,
     stall: Duration,
+    pace: Pace,
 }
 
 impl Download {
@@ -229,6 +231,7 @@ impl Download {
                 return Err(wrong_size(&self.place, &self.descriptor, size.saturating_add(1)));
             };
             self.left = left;
+            self.pace.take(chunk.len()).await;
             return Ok(Some(chunk));
         }
     }

@@ -21,6 +21,8 @@ pub mod error;
 mod http;
 pub mod logins;
 mod manifests;
+pub mod pace;
+mod progress;
 pub mod push;
 mod retry;
 mod source;
@@ -31,7 +33,9 @@ pub use blobs::BlobOutcome;
 pub use download::BlobStream;
 pub use error::{Place, RegistryError, TlsProblem};
 pub use logins::{Login, LoginError, Logins};
-pub use push::{Progress, Pushed, push_image};
+pub use pace::{ByteRate, Pace};
+pub use progress::Progress;
+pub use push::{Pushed, push_image};
 pub use retry::RetryPolicy;
 pub use source::RegistryImage;
 
@@ -62,6 +66,8 @@ pub struct ClientConfig {
     pub retry: RetryPolicy,
     /// How long a registry may be silent before it counts as gone.
     pub stall: Duration,
+    /// How fast blobs may go, up and down together.
+    pub pace: Pace,
 }
 
 impl Default for ClientConfig {
@@ -76,6 +82,7 @@ impl Default for ClientConfig {
             user_agent: concat!("edgepost/", env!("CARGO_PKG_VERSION")).to_owned(),
             retry: RetryPolicy::default(),
             stall: STALL,
+            pace: Pace::unlimited(),
         }
     }
 }
@@ -87,6 +94,7 @@ pub struct RegistryClient {
     connections: Arc<tls::Connections>,
     retry: RetryPolicy,
     stall: Duration,
+    pace: Pace,
 }
 
 impl RegistryClient {
@@ -101,6 +109,7 @@ impl RegistryClient {
             user_agent,
             retry,
             stall,
+            pace,
         } = config;
         let connections = tls::Connections::new(ca, certs_dirs, plain_http, user_agent);
         Self {
@@ -108,6 +117,7 @@ impl RegistryClient {
             connections: Arc::new(connections),
             retry,
             stall,
+            pace,
         }
     }
 

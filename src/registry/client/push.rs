@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 
-use super::{BlobOutcome, Place, RegistryClient, RegistryError};
+use super::{BlobOutcome, Place, Progress, RegistryClient, RegistryError};
 use crate::{
     image::{Descriptor, ImageSource, Manifest, RawManifest},
     registry::protocol::Reference,
@@ -17,18 +17,6 @@ const AT_A_TIME: usize = 4;
 const MAX_MANIFESTS: usize = 1000;
 /// How deep indexes may lie in indexes; nobody makes them deeper than one in another.
 const MAX_DEPTH: usize = 4;
-
-/// What a push tells while it goes on. It is called from the push itself, so it must not block.
-pub trait Progress: Send + Sync {
-    /// So many bytes of a blob have been sent; fewer than before if it had to begin anew.
-    fn sent(&self, _blob: &Descriptor, _bytes: u64) {}
-
-    /// A blob is in its repository.
-    fn settled(&self, _blob: &Descriptor, _outcome: BlobOutcome) {}
-}
-
-/// Tells nobody.
-impl Progress for () {}
 
 /// What a push did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,9 +66,11 @@ pub async fn push_image(
         foreign: parts.foreign.len(),
         bytes: 0,
     };
-    let outcomes: Vec<(u64, BlobOutcome)> = stream::iter(parts.blobs())
+    let blobs = parts.blobs();
+    progress.planned(&blobs);
+    let outcomes: Vec<(u64, BlobOutcome)> = stream::iter(blobs)
         .map(|blob: Descriptor| async move {
-            let watch = |bytes| progress.sent(&blob, bytes);
+            let watch = |bytes| progress.moved(&blob, bytes);
             let open = || source.blob(&blob);
             let from = source.repository();
             let outcome = client.push_blob_watched(repository, &blob, open, from, &watch).await?;
