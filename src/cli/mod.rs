@@ -28,6 +28,7 @@ mod policy;
 mod project;
 mod publish;
 mod registries;
+mod registry;
 mod removal;
 mod schema;
 mod serve;
@@ -94,8 +95,8 @@ enum Command {
     Hub(serve::HubArgs),
     /// Run an exchange
     Exchange(serve::ExchangeArgs),
-    /// Run a registry
-    Registry(serve::RegistryArgs),
+    /// Run a registry, or look after the logins of others
+    Registry(registry::RegistryArgs),
     /// Organizations
     #[command(subcommand)]
     Org(org::OrgCommand),

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::{
-    cli::{Context, error::CliError, stop_signal, user::first_line},
+    cli::{Context, code, error::CliError, stop_signal, user::first_line},
     exchange::server::{ExchangeConfig, ExchangeServer},
     hub::{Hub, HubConfig, RegistryAccounts},
     listener::Tls,
@@ -21,8 +21,9 @@ use crate::{
 #[derive(Debug, Args)]
 struct ServerArgs {
     /// The folder of all its data
-    #[arg(long, value_name = "DIR", env = "EDGEPOST_DATA")]
-    data: PathBuf,
+    // Optional for `edgepost registry COMMAND`, which serves nothing; clap demands it everywhere else.
+    #[arg(long, value_name = "DIR", env = "EDGEPOST_DATA", required = true)]
+    data: Option<PathBuf>,
     /// The address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
     listen: SocketAddr,
@@ -62,7 +63,7 @@ pub(super) struct ExchangeArgs {
 
 /// Run a registry
 #[derive(Debug, Args)]
-pub(super) struct RegistryArgs {
+pub(super) struct ServeRegistryArgs {
     #[command(flatten)]
     server: ServerArgs,
     /// Let everybody push and pull, without credentials
@@ -84,6 +85,10 @@ impl RootArgs {
 }
 
 impl ServerArgs {
+    fn data(&self) -> Result<PathBuf, CliError> {
+        self.data.clone().ok_or_else(|| CliError::new(code::USAGE, "--data is missing"))
+    }
+
     fn tls(&self) -> Option<Tls> {
         let (cert_file, key_file) = (self.tls_cert.clone()?, self.tls_key.clone()?);
         Some(Tls { cert_file, key_file })
@@ -94,7 +99,7 @@ impl HubArgs {
     /// Runs the servers until they are stopped.
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
         let hub = Hub::bind(HubConfig {
-            data: self.server.data.clone(),
+            data: self.server.data()?,
             listen: self.server.listen,
             tls: self.server.tls(),
             root_password: self.root.password()?,
@@ -116,7 +121,7 @@ impl HubArgs {
 impl ExchangeArgs {
     /// Runs the server until it is stopped.
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
-        let mut config = ExchangeConfig::new(self.server.data.clone(), self.server.listen);
+        let mut config = ExchangeConfig::new(self.server.data()?, self.server.listen);
         config.tls = self.server.tls();
         config.root_password = self.root.password()?;
         let server = ExchangeServer::bind(config).await?;
@@ -133,16 +138,14 @@ impl ExchangeArgs {
     }
 }
 
-impl RegistryArgs {
+impl ServeRegistryArgs {
     /// Runs the server until it is stopped.
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
-        let (access, accounts) = if self.anonymous {
-            (Access::Anonymous, None)
-        } else {
-            RegistryAccounts::open(&self.server.data)?
-        };
+        let data = self.server.data()?;
+        let (access, accounts) =
+            if self.anonymous { (Access::Anonymous, None) } else { RegistryAccounts::open(&data)? };
         let server = RegistryServer::bind(RegistryConfig {
-            folder: self.server.data.join("registry"),
+            folder: data.join("registry"),
             listen: self.server.listen,
             tls: self.server.tls(),
             access,
