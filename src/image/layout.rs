@@ -154,7 +154,7 @@ impl ImageSource for OciLayout {
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, ImageError> {
         let path = blob_path(&self.folder, &descriptor.digest);
         match fs::File::open(&path).await {
-            Ok(file) => Ok(Box::new(file)),
+            Ok(file) => Ok(BlobReader::file(file, u64::MAX)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(ImageError::Missing { origin: self.describe(), digest: descriptor.digest })
             }

@@ -3,11 +3,11 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use tokio::io::AsyncRead;
 
 use crate::types::Repository;
 
 pub mod archive;
+mod blob_reader;
 pub mod config;
 pub mod engine;
 pub mod error;
@@ -19,13 +19,11 @@ pub mod select;
 pub mod synthetic;
 pub mod verified;
 
+pub use blob_reader::BlobReader;
 pub use config::ImageConfig;
 pub use error::ImageError;
 pub use manifest::{Descriptor, ImageManifest, Index, Manifest, ManifestError, RawManifest};
 pub use verified::{VerifiedReader, VerifyError};
-
-/// The bytes of a blob as its source has them: not yet verified.
-pub type BlobReader = Box<dyn AsyncRead + Send + Unpin>;
 
 /// A place that has one image, whole: its root manifest or index, the manifests below, every blob.
 #[async_trait]

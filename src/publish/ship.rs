@@ -154,10 +154,7 @@ async fn put_blob(
     client: &RegistryClient,
 ) -> Result<(), RegistryError> {
     let descriptor = Descriptor::of("application/octet-stream", &blob);
-    let open = || {
-        let reader: BlobReader = Box::new(std::io::Cursor::new(blob.clone()));
-        std::future::ready(Ok(reader))
-    };
+    let open = || std::future::ready(Ok(BlobReader::bytes(blob.clone())));
     client.push_blob(repository, &descriptor, open, None).await.map(|_| ())
 }
 

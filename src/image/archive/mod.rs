@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use tempfile::{TempDir, TempPath};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio::io::AsyncSeekExt as _;
 
 use crate::{
     image::{BlobReader, Descriptor, ImageError, ImageSource, RawManifest},
@@ -189,7 +189,7 @@ impl ImageSource for ArchiveImage {
             Some(Place::File(path)) => {
                 let file =
                     tokio::fs::File::open(path).await.map_err(ImageError::io("open", path))?;
-                Ok(Box::new(file))
+                Ok(BlobReader::file(file, u64::MAX))
             }
             Some(Place::Slice(slice)) => {
                 let path = self.archive.path();
@@ -198,7 +198,7 @@ impl ImageSource for ArchiveImage {
                 file.seek(std::io::SeekFrom::Start(slice.offset))
                     .await
                     .map_err(ImageError::io("read", path))?;
-                Ok(Box::new(file.take(slice.size)))
+                Ok(BlobReader::file(file, slice.size))
             }
         }
     }

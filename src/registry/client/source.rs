@@ -53,7 +53,7 @@ impl ImageSource for RegistryImage {
 
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, ImageError> {
         let stream = self.client.open_blob(&self.repository, descriptor, 0).await;
-        Ok(Box::new(stream.map_err(|error| self.failed(error))?))
+        Ok(BlobReader::stream(stream.map_err(|error| self.failed(error))?))
     }
 
     fn repository(&self) -> Option<&Repository> {

@@ -19,7 +19,7 @@ fn puts(fake: &Fake) -> Vec<Seen> {
 }
 
 async fn open_layer() -> Result<BlobReader, ImageError> {
-    Ok(Box::new(LAYER))
+    Ok(BlobReader::bytes(LAYER))
 }
 
 #[tokio::test]
@@ -55,10 +55,10 @@ async fn a_broken_upload_is_sent_again_from_its_source() {
 #[tokio::test]
 async fn content_that_is_not_the_digests_never_leaves_whole() {
     let fake = uploads(|_, _| status(201)).await;
-    let open = async || Ok::<_, ImageError>(Box::new(&b"0123456780"[..]) as BlobReader);
+    let open = async || Ok::<_, ImageError>(BlobReader::bytes(&b"0123456780"[..]));
     let error = client().push_blob(&fake.repository(), &layer(), open, None).await.unwrap_err();
     assert!(matches!(error, RegistryError::WrongContent { .. }), "{error:?}");
-    let short = async || Ok::<_, ImageError>(Box::new(&LAYER[..5]) as BlobReader);
+    let short = async || Ok::<_, ImageError>(BlobReader::bytes(&LAYER[..5]));
     let error = client().push_blob(&fake.repository(), &layer(), short, None).await.unwrap_err();
     assert!(matches!(error, RegistryError::WrongSize { received: 5, .. }), "{error:?}");
     assert!(puts(&fake).iter().all(|put| put.body.is_none()));
