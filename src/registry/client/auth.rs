@@ -48,6 +48,15 @@ impl Scope {
     pub(super) fn push(repository: &Repository) -> Self {
         Self(format!("repository:{}:pull,push", super::api_path(repository)))
     }
+
+    pub(super) fn delete(repository: &Repository) -> Self {
+        Self(format!("repository:{}:pull,delete", super::api_path(repository)))
+    }
+
+    /// To see which repositories there are.
+    pub(super) fn catalog() -> Self {
+        Self("registry:catalog:*".to_owned())
+    }
 }
 
 pub(super) type Scopes = BTreeSet<Scope>;

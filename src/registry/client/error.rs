@@ -185,6 +185,18 @@ pub enum RegistryError {
         /// Where the image was to go.
         place: Place,
     },
+    /// It deletes nothing.
+    #[error("{place} does not delete")]
+    NoDeletion {
+        /// Where something was to be deleted.
+        place: Place,
+    },
+    /// It deletes manifests, and no tag by itself.
+    #[error("{place} does not delete a tag by itself")]
+    NoTagDeletion {
+        /// Where the tag is.
+        place: Place,
+    },
     /// Any other refusal.
     #[error("{place} answered {status}{}{}", code_text(.code.as_ref()), detail(.message))]
     Refused {
@@ -253,6 +265,8 @@ impl RegistryError {
             | Self::WrongSize { place, .. }
             | Self::TooLarge { place, .. }
             | Self::ForeignLayers { place }
+            | Self::NoDeletion { place }
+            | Self::NoTagDeletion { place }
             | Self::Refused { place, .. }
             | Self::Protocol { place, .. }
             | Self::Manifest { place, .. } => Some(place.clone()),

@@ -219,20 +219,26 @@ pub(super) fn location(
     endpoint: &Endpoint,
     place: &Place,
 ) -> Result<Url, RegistryError> {
-    let mut target = response
+    let target = response
         .headers()
         .get(LOCATION)
         .and_then(|location| location.to_str().ok())
         .and_then(|location| url.join(location).ok())
         .ok_or_else(|| RegistryError::protocol(place, "its answer has no usable Location"))?;
+    let target = own_scheme(target, endpoint);
+    endpoint.check_target(&target)?;
+    Ok(target)
+}
+
+/// An address that a registry has written of itself, with the scheme and port it is reached at.
+pub(super) fn own_scheme(mut target: Url, endpoint: &Endpoint) -> Url {
     let own_host = target.host_str() == endpoint.base.host_str();
     if !endpoint.is_plain() && target.scheme() == "http" && own_host && target.port().is_none() {
         // Cannot fail between two web schemes.
         let _ = target.set_scheme("https");
         let _ = target.set_port(endpoint.base.port());
     }
-    endpoint.check_target(&target)?;
-    Ok(target)
+    target
 }
 
 pub(super) fn challenges(response: &Response) -> Vec<String> {

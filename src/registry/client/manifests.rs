@@ -2,9 +2,8 @@
 
 use reqwest::{
     Method, Response, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE, LINK},
+    header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderName, HeaderValue},
 };
-use serde::Deserialize;
 
 use super::{
     Place, RegistryClient, RegistryError, api_path,
@@ -14,20 +13,9 @@ use super::{
 };
 use crate::{
     image::{Descriptor, Manifest, RawManifest, manifest::MAX_MANIFEST, media_type},
-    registry::protocol::{ErrorCode, MAX_PAGE, Reference, path},
-    types::{Digest, Repository, Tag},
+    registry::protocol::{ErrorCode, Reference, header, path},
+    types::{Digest, Repository},
 };
-
-/// The most of one page of tags that is read, in bytes.
-const MAX_TAGS_PAGE: u64 = 4 * 1024 * 1024;
-/// The most pages of tags that are read.
-const MAX_PAGES: usize = 1000;
-
-#[derive(Deserialize)]
-struct TagList {
-    /// Null where there are none.
-    tags: Option<Vec<String>>,
-}
 
 impl RegistryClient {
     fn manifest_call(
@@ -77,6 +65,15 @@ impl RegistryClient {
         repository: &Repository,
         reference: &Reference,
     ) -> Result<RawManifest, RegistryError> {
+        self.manifest_and_etag(repository, reference).await.map(|(raw, _)| raw)
+    }
+
+    /// The same with the entity tag of this state of it, if the registry names one.
+    pub(super) async fn manifest_and_etag(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Result<(RawManifest, Option<HeaderValue>), RegistryError> {
         let (endpoint, call) = self.manifest_call(Method::GET, repository, reference)?;
         self.retry
             .run(|| async {
@@ -97,78 +94,63 @@ impl RegistryClient {
                     return Err(RegistryError::WrongContent { place, expected, received });
                 }
                 check_digest(&response, &raw.digest, &call.place)?;
-                Ok(raw)
+                Ok((raw, response.headers().get(ETAG).cloned()))
             })
             .await
     }
 
     /// Puts a manifest or index under a tag or its digest. The digest that the registry names must
     /// be the one computed here, which is returned.
+    ///
+    /// A manifest about another one is listed among that one's referrers: by the registry, or by us
+    /// where the registry does not say that it did.
     pub async fn put_manifest(
         &self,
         repository: &Repository,
         reference: &Reference,
         raw: &RawManifest,
     ) -> Result<Digest, RegistryError> {
+        let listed = self.put_manifest_if(repository, reference, raw, None).await?;
+        if let Some(subject) = subject_of(raw).filter(|subject| listed != Some(*subject)) {
+            self.list_referrer(repository, &subject, raw).await?;
+        }
+        Ok(raw.digest)
+    }
+
+    /// Puts a manifest, if `condition` holds there. Gives the subject that the registry has listed
+    /// it under.
+    pub(super) async fn put_manifest_if(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        raw: &RawManifest,
+        condition: Option<(HeaderName, HeaderValue)>,
+    ) -> Result<Option<Digest>, RegistryError> {
         let (endpoint, call) = self.manifest_call(Method::PUT, repository, reference)?;
         let mut call = call
             .asking_for("place for manifests", Scopes::from([Scope::push(repository)]))
             .header(CONTENT_TYPE.as_str(), &raw.media_type);
         call.headers.remove(ACCEPT);
+        call.headers.extend(condition);
         call.body = raw.bytes.clone();
         let put = self.retry.run(|| async {
             let response = self.send(&endpoint, &call).await?;
             if response.status().is_success() {
-                check_digest(&response, &raw.digest, &call.place)
+                check_digest(&response, &raw.digest, &call.place)?;
+                let subject = response.headers().get(header::OCI_SUBJECT);
+                Ok(subject.and_then(|it| it.to_str().ok()).and_then(|it| it.parse().ok()))
             } else {
                 Err(self.refusal(&call.place, &call.what, response).await)
             }
         });
         match put.await {
-            Ok(()) => Ok(raw.digest),
             Err(RegistryError::Refused { place, code, .. })
                 if is_about_blobs(code.as_ref()) && has_foreign_layers(raw) =>
             {
                 Err(RegistryError::ForeignLayers { place })
             }
-            Err(error) => Err(error),
+            put => put,
         }
-    }
-
-    /// The tags of a repository, sorted as the registry sorts them.
-    pub async fn tags(&self, repository: &Repository) -> Result<Vec<Tag>, RegistryError> {
-        let endpoint = self.connections.endpoint(repository.registry())?;
-        let place = Place::from(repository);
-        let first = format!("{}?n={MAX_PAGE}", path::tags(&api_path(repository)));
-        let mut call = Call::new(place, &endpoint, Method::GET, &first)?
-            .asking_for("tags", Scopes::from([Scope::pull(repository)]));
-        let mut tags = Vec::new();
-        for _ in 0..MAX_PAGES {
-            let (page, next) = self
-                .retry
-                .run(|| async {
-                    let mut response = self.send_following(&endpoint, &call).await?;
-                    if response.status() != StatusCode::OK {
-                        return Err(self.refusal(&call.place, &call.what, response).await);
-                    }
-                    let next = next_page(&response);
-                    let body =
-                        bounded_body(&mut response, MAX_TAGS_PAGE, self.stall, &call.place).await?;
-                    let page: TagList = serde_json::from_slice(&body).map_err(|error| {
-                        RegistryError::protocol(&call.place, format!("its tags: {error}"))
-                    })?;
-                    Ok((page, next))
-                })
-                .await?;
-            // Names that are no tags by the specification cannot be asked for, so they are left out.
-            tags.extend(page.tags.unwrap_or_default().iter().filter_map(|tag| tag.parse().ok()));
-            let Some(next) = next else { return Ok(tags) };
-            call.url =
-                call.url.join(&next).ok().filter(|url| endpoint.owns(url)).ok_or_else(|| {
-                    RegistryError::protocol(&call.place, "its next page is elsewhere")
-                })?;
-        }
-        Err(RegistryError::protocol(&call.place, "its list of tags does not end"))
     }
 }
 
@@ -201,13 +183,6 @@ fn content_type(response: &Response) -> Option<String> {
     (!media_type.is_empty()).then(|| media_type.to_owned())
 }
 
-/// Where the next page is, by `Link: </v2/…>; rel="next"`.
-fn next_page(response: &Response) -> Option<String> {
-    let link = response.headers().get(LINK)?.to_str().ok()?;
-    let (target, parameters) = link.strip_prefix('<')?.split_once('>')?;
-    parameters.contains("next").then(|| target.to_owned())
-}
-
 /// Distribution 2.7 and later answer 500 with one of these to a foreign layer (issue 89 of its images).
 fn is_about_blobs(code: Option<&ErrorCode>) -> bool {
     matches!(
@@ -221,4 +196,13 @@ fn has_foreign_layers(raw: &RawManifest) -> bool {
         Ok(Manifest::Image(image)) => image.layers.iter().any(Descriptor::is_foreign_layer),
         _ => false,
     }
+}
+
+/// What a manifest is about, if it is about another one.
+pub(super) fn subject_of(raw: &RawManifest) -> Option<Digest> {
+    let subject = match raw.parse().ok()? {
+        Manifest::Image(image) => image.subject,
+        Manifest::Index(index) => index.subject,
+    };
+    subject.map(|subject| subject.digest)
 }

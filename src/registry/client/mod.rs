@@ -16,14 +16,18 @@ use crate::{
 
 mod auth;
 mod blobs;
+mod delete;
 mod download;
 pub mod error;
 mod http;
+mod lists;
 pub mod logins;
 mod manifests;
 pub mod pace;
+mod pages;
 mod progress;
 pub mod push;
+mod referrers;
 mod retry;
 mod source;
 mod tls;
@@ -36,6 +40,7 @@ pub use logins::{Login, LoginError, Logins};
 pub use pace::{ByteRate, Pace};
 pub use progress::Progress;
 pub use push::{Pushed, push_image};
+pub use referrers::{ListedBy, Referrers};
 pub use retry::RetryPolicy;
 pub use source::RegistryImage;
 

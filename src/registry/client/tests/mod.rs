@@ -17,6 +17,7 @@ use bytes::Bytes;
 use super::*;
 use crate::{image::Descriptor, types::Secret};
 
+mod lists;
 mod login;
 mod pull;
 mod push;

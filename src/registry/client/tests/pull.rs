@@ -199,22 +199,3 @@ async fn a_silent_registry_is_given_up() {
     let error = client().ping(&registry).await.unwrap_err();
     assert!(matches!(error, RegistryError::Unreachable { .. }));
 }
-
-#[tokio::test]
-async fn tags_are_read_page_by_page_but_not_elsewhere() {
-    let fake = Fake::start(|request, _| match request.uri.query() {
-        Some("n=1000") => {
-            let next = ("link", "</v2/team/app/tags/list?n=1000&last=b>; rel=\"next\"");
-            with(200, &[next], br#"{"name":"team/app","tags":["a","b"]}"#)
-        }
-        Some("n=1000&last=b") => {
-            let next = ("link", "<http://169.254.169.254/>; rel=\"next\"");
-            with(200, &[next], br#"{"tags":["c"]}"#)
-        }
-        _ => with(200, &[], br#"{"tags":null}"#),
-    })
-    .await;
-    let error = client().tags(&fake.repository()).await.unwrap_err();
-    assert!(matches!(error, RegistryError::Protocol { .. }));
-    assert_eq!(fake.seen().len(), 2);
-}
