@@ -3,6 +3,7 @@
 use crate::{
     document::{
         deployment::{ParseDeploymentError, PinError},
+        matching::required::RequiredError,
         service_body::ServiceBodyError,
     },
     exchange::{
@@ -10,11 +11,11 @@ use crate::{
         client::{ExchangeError, WalkError},
     },
     image::{ImageError, ManifestError},
-    publish::required::{MissingVersion, Requirement},
+    publish::required::MissingVersion,
     registry::client::RegistryError,
     sign::compat::horizon::HorizonKeyError,
     trust::{Refusal, SealError},
-    types::{DocumentKey, ImageRef, OrgId, PinnedImage, Platform, ServiceId, ServiceUrl, Subject},
+    types::{DocumentKey, ImageRef, OrgId, PinnedImage, Platform, Subject},
 };
 
 /// Why something was not published. Whatever it is, nothing became visible.
@@ -89,24 +90,16 @@ pub enum PublishError {
     #[error("the archive of the cluster deployment was not given")]
     NoOperator,
     /// A service that it requires is not published.
-    #[error("{} requires {}/{} {} for {}, which is not published", requirement.by, requirement.org, requirement.url, requirement.range.expanded(), requirement.arch)]
+    #[error("a service that it requires is not published")]
     MissingRequirement {
-        /// What is required.
-        requirement: Box<Requirement>,
+        /// Which, and what requires it.
+        source: RequiredError,
         /// The versions that there are, each with its architectures.
         exists: Vec<String>,
     },
-    /// A service that it requires cannot run on devices.
-    #[error("{by} requires {id}, which has a deployment for clusters alone")]
-    ClusterOnly {
-        /// What requires it.
-        by: ServiceUrl,
-        /// What is required.
-        id: Box<ServiceId>,
-    },
-    /// Services require each other, so that none could be started first.
-    #[error("services require each other in a circle: {}", .0.join(" → "))]
-    Circle(Vec<String>),
+    /// What it requires cannot run together, or not where it runs.
+    #[error("what it requires cannot run with it")]
+    Requirement(#[source] RequiredError),
     /// A pattern or a policy offers what is not published.
     #[error("{0} offers services that are not published")]
     Unpublished(DocumentKey, Vec<MissingVersion>),

@@ -24,7 +24,7 @@ pub use login::{ParseLoginError, PullLogin};
 pub use order::{Existing, Order, ParseSourceError, Place, Source};
 pub use plan::{DocumentPlan, ImagePlan, PublishPlan};
 pub use report::{BlobCounts, Published, ShippedReport, TrustGrade};
-pub use required::{MissingVersion, Requirement};
+pub use required::MissingVersion;
 
 use commit::Draft;
 use find::{FoundImage, find_images};

@@ -4,36 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    document::{RequiredService, ServiceBody, ServiceDefinition, ServiceRef},
+    document::{
+        ServiceBody, ServiceDefinition, ServiceRef,
+        matching::required::{Answer, Published, RequiredError, Requirement, resolve},
+    },
     exchange::api::Service,
     publish::{Publisher, error::PublishError},
-    trust::Trust,
-    types::{Arch, DocumentKey, OrgId, ServiceId, ServiceUrl, Version, VersionRange},
+    sign::Envelope,
+    trust::{Refusal, Trust},
+    types::{DocumentKey, OrgId, ServiceId, ServiceUrl, Version},
 };
-
-/// The most services looked at for one: far beyond what any node runs.
-const MOST: usize = 256;
 
 /// A service in whatever version.
 type Name = (OrgId, ServiceUrl);
-
-/// Which services require which.
-type Graph = BTreeMap<Name, BTreeSet<Name>>;
-
-/// A service that another requires.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Requirement {
-    /// The service that requires it.
-    pub by: ServiceUrl,
-    /// The organization that should publish it.
-    pub org: OrgId,
-    /// Its name.
-    pub url: ServiceUrl,
-    /// The versions that will do.
-    pub range: VersionRange,
-    /// The architecture.
-    pub arch: Arch,
-}
 
 /// A version that a pattern or a policy offers, and nobody has published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +33,14 @@ struct Lookup<'a> {
     /// The organization's trust, where its documents can be verified.
     trust: Option<Trust>,
     known: BTreeMap<Name, Vec<Service>>,
+    definitions: BTreeMap<ServiceId, ServiceDefinition>,
+}
+
+/// What must be asked for before everything that a service requires can be named.
+#[derive(Default)]
+struct Open {
+    names: BTreeSet<Name>,
+    ids: BTreeSet<ServiceId>,
 }
 
 impl Publisher {
@@ -64,27 +55,19 @@ impl Publisher {
             return Ok(());
         }
         let trust = if edgepost { self.exchange.walk_trust(self.root).await? } else { None };
-        let mut lookup = Lookup { publisher: self, trust, known: BTreeMap::new() };
-        let mut graph = Graph::new();
-        let root = (self.org.clone(), definition.url.clone());
-        let mut open = vec![(root.clone(), requirements(definition))];
-        let mut seen = BTreeSet::new();
-        while let Some((by, requirements)) = open.pop() {
-            for requirement in requirements {
-                let name = (requirement.org.clone(), requirement.url.clone());
-                graph.entry(by.clone()).or_default().insert(name.clone());
-                if name == root {
-                    continue;
-                }
-                let id = lookup.highest(&requirement).await?;
-                if seen.len() < MOST && seen.insert(id.to_string()) {
-                    open.push((name, lookup.required_by(&id).await?));
-                }
+        let mut lookup = Lookup::new(self, trust);
+        loop {
+            let open = lookup.resolve(Published { org: &self.org, definition })?;
+            if open.names.is_empty() && open.ids.is_empty() {
+                return Ok(());
             }
-        }
-        match circle(&graph, &root) {
-            Some(names) => Err(PublishError::Circle(names)),
-            None => Ok(()),
+            for (org, url) in open.names {
+                lookup.services(&org, &url).await?;
+            }
+            for id in open.ids {
+                let definition = lookup.definition(&id).await?;
+                lookup.definitions.insert(id, definition);
+            }
         }
     }
 
@@ -94,7 +77,7 @@ impl Publisher {
         key: &DocumentKey,
         offered: &[ServiceRef],
     ) -> Result<(), PublishError> {
-        let mut lookup = Lookup { publisher: self, trust: None, known: BTreeMap::new() };
+        let mut lookup = Lookup::new(self, None);
         let mut missing = Vec::new();
         for reference in offered {
             let services = lookup.services(&reference.org, &reference.url).await?;
@@ -118,43 +101,45 @@ impl Publisher {
     }
 }
 
-/// The names along a way from `root` that leads back to itself.
-fn circle(graph: &Graph, root: &Name) -> Option<Vec<String>> {
-    let mut done = BTreeSet::new();
-    let mut path = vec![(root, graph.get(root).into_iter().flatten())];
-    while let Some((name, further)) = path.last_mut() {
-        let name = *name;
-        match further.next() {
-            None => {
-                done.insert(name);
-                path.pop();
+impl<'a> Lookup<'a> {
+    fn new(publisher: &'a Publisher, trust: Option<Trust>) -> Self {
+        Self { publisher, trust, known: BTreeMap::new(), definitions: BTreeMap::new() }
+    }
+
+    /// Finds what `root` requires in what is known so far, and says what is still to be asked for.
+    fn resolve(&self, root: Published<'_>) -> Result<Open, PublishError> {
+        let mut open = Open::default();
+        let mut asked_last = None;
+        let resolution = resolve(root, &mut |asked| {
+            let name = (asked.org.clone(), asked.url.clone());
+            asked_last = Some(name.clone());
+            if asked.org == root.org && *asked.url == root.definition.url {
+                return Answer::Found(root);
             }
-            Some(next) => {
-                if let Some(at) = path.iter().position(|(it, _)| *it == next) {
-                    let circle = path[at..].iter().map(|(it, _)| *it).chain([next]);
-                    return Some(circle.map(|it| it.1.to_string()).collect());
-                }
-                if !done.contains(next) {
-                    path.push((next, graph.get(next).into_iter().flatten()));
+            let Some(services) = self.known.get(&name) else {
+                open.names.insert(name);
+                return Answer::NotKnownYet;
+            };
+            let Some(id) = highest(services, asked) else { return Answer::Nothing };
+            match self.definitions.get_key_value(&id) {
+                Some((id, definition)) => Answer::Found(Published { org: &id.org, definition }),
+                None => {
+                    open.ids.insert(id);
+                    Answer::NotKnownYet
                 }
             }
+        });
+        match resolution {
+            Ok(_) => Ok(open),
+            Err(source @ RequiredError::Missing { .. }) => {
+                let services = asked_last.and_then(|name| self.known.get(&name));
+                let exists = existing(services.map(Vec::as_slice).unwrap_or_default());
+                Err(PublishError::MissingRequirement { source, exists })
+            }
+            Err(source) => Err(PublishError::Requirement(source)),
         }
     }
-    None
-}
 
-fn requirements(definition: &ServiceDefinition) -> Vec<Requirement> {
-    let requirement = |it: &RequiredService| Requirement {
-        by: definition.url.clone(),
-        org: it.org.clone(),
-        url: it.url.clone(),
-        range: it.versions(),
-        arch: it.arch.clone(),
-    };
-    definition.required_services.iter().map(requirement).collect()
-}
-
-impl Lookup<'_> {
     /// The services of that name, of every version and architecture.
     async fn services(
         &mut self,
@@ -169,58 +154,48 @@ impl Lookup<'_> {
         Ok(self.known.get(&name).map(Vec::as_slice).unwrap_or_default())
     }
 
-    /// The highest version that will do.
-    async fn highest(&mut self, requirement: &Requirement) -> Result<ServiceId, PublishError> {
-        let Requirement { org, url, range, arch, .. } = requirement;
-        let services = self.services(org, url).await?;
-        let version = |it: &Service| -> Option<Version> {
-            let version = it.value.version.parse().ok()?;
-            let fits = it.value.arch.parse::<Arch>().is_ok_and(|it| it == *arch);
-            (fits && range.contains(&version)).then_some(version)
-        };
-        let fitting = services.iter().filter_map(|it| Some((version(it)?, it)));
-        let Some((version, service)) = fitting.max_by(|a, b| a.0.cmp(&b.0)) else {
-            let (requirement, exists) = (Box::new(requirement.clone()), existing(services));
-            return Err(PublishError::MissingRequirement { requirement, exists });
-        };
-        let id = ServiceId { org: org.clone(), url: url.clone(), version, arch: arch.clone() };
-        if service.value.deployment.is_empty() && !service.value.cluster_deployment.is_empty() {
-            return Err(PublishError::ClusterOnly { by: requirement.by.clone(), id: Box::new(id) });
-        }
-        Ok(id)
-    }
-
-    /// What a service requires in turn: of the own organization as its publisher signed it, of
-    /// another as the exchange says.
-    async fn required_by(&mut self, id: &ServiceId) -> Result<Vec<Requirement>, PublishError> {
+    /// A service of the own organization as its publisher signed it, of another as the exchange says.
+    async fn definition(&mut self, id: &ServiceId) -> Result<ServiceDefinition, PublishError> {
+        let key = DocumentKey::from(id);
         if let Some(trust) = self.trust.as_ref().filter(|_| id.org == self.publisher.org) {
-            let key = DocumentKey::from(id);
             let envelope = self.publisher.exchange.newest_document(&key).await;
             // What hzn has published has no document of ours; the exchange's word must do.
             if let Some(envelope) = envelope.map_err(PublishError::Exchange)? {
-                let opened = trust.open::<ServiceBody>(&envelope, &key);
-                let document = opened.map_err(PublishError::Trust)?;
-                document.check_active().map_err(PublishError::Trust)?;
-                return Ok(requirements(&document.into_body().definition));
+                return signed(trust, &envelope, &key).map_err(PublishError::Trust);
             }
         }
         let services = self.services(&id.org, &id.url).await?;
-        let is_it = |it: &&Service| {
-            it.value.version == id.version.as_str()
-                && it.value.arch.parse().is_ok_and(|it: Arch| it == id.arch)
-        };
-        let Some(service) = services.iter().find(is_it) else { return Ok(Vec::new()) };
-        let required = service.value.required_services.iter().filter_map(|it| {
-            Some(Requirement {
-                by: id.url.clone(),
-                org: it.org.clone(),
-                url: it.url.clone(),
-                range: it.range()?,
-                arch: id.arch.clone(),
-            })
-        });
-        Ok(required.collect())
+        let row = services.iter().find(|it| id_of(&id.org, &id.url, it).as_ref() == Some(id));
+        let value = row.map(|it| serde_json::to_value(&it.value)).transpose();
+        value
+            .and_then(|it| serde_json::from_value(it.unwrap_or_default()))
+            .map_err(|source| PublishError::Published { key, source })
     }
+}
+
+/// The definition in a document that is trusted and not withdrawn.
+fn signed(
+    trust: &Trust,
+    envelope: &Envelope,
+    key: &DocumentKey,
+) -> Result<ServiceDefinition, Refusal> {
+    let document = trust.open::<ServiceBody>(envelope, key)?;
+    document.check_active()?;
+    Ok(document.into_body().definition)
+}
+
+/// The highest version that will do.
+fn highest(services: &[Service], asked: &Requirement<'_>) -> Option<ServiceId> {
+    let ids = services.iter().filter_map(|it| id_of(asked.org, asked.url, it));
+    ids.filter(|it| it.arch == asked.by.arch && asked.range.contains(&it.version))
+        .max_by(|a, b| a.version.cmp(&b.version))
+}
+
+/// What a row of an exchange is called, if that can be read.
+fn id_of(org: &OrgId, url: &ServiceUrl, service: &Service) -> Option<ServiceId> {
+    let version = service.value.version.parse().ok()?;
+    let arch = service.value.arch.parse().ok()?;
+    Some(ServiceId { org: org.clone(), url: url.clone(), version, arch })
 }
 
 /// The versions that there are, newest first, each with its architectures.
@@ -236,30 +211,4 @@ fn existing(services: &[Service]) -> Vec<String> {
         .rev()
         .map(|(version, arches)| format!("{version} for {}", arches.join(", ")))
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn graph(edges: &[(&str, &str)]) -> Graph {
-        let name = |url: &str| ("acme".parse().unwrap(), url.parse().unwrap());
-        let mut graph = Graph::new();
-        for (by, required) in edges {
-            graph.entry(name(by)).or_default().insert(name(required));
-        }
-        graph
-    }
-
-    #[test]
-    fn services_that_require_each_other_in_a_circle_are_named() {
-        let root = ("acme".parse().unwrap(), "a".parse().unwrap());
-        let found =
-            |edges: &[(&str, &str)]| circle(&graph(edges), &root).map(|names| names.join(" "));
-        assert_eq!(found(&[("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")]), None);
-        assert_eq!(found(&[("a", "a")]), Some("a a".to_owned()));
-        assert_eq!(found(&[("a", "b"), ("b", "a")]), Some("a b a".to_owned()));
-        let behind = [("a", "b"), ("a", "c"), ("b", "c"), ("c", "b")];
-        assert_eq!(found(&behind), Some("b c b".to_owned()));
-    }
 }

@@ -1,0 +1,60 @@
+//! A registry's failures.
+
+use crate::{
+    cli::{
+        code::{self, Code},
+        error::CliError,
+    },
+    registry::client::RegistryError,
+};
+
+impl From<RegistryError> for CliError {
+    fn from(error: RegistryError) -> Self {
+        of_registry("the registry did not do it", &error)
+    }
+}
+
+/// A registry's failure, that stopped `what`.
+pub(super) fn of_registry(what: impl Into<String>, error: &RegistryError) -> CliError {
+    let (code, help) = registry_advice(error);
+    CliError::new(code, what).at_known(error.place()).because(error).help(help)
+}
+
+/// Which code a registry's failure has, and what helps.
+fn registry_advice(error: &RegistryError) -> (Code, &'static str) {
+    use RegistryError as E;
+    match error {
+        E::Unauthorized { .. } => {
+            (code::REGISTRY_AUTH, "docker login REGISTRY, with an account that may push")
+        }
+        E::Denied { .. } => (
+            code::REGISTRY_DENIED,
+            "a token that may only pull cannot push; a new grant may take ten minutes",
+        ),
+        E::NotFound { .. } => (
+            code::IMAGE_NOT_FOUND,
+            "check the repository's name; some registries need it made first",
+        ),
+        E::Unreachable { .. } => (
+            code::REGISTRY_AWAY,
+            "is the registry up? One on this machine is spoken to in plain HTTP, unless its CA lies in certs.d/HOST:PORT/ca.crt. \
+                 The same command goes on where it stopped",
+        ),
+        E::Tls { .. } => (
+            code::TLS,
+            "put its CA into certs.d/HOST:PORT/ca.crt, or give --registry-ca HOST:PORT=FILE; a certificate needs the name in its SAN",
+        ),
+        E::WrongContent { .. } | E::WrongSize { .. } => {
+            (code::CONTENT, "the registry, or something before it, changes what it serves")
+        }
+        E::Timeout { .. } => (code::TIMEOUT, "the same command goes on where it stopped"),
+        E::Login { .. } => {
+            (code::FILES, "check the Docker login file, and the credential helper that it names")
+        }
+        E::Source(_) => (code::SOURCE, "the text says what is wrong with the image"),
+        error if error.may_pass() => {
+            (code::REGISTRY_AWAY, "repeat the command: it goes on where it stopped")
+        }
+        _ => (code::ANSWER, "the text says what the registry did not like"),
+    }
+}

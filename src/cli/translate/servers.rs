@@ -1,0 +1,99 @@
+//! Why a server could not start.
+
+use std::error::Error;
+
+use crate::{
+    claim::ClaimError,
+    cli::{
+        code::{self, Code},
+        error::CliError,
+    },
+    exchange::server::ExchangeServerError,
+    hub::{AccountsError, HubError},
+    listener::ListenError,
+    registry::server::StartRegistryError,
+};
+
+impl From<HubError> for CliError {
+    fn from(error: HubError) -> Self {
+        match error {
+            HubError::Exchange(error) => error.into(),
+            HubError::Accounts(error) => error.into(),
+            HubError::Listen(error) => deaf("the hub could not start", &error),
+            HubError::Claim(error) => unclaimed(code::SERVE, "the hub could not start", &error),
+            HubError::Registry(_) => unstarted("the hub could not start", &error),
+        }
+    }
+}
+
+impl From<ExchangeServerError> for CliError {
+    fn from(error: ExchangeServerError) -> Self {
+        let what = "the exchange could not start";
+        match &error {
+            ExchangeServerError::Listen(error) => deaf(what, error),
+            ExchangeServerError::Folder(error) => unclaimed(code::SERVE, what, error),
+            _ => unstarted(what, &error),
+        }
+    }
+}
+
+impl From<StartRegistryError> for CliError {
+    fn from(error: StartRegistryError) -> Self {
+        let what = "the registry could not start";
+        match &error {
+            StartRegistryError::Listen(error) => deaf(what, error),
+            StartRegistryError::Claim(error) => unclaimed(code::SERVE, what, error),
+            StartRegistryError::Folder(_) => unstarted(what, &error),
+        }
+    }
+}
+
+/// A folder that is not to be had.
+pub(super) fn unclaimed(unusable: Code, what: &str, error: &ClaimError) -> CliError {
+    match error {
+        ClaimError::Taken { folder } => CliError::new(code::IN_USE, what)
+            .at(folder.display())
+            .because(error)
+            .help("stop the process that works there, or choose another --data"),
+        ClaimError::Unusable { .. } => of_folder(unusable, what, error),
+    }
+}
+
+/// A server whose files are of no use.
+fn unstarted(what: &str, error: &(dyn Error + 'static)) -> CliError {
+    of_folder(code::SERVE, what, error)
+}
+
+/// A data folder that is of no use.
+fn of_folder(code: Code, what: &str, error: &(dyn Error + 'static)) -> CliError {
+    CliError::new(code, what).because(error).help(
+        "check the --data folder: does it belong to this user, and is there room on the disk?",
+    )
+}
+
+/// A server that cannot listen.
+fn deaf(what: &str, error: &ListenError) -> CliError {
+    let told = CliError::new(code::SERVE, what).because(error);
+    match error {
+        ListenError::Bind { address, .. } => {
+            told.at(address).help("does something else listen there? Choose another --listen")
+        }
+        ListenError::Pem { file, .. } => told.at(file.display()).help("is it a PEM file?"),
+        ListenError::Tls { tls, .. } => {
+            told.at(tls.cert_file.display()).help("do --tls-cert and --tls-key belong together?")
+        }
+    }
+}
+
+impl From<AccountsError> for CliError {
+    fn from(error: AccountsError) -> Self {
+        let file = match &error {
+            AccountsError::File { file, .. } | AccountsError::Content { file, .. } => Some(file),
+            _ => None,
+        };
+        Self::new(code::SERVE, "the registry's accounts could not be opened")
+            .at_known(file.map(|it| it.display()))
+            .because(&error)
+            .help("check the file; without it, the next start makes new accounts")
+    }
+}
