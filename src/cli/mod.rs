@@ -17,6 +17,7 @@ mod explain;
 mod files;
 mod hello;
 mod horizon_key;
+mod image;
 mod key;
 mod new;
 mod node;
@@ -25,6 +26,7 @@ mod org;
 mod output;
 mod pattern;
 mod policy;
+mod progress;
 mod project;
 mod publish;
 mod registries;
@@ -34,6 +36,7 @@ mod schema;
 mod serve;
 mod service;
 mod settings;
+mod transfer;
 mod translate;
 mod trust;
 mod usage;
@@ -113,6 +116,9 @@ enum Command {
     New(new::NewArgs),
     /// Publish a service: push its images, pin, sign and commit it
     Publish(publish::PublishArgs),
+    /// Images, wherever they are: copy them by hand
+    #[command(subcommand)]
+    Image(image::ImageCommand),
     /// Published services
     #[command(subcommand)]
     Service(service::ServiceCommand),
@@ -205,6 +211,7 @@ async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Trust(command) => command.run(context).await,
         Command::New(args) => args.run(context),
         Command::Publish(args) => args.run(context).await,
+        Command::Image(command) => command.run(context).await,
         Command::Service(command) => command.run(context).await,
         Command::Pattern(command) => command.run(context).await,
         Command::Policy(command) => command.run(context).await,
@@ -234,7 +241,7 @@ fn start_logging(arguments: &Arguments, environment: &Environment) {
     let filter = EnvFilter::new(environment.get("EDGEPOST_LOG").unwrap_or(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(progress::beside_lines)
         .with_ansi(output::stderr_is_terminal() && environment.get("NO_COLOR").is_none())
         .init();
 }

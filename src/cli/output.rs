@@ -156,6 +156,15 @@ impl Output {
         self.note(format!("next: {command}"));
     }
 
+    /// Tells a program what is going on: one JSON object a line.
+    pub(crate) fn event(self, event: &impl Serialize) {
+        if self.notes == Notes::Told
+            && let Ok(json) = serde_json::to_string(event)
+        {
+            write_line(io::stderr(), &plain_json(&json));
+        }
+    }
+
     /// One step of a longer command: a short word and what it did.
     pub(crate) fn step(self, word: &str, text: impl AsRef<str>) {
         self.note(format!("{word:<10}{}", text.as_ref()));

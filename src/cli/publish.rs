@@ -16,17 +16,17 @@ use crate::{
         horizon_key::HorizonKeyArgs,
         key::{KeyArgs, read_private},
         operator::read_operator,
-        output::Output,
         project::{find_in_project, read_definition},
-        registries::{push_config, with_logins},
+        registries::with_logins,
         stop_signal,
+        transfer::TransferArgs,
     },
     document::{ServiceDefinition, ServicePolicy},
-    image::{Descriptor, engine::EngineEndpoint},
+    image::engine::EngineEndpoint,
     publish::{
         DocumentPlan, Existing, Order, Place, PublishPlan, Publisher, PullLogin, Registries, Source,
     },
-    registry::client::{BlobOutcome, Progress, RegistryClient},
+    registry::client::RegistryClient,
     types::Registry,
 };
 
@@ -62,9 +62,8 @@ pub(super) struct PublishArgs {
     /// Give nodes this certificate authority for one registry, REGISTRY=FILE; repeatable
     #[arg(long, value_name = "CA")]
     registry_ca: Vec<String>,
-    /// Speak plain HTTP with this registry, though it is not on this machine; repeatable
-    #[arg(long, value_name = "REGISTRY")]
-    plain_http: Vec<Registry>,
+    #[command(flatten)]
+    transfer: TransferArgs,
     /// Publish over other content that stands under the same version
     #[arg(short = 'O', long)]
     overwrite: bool,
@@ -87,11 +86,12 @@ impl PublishArgs {
             output.result(&plan, || describe_plan(&plan));
             return Ok(());
         }
-        let narrator = Narrator(output);
+        let teller = self.transfer.progress.teller("push", output);
         let outcome = tokio::select! {
-            outcome = publisher.publish(&order, &registries, &narrator) => outcome?,
+            outcome = publisher.publish(&order, &registries, &teller) => outcome?,
             () = stop_signal() => return Err(stopped()),
         };
+        drop(teller);
         if order.logins.is_empty() && order.definition.has_deployment() {
             output.note("note: without -r, nodes pull with no credentials");
         }
@@ -178,7 +178,7 @@ impl PublishArgs {
 
     /// The registries as the publisher speaks with them, and as nodes will.
     fn registries(&self, order: &Order, context: &Context) -> Registries {
-        let mut config = push_config(context, &self.plain_http);
+        let mut config = self.transfer.config(context);
         for (registry, ca) in &order.registry_ca {
             config.ca.entry(registry.clone()).or_default().push(ca.clone());
         }
@@ -222,20 +222,6 @@ fn default_engine() -> EngineEndpoint {
 
 fn name_of(definition: &ServiceDefinition) -> String {
     format!("{} {} for {}", definition.url, definition.version, definition.arch)
-}
-
-/// Tells on stderr what became of each blob.
-struct Narrator(Output);
-
-impl Progress for Narrator {
-    fn settled(&self, blob: &Descriptor, outcome: BlobOutcome) {
-        let word = match outcome {
-            BlobOutcome::Existed => "is there",
-            BlobOutcome::Mounted => "mounted",
-            BlobOutcome::Uploaded => "sent",
-        };
-        self.0.step("push", format!("{} {word}, {} bytes", blob.digest.short(), blob.size));
-    }
 }
 
 fn describe_plan(plan: &PublishPlan) -> String {

@@ -16,6 +16,7 @@ mod bad_input;
 mod check;
 mod cluster;
 mod containers;
+mod copy;
 mod demo;
 mod documents;
 mod horizon;
