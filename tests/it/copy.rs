@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use crate::support::{
@@ -38,7 +39,6 @@ impl Site {
 
     /// Gives the person a login and the CA for the registry under the name `host`.
     fn know(&self, host: &str) {
-        use base64::{Engine as _, engine::general_purpose::STANDARD};
         let docker = self.folder.join("docker");
         fs::create_dir_all(&docker).unwrap();
         let auth = STANDARD.encode("pusher:push-secret");
@@ -150,7 +150,6 @@ fn a_wrong_password_is_told_and_never_shown() {
     let login = fs::read_to_string(folder.path().join("docker/config.json")).unwrap();
     let encoded = login.split('"').find(|it| it.ends_with('=') || it.len() > 20).unwrap();
     let secrets = ["push-secret".to_owned(), encoded.to_owned()];
-    use base64::{Engine as _, engine::general_purpose::STANDARD};
     let wrong = STANDARD.encode("pusher:wrong-secret");
     fs::write(folder.path().join("docker/config.json"), login.replace(encoded, &wrong)).unwrap();
 
@@ -183,9 +182,9 @@ fn progress_is_a_line_a_step_or_an_object_a_line_or_silent() {
     let of = |kind: &str| events.iter().filter(|it| it["event"] == kind).collect::<Vec<_>>();
     assert!(events.iter().all(|it| it["v"] == 1 && it["time"].is_number()), "{}", json.stderr);
     assert_eq!((of("planned").len(), of("settled").len(), of("ended").len()), (1, 3, 1));
-    let size = of("planned")[0]["size"].as_u64().unwrap();
-    assert!(size > 6_000_000);
-    assert_eq!(of("ended")[0]["moved"].as_u64(), Some(size));
+    let whole = of("planned")[0]["size"].as_u64().unwrap();
+    assert!(whole > 6_000_000);
+    assert_eq!(of("ended")[0]["moved"].as_u64(), Some(whole));
 }
 
 #[test]

@@ -52,7 +52,8 @@ impl Events {
             model.take_news().into_iter().map(|it| event(now, of_news(it))).collect();
         for blob in model.moving() {
             let told = self.told.get(&blob.digest);
-            let due = told.is_none_or(|(bytes, at)| *bytes != blob.bytes && now - *at >= PAUSE);
+            let due = told
+                .is_none_or(|(bytes, at)| *bytes != blob.bytes && now.saturating_sub(*at) >= PAUSE);
             if due {
                 self.told.insert(blob.digest, (blob.bytes, now));
                 #[expect(
@@ -87,13 +88,13 @@ fn of_news(news: News) -> What {
         News::Planned { blobs, bytes } => What::Planned { blobs, size: bytes },
         News::Again { blob, why, wait } => What::Again { blob, why, wait: wait.as_secs_f64() },
         News::Settled { blob, size, outcome } => {
-            What::Settled { blob, size, outcome: word(&outcome) }
+            What::Settled { blob, size, outcome: word(outcome) }
         }
     }
 }
 
 /// What became of a blob, in a word.
-fn word(outcome: &BlobOutcome) -> &'static str {
+fn word(outcome: BlobOutcome) -> &'static str {
     match outcome {
         BlobOutcome::Existed => "existed",
         BlobOutcome::Mounted => "mounted",

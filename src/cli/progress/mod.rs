@@ -185,19 +185,26 @@ impl Telling {
                     .iter()
                     .filter_map(|it| text::of_news(it, self.verb))
                     .collect();
-                if lines.is_empty() && now - *last >= SILENCE && state.model.moving().count() > 0 {
+                if lines.is_empty()
+                    && now.saturating_sub(*last) >= SILENCE
+                    && state.model.moving().count() > 0
+                {
                     lines.push(format!("{:<10}{}", "total", text::of_total(&state.model.total())));
                 }
                 drop(state);
                 if !lines.is_empty() {
                     *last = now;
                 }
-                lines.iter().for_each(|line| self.output.note(line));
+                for line in &lines {
+                    self.output.note(line);
+                }
             }
             Told::Json(events) => {
                 let events = events.of(&mut state.model, now);
                 drop(state);
-                events.iter().for_each(|event| self.output.event(event));
+                for event in &events {
+                    self.output.event(event);
+                }
             }
         }
     }
