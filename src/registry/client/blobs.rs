@@ -198,7 +198,7 @@ impl RegistryClient {
                 let (auth, connections) = (&self.auth, &self.connections);
                 auth.answer(connections, endpoint, &upload.scopes, &challenges, sent).await?;
             } else if status == StatusCode::UNAUTHORIZED && endpoint.owns(&url) {
-                return Err(self.auth.refusal(endpoint, &upload.place()).await);
+                return Err(self.auth.refusal(endpoint, &upload.scopes, &upload.place()).await);
             } else if status.is_redirection() {
                 url = location(&response, &url, endpoint, &upload.place())?;
             } else if status.is_success() {

@@ -89,7 +89,7 @@ impl RegistryClient {
             auth.answer(connections, endpoint, &call.scopes, &challenges, sent.as_ref()).await?;
         let response = self.send_once(endpoint, call, &call.url, renewed.as_ref()).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
-            return Err(auth.refusal(endpoint, &call.place).await);
+            return Err(auth.refusal(endpoint, &call.scopes, &call.place).await);
         }
         Ok(response)
     }
@@ -122,7 +122,7 @@ impl RegistryClient {
         Err(RegistryError::protocol(&call.place, why))
     }
 
-    async fn send_once(
+    pub(super) async fn send_once(
         &self,
         endpoint: &Endpoint,
         call: &Call,

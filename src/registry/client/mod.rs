@@ -16,6 +16,7 @@ use crate::{
 
 mod auth;
 mod blobs;
+pub mod cloud;
 mod delete;
 mod download;
 pub mod error;
@@ -33,10 +34,15 @@ mod source;
 mod tls;
 mod watched_body;
 
+pub use auth::AZURE_TOKEN_USER;
 pub use blobs::BlobOutcome;
+pub use cloud::Cloud;
 pub use download::BlobStream;
 pub use error::{Place, RegistryError, TlsProblem};
-pub use logins::{Login, LoginError, Logins};
+pub use logins::{
+    FoundLogin, HelperProblem, Keeper, Login, LoginError, LoginOrigin, Logins, forget_login,
+    keep_login,
+};
 pub use pace::{ByteRate, Pace};
 pub use progress::Progress;
 pub use push::{Pushed, push_image};

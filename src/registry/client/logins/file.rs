@@ -1,0 +1,198 @@
+//! A login file of Docker (`config.json`) or Podman (`auth.json`), or a Kubernetes secret
+//! (`.dockerconfigjson`): one JSON for all.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::{
+    FoundLogin, Login, LoginError, LoginOrigin,
+    helper::Helper,
+    names::{Names, plain},
+};
+use crate::types::Secret;
+
+/// The longest login file that is read, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// What is in a login file, as far as it is about logins.
+#[derive(Default, Deserialize)]
+pub(super) struct LoginFile {
+    #[serde(default)]
+    auths: Option<BTreeMap<String, Entry>>,
+    #[serde(default, rename = "credsStore")]
+    store: Option<String>,
+    #[serde(default, rename = "credHelpers")]
+    helpers: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    auth: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    identitytoken: Option<String>,
+    registrytoken: Option<String>,
+}
+
+impl LoginFile {
+    /// Reads the file, if there is one.
+    pub(super) fn read(path: &Path) -> Result<Option<Self>, LoginError> {
+        let Some(text) = text_of(path)?.filter(|text| !text.trim_ascii().is_empty()) else {
+            return Ok(None);
+        };
+        // The parser's own words may quote what is in the file: its line has to do.
+        let read = serde_json::from_slice(&text).map_err(|error| LoginError::Malformed {
+            path: path.to_owned(),
+            why: format!("line {} is not the JSON that was expected", error.line()),
+        });
+        read.map(Some)
+    }
+
+    /// The login for the longest of `names` that there is one for. `path` is the file's.
+    pub(super) async fn find(
+        &self,
+        path: &Path,
+        names: &Names,
+    ) -> Result<Option<FoundLogin>, LoginError> {
+        let no_helpers = BTreeMap::new();
+        let helpers = self.helpers.as_ref().unwrap_or(&no_helpers);
+        for name in names.within() {
+            if let Some((key, helper)) = by_name(helpers, |key| key == name)
+                && let Some(found) = ask(path, helper, key).await?
+            {
+                return Ok(Some(found));
+            }
+            if let Some(found) = self.entry(path, |key| plain(key) == name)? {
+                return Ok(Some(found));
+            }
+        }
+        let Some((key, helper)) = self.helper_of(names) else {
+            return self.entry(path, |key| names.is_host(key));
+        };
+        let asked = ask(path, helper, key).await;
+        match asked {
+            Ok(Some(found)) => Ok(Some(found)),
+            // Docker leaves an empty entry beside what its store keeps, but an older one may be whole.
+            other => match self.entry(path, |key| names.is_host(key))? {
+                Some(found) => Ok(Some(found)),
+                None => other,
+            },
+        }
+    }
+
+    /// The login of an entry whose key fits. Keys as they are written now come before old ones.
+    fn entry(
+        &self,
+        path: &Path,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<Option<FoundLogin>, LoginError> {
+        let mut fitting: Vec<_> =
+            self.auths.iter().flatten().filter(|(key, _)| fits(key)).collect();
+        fitting.sort_by_key(|(key, _)| key.contains("://"));
+        for (key, entry) in fitting {
+            let login = entry.login().map_err(|why| LoginError::Malformed {
+                path: path.to_owned(),
+                why: format!("the entry `{key}` {why}"),
+            })?;
+            if let Some(login) = login {
+                let origin = LoginOrigin::File { path: path.to_owned(), key: key.clone() };
+                return Ok(Some(FoundLogin { login, origin }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The helper that keeps the login of the registry with these names, if one does, and under which
+    /// key it does.
+    pub(super) fn helper_of<'a>(&'a self, names: &'a Names) -> Option<(&'a str, &'a str)> {
+        let by_host = self.helpers.as_ref().and_then(|all| by_name(all, |key| names.is_host(key)));
+        by_host.or_else(|| {
+            let store = self.store.as_deref().filter(|store| !store.is_empty())?;
+            Some((names.key(), store))
+        })
+    }
+}
+
+/// The text of a login file, if there is one.
+pub(super) fn text_of(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, LoginError> {
+    let open_failed = |source| LoginError::Open { path: path.to_owned(), source };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(open_failed(error)),
+    };
+    let mut text = Zeroizing::new(Vec::new());
+    file.take(MAX_FILE + 1).read_to_end(&mut text).map_err(open_failed)?;
+    if text.len() as u64 > MAX_FILE {
+        let why = format!("it has more than {MAX_FILE} bytes");
+        return Err(LoginError::Malformed { path: path.to_owned(), why });
+    }
+    Ok(Some(text))
+}
+
+fn by_name<'a>(
+    helpers: &'a BTreeMap<String, String>,
+    fits: impl Fn(&str) -> bool,
+) -> Option<(&'a str, &'a str)> {
+    let found = helpers.iter().find(|(key, helper)| fits(key) && !helper.is_empty());
+    found.map(|(key, helper)| (key.as_str(), helper.as_str()))
+}
+
+async fn ask(path: &Path, helper: &str, key: &str) -> Result<Option<FoundLogin>, LoginError> {
+    let helper = Helper::new(helper);
+    let answer = helper.get(key).await.map_err(|source| LoginError::Helper {
+        path: path.to_owned(),
+        helper: helper.program().to_owned(),
+        source,
+    })?;
+    Ok(answer.map(|login| FoundLogin {
+        login,
+        origin: LoginOrigin::Helper {
+            path: path.to_owned(),
+            key: key.to_owned(),
+            program: helper.program().to_owned(),
+        },
+    }))
+}
+
+impl Entry {
+    /// The login in it, if there is one; else what is wrong with it.
+    fn login(&self) -> Result<Option<Login>, &'static str> {
+        let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        if let Some(token) = filled(&self.registrytoken) {
+            return Ok(Some(Login::RegistryToken(Secret::new(token))));
+        }
+        let (username, password) = match filled(&self.auth) {
+            Some(auth) => {
+                pair(&auth).ok_or("has an `auth` that is not the base64 of user:password")?
+            }
+            None => (filled(&self.username), filled(&self.password)),
+        };
+        if let Some(token) = filled(&self.identitytoken) {
+            return Ok(Some(Login::IdentityToken { username, token: Secret::new(token) }));
+        }
+        if username.is_none() && password.is_none() {
+            return Ok(None); // Docker writes an empty entry beside a credential store
+        }
+        let password = Secret::new(password.unwrap_or_default());
+        Ok(Some(Login::new(username.unwrap_or_default(), password)))
+    }
+}
+
+/// User and password of an `auth`.
+fn pair(auth: &str) -> Option<(Option<String>, Option<String>)> {
+    let decoded = BASE64_STANDARD_NO_PAD.decode(auth.trim().trim_end_matches('=')).ok()?;
+    let decoded = Zeroizing::new(String::from_utf8(decoded).ok()?);
+    let (username, password) = decoded.split_once(':')?;
+    // Docker once filled it up with zero bytes.
+    let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Some((filled(username), filled(password.trim_end_matches('\0'))))
+}
