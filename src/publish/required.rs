@@ -121,13 +121,11 @@ impl<'a> Lookup<'a> {
                 return Answer::NotKnownYet;
             };
             let Some(id) = highest(services, asked) else { return Answer::Nothing };
-            match self.definitions.get_key_value(&id) {
-                Some((id, definition)) => Answer::Found(Published { org: &id.org, definition }),
-                None => {
-                    open.ids.insert(id);
-                    Answer::NotKnownYet
-                }
+            if let Some((id, definition)) = self.definitions.get_key_value(&id) {
+                return Answer::Found(Published { org: &id.org, definition });
             }
+            open.ids.insert(id);
+            Answer::NotKnownYet
         });
         match resolution {
             Ok(_) => Ok(open),

@@ -112,7 +112,8 @@ impl RegistryClient {
     ) -> Result<Digest, RegistryError> {
         let listed = self.put_manifest_if(repository, reference, raw, None).await?;
         if let Some(subject) = subject_of(raw).filter(|subject| listed != Some(*subject)) {
-            self.list_referrer(repository, &subject, raw).await?;
+            // Rare, and large: boxed, so that it does not make every push's future as large.
+            Box::pin(self.list_referrer(repository, &subject, raw)).await?;
         }
         Ok(raw.digest)
     }

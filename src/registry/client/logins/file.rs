@@ -138,10 +138,10 @@ pub(super) fn text_of(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, LoginEr
     Ok(Some(text))
 }
 
-fn by_name<'a>(
-    helpers: &'a BTreeMap<String, String>,
+fn by_name(
+    helpers: &BTreeMap<String, String>,
     fits: impl Fn(&str) -> bool,
-) -> Option<(&'a str, &'a str)> {
+) -> Option<(&str, &str)> {
     let found = helpers.iter().find(|(key, helper)| fits(key) && !helper.is_empty());
     found.map(|(key, helper)| (key.as_str(), helper.as_str()))
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-/// The claims that are looked at; fractions of a second are allowed (RFC 7519, "NumericDate").
+/// The claims that are looked at; fractions of a second are allowed (RFC 7519, "`NumericDate`").
 #[derive(Deserialize)]
 struct Claims {
     exp: Option<f64>,

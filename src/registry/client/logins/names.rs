@@ -59,14 +59,12 @@ impl Names {
 pub(super) fn plain(key: &str) -> String {
     let key = key.to_ascii_lowercase();
     let url = ["https://", "http://"].iter().find_map(|scheme| key.strip_prefix(scheme));
-    match url {
-        Some(rest) => rest.split('/').next().unwrap_or(rest).to_owned(),
-        None => {
-            let key = key.trim_end_matches('/');
-            let host = ["/v1", "/v2"].iter().find_map(|version| key.strip_suffix(version));
-            host.unwrap_or(key).to_owned()
-        }
+    if let Some(rest) = url {
+        return rest.split('/').next().unwrap_or(rest).to_owned();
     }
+    let key = key.trim_end_matches('/');
+    let host = ["/v1", "/v2"].iter().find_map(|version| key.strip_suffix(version));
+    host.unwrap_or(key).to_owned()
 }
 
 #[cfg(test)]
