@@ -1,5 +1,7 @@
 //! Stories, told against real parts.
 
+// Stories await whole publishes and agents, whose futures lie deeper in each other than the default allows.
+#![recursion_limit = "256"]
 #![expect(clippy::disallowed_methods, reason = "tests make files and read their environment")]
 #![expect(
     clippy::unwrap_used,
