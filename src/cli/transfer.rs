@@ -11,7 +11,8 @@ use crate::{
 /// How images are moved.
 #[derive(Debug, Args)]
 pub(super) struct TransferArgs {
-    /// Move no more than this in a second, all blobs together: 500k, 2M, 1.5MiB
+    /// Fetch no more than this in a second, all blobs together: 500k, 2M, 1.5MiB. What is sent to a registry
+    /// is not held back
     #[arg(long, env = "EDGEPOST_LIMIT_RATE", value_name = "RATE")]
     limit_rate: Option<ByteRate>,
     /// Speak plain HTTP with this registry, though it is not on this machine; repeatable

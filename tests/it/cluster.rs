@@ -178,7 +178,7 @@ fn a_service_on_devices_cannot_require_one_for_clusters() {
 
     let told = hub.publisher.run(&["publish", &file, "--source", "oci:image"]).failed(3, "E0301");
 
-    assert!(told.stderr.contains("for clusters alone"), "{}", told.stderr);
+    assert!(told.stderr.contains("runs in clusters alone"), "{}", told.stderr);
 }
 
 #[test]
