@@ -12,7 +12,7 @@ use crate::{
     image::{BlobReader, Descriptor, ImageManifest, Manifest, RawManifest, media_type},
     publish::{Registries, error::PublishError, find::FoundImage, report::ShippedReport},
     registry::{
-        client::{Progress, RegistryClient, RegistryError, push_image},
+        client::{Progress, PushOptions, RegistryClient, RegistryError, push_image},
         protocol::Reference,
     },
     sign::{SigningKey, compat::cosign},
@@ -38,7 +38,9 @@ pub(super) async fn ship(
     let failed = |source| PublishError::of_registry(&found.image, source);
     let (client, repository) = (&registries.push, &found.image.repository);
     let pushed = if found.outside {
-        let pushed = push_image(client, found.source.as_ref(), repository, None, progress);
+        let options = PushOptions::default();
+        let source = found.source.as_ref();
+        let pushed = push_image(client, source, repository, None, &options, progress);
         Some(pushed.await.map_err(failed)?)
     } else {
         None

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     image::synthetic::SyntheticImage,
     registry::{
-        client::{ClientConfig, RetryPolicy, push_image},
+        client::{ClientConfig, PushOptions, RetryPolicy, push_image},
         server::{Access, RegistryConfig, RegistryServer},
     },
     types::Registry,
@@ -35,7 +35,7 @@ impl Site {
         let layout = folder.path().join("layout");
         let image =
             SyntheticImage::new(1).layers(2, 200_000).in_folder(&layout, None).await.unwrap();
-        let pushed = push_image(&client(), &image, &repository, None, &()).await.unwrap();
+        let pushed = push_image(&client(), &image, &repository, None, &PushOptions::default(), &()).await.unwrap();
         let Ok(Manifest::Image(manifest)) = pushed.root.parse() else { panic!("no image") };
         let image = PinnedImage { repository, digest: pushed.root.digest };
         Self { folder, server, image, layers: manifest.layers }

@@ -89,7 +89,8 @@ impl CopyArgs {
             ImagePlace::Registry(image) => {
                 let client = RegistryClient::new(self.transfer.config(context));
                 let (repository, tag) = (&image.repository, tag(image)?);
-                let pushed = push_image(&client, source.as_ref(), repository, Some(&tag), teller);
+                let (source, options) = (source.as_ref(), PushOptions::default());
+                let pushed = push_image(&client, source, repository, Some(&tag), &options, teller);
                 let pushed = pushed.await.map_err(|error| match error {
                     RegistryError::Source(error) => unusable(&self.from, error),
                     error => error.into(),

@@ -88,16 +88,16 @@ fn of_news(news: News) -> What {
         News::Planned { blobs, bytes } => What::Planned { blobs, size: bytes },
         News::Again { blob, why, wait } => What::Again { blob, why, wait: wait.as_secs_f64() },
         News::Settled { blob, size, outcome } => {
-            What::Settled { blob, size, outcome: word(outcome) }
+            What::Settled { blob, size, outcome: word(&outcome) }
         }
     }
 }
 
 /// What became of a blob, in a word.
-fn word(outcome: BlobOutcome) -> &'static str {
+fn word(outcome: &BlobOutcome) -> &'static str {
     match outcome {
         BlobOutcome::Existed => "existed",
-        BlobOutcome::Mounted => "mounted",
+        BlobOutcome::Mounted { .. } => "mounted",
         BlobOutcome::Uploaded => "uploaded",
     }
 }

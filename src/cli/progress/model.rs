@@ -142,7 +142,7 @@ impl Model {
         let place = self.place(descriptor);
         if let Some(blob) = self.blobs.get_mut(place) {
             blob.bytes = blob.size;
-            blob.state = State::Settled(outcome);
+            blob.state = State::Settled(outcome.clone());
         }
         let (blob, size) = (descriptor.digest, descriptor.size);
         self.news.push(News::Settled { blob, size, outcome });

@@ -92,17 +92,17 @@ pub(super) fn of_news(news: &News, verb: &str) -> Option<String> {
             Some(step("again", &format!("{} in {wait}: {why}", blob.short())))
         }
         News::Settled { blob, size, outcome } => {
-            let word = of_outcome(*outcome);
+            let word = of_outcome(outcome);
             Some(step(verb, &format!("{} {word}, {size} bytes", blob.short())))
         }
     }
 }
 
 /// What became of a blob.
-pub(super) fn of_outcome(outcome: BlobOutcome) -> String {
+pub(super) fn of_outcome(outcome: &BlobOutcome) -> String {
     match outcome {
         BlobOutcome::Existed => "is there".to_owned(),
-        BlobOutcome::Mounted => "mounted".to_owned(),
+        BlobOutcome::Mounted { from } => format!("mounted from {from}"),
         BlobOutcome::Uploaded => "sent".to_owned(),
     }
 }

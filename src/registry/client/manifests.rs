@@ -38,7 +38,19 @@ impl RegistryClient {
         repository: &Repository,
         reference: &Reference,
     ) -> Result<Option<Descriptor>, RegistryError> {
-        let (endpoint, call) = self.manifest_call(Method::HEAD, repository, reference)?;
+        let scopes = Scopes::from([Scope::pull(repository)]);
+        self.head_manifest_as(repository, reference, scopes).await
+    }
+
+    /// The same with the rights that what follows will need, so that one token serves for all.
+    pub(super) async fn head_manifest_as(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        scopes: Scopes,
+    ) -> Result<Option<Descriptor>, RegistryError> {
+        let (endpoint, mut call) = self.manifest_call(Method::HEAD, repository, reference)?;
+        call.scopes = scopes;
         let found = self
             .retry
             .run(|| async {

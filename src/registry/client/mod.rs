@@ -21,9 +21,12 @@ mod delete;
 mod download;
 pub mod error;
 mod http;
+mod lanes;
 mod lists;
 pub mod logins;
 mod manifests;
+pub mod memory;
+mod mount;
 pub mod pace;
 mod pages;
 mod progress;
@@ -32,7 +35,7 @@ mod referrers;
 mod retry;
 mod source;
 mod tls;
-mod watched_body;
+mod upload;
 
 pub use auth::AZURE_TOKEN_USER;
 pub use blobs::BlobOutcome;
@@ -43,9 +46,10 @@ pub use logins::{
     FoundLogin, HelperProblem, Keeper, Login, LoginError, LoginOrigin, Logins, forget_login,
     keep_login,
 };
+pub use memory::Memory;
 pub use pace::{ByteRate, Pace};
 pub use progress::Progress;
-pub use push::{Pushed, push_image};
+pub use push::{Foreign, PushOptions, Pushed, push_image};
 pub use referrers::{ListedBy, Referrers};
 pub use retry::RetryPolicy;
 pub use source::RegistryImage;
@@ -79,6 +83,11 @@ pub struct ClientConfig {
     pub stall: Duration,
     /// How fast blobs may go, up and down together.
     pub pace: Pace,
+    /// What earlier transfers taught: where blobs can be mounted from, which uploads were begun.
+    pub memory: Memory,
+    /// The most bytes of a blob that go in one request, for proxies that refuse longer ones; all of
+    /// them if it is not given, and less by itself after such a refusal.
+    pub largest_chunk: Option<u64>,
 }
 
 impl Default for ClientConfig {
@@ -94,6 +103,8 @@ impl Default for ClientConfig {
             retry: RetryPolicy::default(),
             stall: STALL,
             pace: Pace::unlimited(),
+            memory: Memory::default(),
+            largest_chunk: None,
         }
     }
 }
@@ -106,6 +117,8 @@ pub struct RegistryClient {
     retry: RetryPolicy,
     stall: Duration,
     pace: Pace,
+    memory: Memory,
+    largest: upload::Largest,
 }
 
 impl RegistryClient {
@@ -121,6 +134,8 @@ impl RegistryClient {
             retry,
             stall,
             pace,
+            memory,
+            largest_chunk,
         } = config;
         let connections = tls::Connections::new(ca, certs_dirs, plain_http, user_agent);
         Self {
@@ -129,6 +144,8 @@ impl RegistryClient {
             retry,
             stall,
             pace,
+            memory,
+            largest: upload::Largest::new(largest_chunk),
         }
     }
 

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 /// How much may go at once after a silence, as time at the full rate.
 const BURST: Duration = Duration::from_millis(100);
+/// The most that is asked for at once, in bytes.
+const SLICE: usize = 64 * 1024;
 
 /// Bytes per second, as people write it: `500k`, `2M`, `1.5MiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +94,13 @@ impl Pace {
     /// Never more than `rate`, but for a tenth of a second's worth after a silence.
     pub fn limited(rate: ByteRate) -> Self {
         Self(Some(Arc::new(Limited { rate, free_at: Mutex::new(None) })))
+    }
+
+    /// How many bytes to ask for at once, so that a transfer moves several times a second.
+    pub(super) fn slice(&self) -> usize {
+        let Some(limited) = &self.0 else { return SLICE };
+        let tenth = usize::try_from(limited.rate.bytes_per_second() / 10).unwrap_or(SLICE);
+        tenth.clamp(1024, SLICE)
     }
 
     /// Waits until `bytes` more may go.

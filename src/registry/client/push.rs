@@ -1,22 +1,55 @@
 //! A whole image into a repository: blobs, then the manifests over them, the root last.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
+use tokio::time::Instant;
 
-use super::{BlobOutcome, Place, Progress, RegistryClient, RegistryError};
+use super::{
+    BlobOutcome, Place, Progress, RegistryClient, RegistryError,
+    auth::{Scope, Scopes},
+    lanes::{Lane, Lanes},
+    upload::Watch,
+};
 use crate::{
     image::{Descriptor, ImageSource, Manifest, RawManifest},
     registry::protocol::Reference,
     types::{Digest, Repository, Tag},
 };
 
-/// How many blobs are on their way at a time.
-const AT_A_TIME: usize = 4;
+/// How many blobs are asked for, or on their way, at a time; of those that are sent, the lanes let
+/// fewer go.
+const AT_A_TIME: usize = 8;
+/// Blobs up to this length in bytes go beside the lanes: what they cost is the way there and back.
+const TINY: u64 = 64 * 1024;
+/// How often the progress of a blob is told.
+const TELL: Duration = Duration::from_millis(250);
 /// The most manifests an image may have below its root.
 const MAX_MANIFESTS: usize = 1000;
 /// How deep indexes may lie in indexes; nobody makes them deeper than one in another.
 const MAX_DEPTH: usize = 4;
+
+/// What becomes of layers that only their maker may serve: those of Windows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Foreign {
+    /// They stay where the manifest says that they are.
+    #[default]
+    LeaveOut,
+    /// They are pushed like any other, if the source has them. Nothing is fetched from where the
+    /// manifest says that they are.
+    Include,
+}
+
+/// How an image is pushed.
+#[derive(Debug, Clone, Default)]
+pub struct PushOptions {
+    /// What becomes of foreign layers.
+    pub foreign: Foreign,
+}
 
 /// What a push did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,17 +73,30 @@ impl Pushed {
     pub fn digest(&self) -> Digest {
         self.root.digest
     }
+
+    fn count(&mut self, size: u64, outcome: &BlobOutcome) {
+        match outcome {
+            BlobOutcome::Existed => self.existed += 1,
+            BlobOutcome::Mounted { .. } => self.mounted += 1,
+            BlobOutcome::Uploaded => {
+                self.uploaded += 1;
+                self.bytes += size;
+            }
+        }
+    }
 }
 
 /// Copies the image of `source` into `repository`, with everything below an index.
 ///
-/// Small blobs go first, so that they are not lost with a link that breaks; the root goes last, by
-/// `tag` if there is one, so that whoever sees it finds everything below.
+/// The first question is whether its root is there: then everything is, and at most the tag is put.
+/// Else small blobs go first, so that they are not lost with a link that breaks; the root goes last,
+/// by `tag` if there is one, so that whoever sees it finds everything below.
 pub async fn push_image(
     client: &RegistryClient,
     source: &dyn ImageSource,
     repository: &Repository,
     tag: Option<&Tag>,
+    options: &PushOptions,
     progress: &dyn Progress,
 ) -> Result<Pushed, RegistryError> {
     let place = Place::from(repository);
@@ -58,40 +104,30 @@ pub async fn push_image(
     let mut parts = Parts::default();
     parts.gather(source, root.clone(), 0, &place).await?;
 
-    let mut pushed = Pushed {
-        root,
-        existed: 0,
-        mounted: 0,
-        uploaded: 0,
-        foreign: parts.foreign.len(),
-        bytes: 0,
-    };
-    let blobs = parts.blobs();
+    let mut blobs = parts.blobs();
+    let mut foreign = parts.foreign.len();
+    if options.foreign == Foreign::Include {
+        blobs.extend(parts.foreign.into_values());
+        blobs.sort_by_key(|blob| (blob.size, blob.digest));
+        foreign = 0;
+    }
+    let mut pushed = Pushed { root, existed: 0, mounted: 0, uploaded: 0, foreign, bytes: 0 };
+    let push = Push { client, source, repository, progress, lanes: Lanes::new() };
     progress.planned(&blobs);
-    let outcomes: Vec<(u64, BlobOutcome)> = stream::iter(blobs)
-        .map(|blob: Descriptor| async move {
-            let watch = |bytes| progress.moved(&blob, bytes);
-            let open = || source.blob(&blob);
-            let from = source.repository();
-            let outcome = client.push_blob_watched(repository, &blob, open, from, &watch).await?;
-            progress.settled(&blob, outcome);
-            Ok::<_, RegistryError>((blob.size, outcome))
-        })
-        .buffer_unordered(AT_A_TIME)
-        .try_collect()
-        .await?;
-    for (size, outcome) in outcomes {
-        match outcome {
-            BlobOutcome::Existed => pushed.existed += 1,
-            BlobOutcome::Mounted => pushed.mounted += 1,
-            BlobOutcome::Uploaded => {
-                pushed.uploaded += 1;
-                pushed.bytes += size;
-            }
+    if push.has_manifest(&pushed.root).await? && !(options.foreign == Foreign::Include) {
+        for blob in &blobs {
+            pushed.count(blob.size, &BlobOutcome::Existed);
+            progress.settled(blob, BlobOutcome::Existed);
         }
+        client.memory.learn(repository, blobs.iter().map(|blob| blob.digest));
+        push.put_tag(tag, &pushed.root).await?;
+        return Ok(pushed);
     }
 
-    for raw in parts.manifests.iter().filter(|raw| raw.digest != pushed.root.digest) {
+    let outcome = push.blobs(&blobs, &mut pushed).await;
+    outcome?;
+    let below = parts.manifests.iter().filter(|raw| raw.digest != pushed.root.digest);
+    for raw in below {
         client.put_manifest(repository, &Reference::Digest(raw.digest), raw).await?;
     }
     let reference = match tag {
@@ -102,6 +138,124 @@ pub async fn push_image(
     Ok(pushed)
 }
 
+/// A push under way.
+struct Push<'a> {
+    client: &'a RegistryClient,
+    source: &'a dyn ImageSource,
+    repository: &'a Repository,
+    progress: &'a dyn Progress,
+    lanes: Lanes,
+}
+
+impl Push<'_> {
+    /// Whether the repository has `root`, and with it everything below.
+    async fn has_manifest(&self, root: &RawManifest) -> Result<bool, RegistryError> {
+        let reference = Reference::Digest(root.digest);
+        let scopes = Scopes::from([Scope::push(self.repository)]);
+        let found = self.client.head_manifest_as(self.repository, &reference, scopes).await?;
+        Ok(found.is_some())
+    }
+
+    /// Puts `tag` on a root that is there, unless it is on it already.
+    async fn put_tag(&self, tag: Option<&Tag>, root: &RawManifest) -> Result<(), RegistryError> {
+        let Some(tag) = tag else { return Ok(()) };
+        let reference = Reference::Tag(tag.clone());
+        let scopes = Scopes::from([Scope::push(self.repository)]);
+        let standing = self.client.head_manifest_as(self.repository, &reference, scopes).await?;
+        if standing.is_none_or(|it| it.digest != root.digest) {
+            self.client.put_manifest(self.repository, &reference, root).await?;
+        }
+        Ok(())
+    }
+
+    /// Sees to it that the repository has `blobs`, and learns from it in any case.
+    async fn blobs(&self, blobs: &[Descriptor], pushed: &mut Pushed) -> Result<(), RegistryError> {
+        let missing = Mutex::new(Vec::new());
+        let settled = Mutex::new(Vec::new());
+        let note = |blob: &Descriptor, outcome: BlobOutcome| {
+            let mut settled = settled.lock().unwrap_or_else(PoisonError::into_inner);
+            settled.push((blob.clone(), outcome.clone()));
+            self.progress.settled(blob, outcome);
+        };
+        let asked = stream::iter(blobs)
+            .map(async |blob| {
+                if self.has_blob(blob).await? {
+                    note(blob, BlobOutcome::Existed);
+                } else {
+                    missing.lock().unwrap_or_else(PoisonError::into_inner).push(blob);
+                }
+                Ok(())
+            })
+            .buffer_unordered(AT_A_TIME)
+            .try_collect::<()>()
+            .await;
+        let mut missing = missing.into_inner().unwrap_or_else(PoisonError::into_inner);
+        missing.sort_by_key(|blob| (blob.size, blob.digest));
+        let brought = match asked {
+            Ok(()) => {
+                stream::iter(missing)
+                    .map(async |blob| {
+                        note(blob, self.bring(blob).await?);
+                        Ok(())
+                    })
+                    .buffer_unordered(AT_A_TIME)
+                    .try_collect::<()>()
+                    .await
+            }
+            Err(error) => Err(error),
+        };
+        let settled = settled.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.client.memory.learn(self.repository, settled.iter().map(|(blob, _)| blob.digest));
+        for (blob, outcome) in settled {
+            pushed.count(blob.size, &outcome);
+        }
+        brought
+    }
+
+    async fn has_blob(&self, blob: &Descriptor) -> Result<bool, RegistryError> {
+        let endpoint = self.client.connections.endpoint(self.repository.registry())?;
+        let upload = self.client.upload_of(self.repository, &endpoint, blob, &());
+        self.client.is_there(&upload).await
+    }
+
+    async fn bring(&self, blob: &Descriptor) -> Result<BlobOutcome, RegistryError> {
+        let lane = if blob.size > TINY { Some(self.lanes.enter(blob.size).await) } else { None };
+        let watch = Told { blob, lane, progress: self.progress, told: Mutex::new(None) };
+        let endpoint = self.client.connections.endpoint(self.repository.registry())?;
+        let upload = self.client.upload_of(self.repository, &endpoint, blob, &watch);
+        let open = || self.source.blob(blob);
+        self.client.bring_blob(&upload, &open, self.source.repository()).await
+    }
+}
+
+/// Passes on how one blob goes.
+struct Told<'a> {
+    blob: &'a Descriptor,
+    lane: Option<Lane<'a>>,
+    progress: &'a dyn Progress,
+    told: Mutex<Option<Instant>>,
+}
+
+impl Watch for Told<'_> {
+    fn moved(&self, bytes: u64) {
+        if let Some(lane) = &self.lane {
+            lane.moved(bytes);
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if bytes == self.blob.size || told.is_none_or(|told| told.elapsed() >= TELL) {
+            *told = Some(Instant::now());
+            self.progress.moved(self.blob, bytes);
+        }
+    }
+
+    fn again(&self, why: &RegistryError, wait: Duration) {
+        if let Some(lane) = &self.lane {
+            lane.trouble();
+        }
+        self.progress.again(self.blob, why, wait);
+    }
+}
+
 /// What an image is made of.
 #[derive(Default)]
 struct Parts {
@@ -110,7 +264,7 @@ struct Parts {
     seen: HashSet<Digest>,
     blobs: HashMap<Digest, Descriptor>,
     /// The layers that only their maker may serve.
-    foreign: HashSet<Digest>,
+    foreign: HashMap<Digest, Descriptor>,
 }
 
 impl Parts {
@@ -130,7 +284,7 @@ impl Parts {
                 Manifest::Image(image) => {
                     for blob in image.blobs() {
                         if blob.is_foreign_layer() {
-                            self.foreign.insert(blob.digest);
+                            self.foreign.entry(blob.digest).or_insert_with(|| blob.clone());
                         } else {
                             self.blobs.entry(blob.digest).or_insert_with(|| blob.clone());
                         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable as _};
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder, Retryable as _};
 
 use super::RegistryError;
 
@@ -67,5 +67,86 @@ impl RetryPolicy {
                 tracing::info!(%error, delay_ms = delay.as_millis(), "trying again");
             })
             .await
+    }
+}
+
+/// How often in a row a transfer may break off without getting further than ever before. One that
+/// moves is never given up, however slow the link.
+pub(super) const FRUITLESS: usize = 5;
+
+/// After so many new bytes a broken link is taken up at once: it was not overloaded, it broke.
+const PROGRESS: u64 = 256 << 10;
+
+/// What has been tried in vain lately.
+#[derive(Debug)]
+pub(super) struct Patience {
+    policy: RetryPolicy,
+    waits: ExponentialBackoff,
+    reached: u64,
+}
+
+impl Patience {
+    /// Nothing has been tried in vain; `reached` bytes are through.
+    pub(super) fn new(policy: RetryPolicy, reached: u64) -> Self {
+        Self { policy, waits: waits(policy), reached }
+    }
+
+    /// How long to wait after `error`, by when `reached` bytes were through; none: give it up.
+    pub(super) fn after(&mut self, error: &RegistryError, reached: u64) -> Option<Duration> {
+        let fresh = reached.saturating_sub(self.reached);
+        self.reached = self.reached.max(reached);
+        if fresh > 0 {
+            self.waits = waits(self.policy);
+        }
+        let asked_for = error.retry_after().map(|wait| wait.min(self.policy.longest_delay));
+        if fresh >= PROGRESS {
+            return Some(asked_for.unwrap_or_default());
+        }
+        let wait = self.waits.next()?;
+        Some(asked_for.unwrap_or(wait))
+    }
+}
+
+fn waits(policy: RetryPolicy) -> ExponentialBackoff {
+    let tries = if policy.tries > 1 { FRUITLESS - 1 } else { 0 };
+    ExponentialBuilder::default()
+        .with_min_delay(policy.first_delay)
+        .with_max_delay(policy.longest_delay)
+        .with_max_times(tries)
+        .with_jitter()
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_moves_is_never_given_up_and_whoever_does_not_soon() {
+        let policy = RetryPolicy { first_delay: Duration::from_secs(1), ..RetryPolicy::default() };
+        let mut patience = Patience::new(policy, 0);
+        let registry = "r.example:5000".parse().unwrap();
+        let error = RegistryError::Timeout { registry, waited: Duration::ZERO };
+        for round in 1..100 {
+            assert!(patience.after(&error, round).is_some());
+        }
+        assert_eq!(patience.after(&error, 99 + PROGRESS), Some(Duration::ZERO));
+        let fruitless = (0..).take_while(|_| patience.after(&error, 99).is_some()).count();
+        assert_eq!(fruitless, FRUITLESS - 1);
+    }
+
+    #[test]
+    fn a_registry_that_asks_for_time_gets_it_within_bounds() {
+        let mut patience = Patience::new(RetryPolicy::default(), 0);
+        let place = (&"r.example:5000".parse::<crate::types::Registry>().unwrap()).into();
+        let busy = |seconds| RegistryError::Refused {
+            place: Clone::clone(&place),
+            status: 429,
+            code: None,
+            message: String::new(),
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
+        assert_eq!(patience.after(&busy(7), 0), Some(Duration::from_secs(7)));
+        assert_eq!(patience.after(&busy(7000), 0), Some(RetryPolicy::default().longest_delay));
     }
 }
