@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
+    time::Duration,
 };
 
 use crate::{
@@ -12,9 +13,14 @@ use crate::{
         api::{Credential, CredentialError},
         client::{ExchangeClient, ExchangeError},
     },
-    registry::client::{ClientConfig, Login, Logins, RegistryClient, RetryPolicy},
+    registry::client::{ClientConfig, Login, Logins, Mirror, RegistryClient, RetryPolicy},
     types::{Registry, ServiceId},
 };
+
+/// How many blobs are fetched at once: enough to fill a link, few enough for a small node.
+const STREAMS: usize = 3;
+/// The longest wait before a blob is asked for again, in first waits.
+const LONGEST_WAIT: u32 = 30;
 
 /// What the operator of the node says about registries.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +32,8 @@ pub struct Registries {
     pub certs_dirs: Vec<PathBuf>,
     /// Registries that are spoken to without TLS.
     pub plain_http: BTreeSet<Registry>,
+    /// Who else has what a registry has, and is asked before it.
+    pub mirrors: BTreeMap<Registry, Vec<Mirror>>,
 }
 
 /// Why there are no logins for a service.
@@ -71,6 +79,7 @@ impl Credentials {
         node: &Identity,
         exchange: &ExchangeClient,
         operator: &Registries,
+        first_wait: Duration,
     ) -> Result<RegistryClient, LoginsError> {
         if !self.known.contains_key(service) {
             let fetched = fetch(service, node, exchange).await?;
@@ -90,8 +99,14 @@ impl Credentials {
             ca,
             certs_dirs: operator.certs_dirs.clone(),
             plain_http: operator.plain_http.clone(),
-            // Downloads are repeated here, where progress is seen.
-            retry: RetryPolicy::once(),
+            // Requests are repeated by the next pass; blobs at once, as long as they make progress.
+            retry: RetryPolicy {
+                first_delay: first_wait,
+                longest_delay: first_wait * LONGEST_WAIT,
+                ..RetryPolicy::once()
+            },
+            streams: STREAMS,
+            mirrors: operator.mirrors.clone(),
             ..ClientConfig::default()
         }))
     }

@@ -10,7 +10,6 @@
 mod config;
 mod containers;
 mod credentials;
-mod download;
 mod facts;
 mod fetch;
 mod folder;
@@ -142,8 +141,7 @@ impl Agent {
         let mut marks = MarksFile::open(&folder.marks()).await?;
         let kept = marks.load().await?;
         let accepted = Accepted::restore(kept, &identity.trust)?.ok_or(AgentError::NoTrust)?;
-        let images =
-            Images::new(Folder::open(folder.store())?, folder.partial(), config.first_wait);
+        let images = Images::new(Folder::open(folder.store())?, folder.partial());
         let machine = Machine::measured(Path::new("/"));
         let policy = read_json::<NodePolicy>(&folder.policy())?.unwrap_or_default();
         let user_input: Vec<UserInputValue> = read_json(&folder.user_input())?.unwrap_or_default();

@@ -91,9 +91,10 @@ impl Agent {
             .map(|document| document.body().registry_ca.clone())
             .unwrap_or_default();
         let (node, operator) = (&self.identity, &self.config.registries);
+        let first_wait = self.config.first_wait;
         let client = self
             .credentials
-            .client_for(&service.id, authorities, node, &self.exchange, operator)
+            .client_for(&service.id, authorities, node, &self.exchange, operator, first_wait)
             .await?;
         Ok(client)
     }

@@ -1,23 +1,19 @@
 //! Images onto this node: each manifest and blob by its digest into the content store, from which
 //! the engine is handed what it lacks.
 
-use std::{collections::BTreeSet, fmt::Display, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, fmt::Display, path::PathBuf};
 
-use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{FutureExt as _, TryStreamExt as _, stream::FuturesUnordered};
 
 use crate::{
-    agent::download::{DownloadError, download, inside},
     image::{Descriptor, ImageManifest, Manifest, ManifestError, RawManifest, select},
     registry::{
-        client::{RegistryClient, RegistryError},
+        client::{DownloadError, RegistryClient, RegistryError, download::room_needed},
         protocol::{Reference, RepositoryName},
         server::storage::{Folder, StorageError},
     },
-    types::{Digest, PinnedImage, Platform, Repository},
+    types::{Digest, PinnedImage, Platform},
 };
-
-/// How many blobs are fetched at once: enough to fill a link, few enough for a small node.
-const AT_ONCE: usize = 3;
 
 /// What is never used of the disk: the engine and the system need some to stay alive.
 const FLOOR: u64 = 64 << 20;
@@ -27,7 +23,6 @@ const FLOOR: u64 = 64 << 20;
 pub(super) struct Images {
     store: Folder,
     partial: PathBuf,
-    first_wait: Duration,
 }
 
 /// Why an image is not here.
@@ -140,12 +135,7 @@ impl PullError {
             DownloadError::WrongContent { expected, received } => {
                 Self::swapped(image.clone(), expected, received)
             }
-            DownloadError::BrokenOff { digest, size, source, .. }
-                if matches!(
-                    inside(&source),
-                    Some(RegistryError::WrongSize { received, .. }) if *received > size
-                ) =>
-            {
+            DownloadError::BrokenOff { digest, size, source, .. } if matches!(source, RegistryError::WrongSize { received, .. } if received > size) => {
                 Self::swapped(image.clone(), digest, format!("more than {size} bytes"))
             }
             other => Self::Download { image: image.clone(), source: Box::new(other) },
@@ -163,8 +153,8 @@ pub(super) struct Stored {
 }
 
 impl Images {
-    pub(super) fn new(store: Folder, partial: PathBuf, first_wait: Duration) -> Self {
-        Self { store, partial, first_wait }
+    pub(super) fn new(store: Folder, partial: PathBuf) -> Self {
+        Self { store, partial }
     }
 
     pub(super) fn store(&self) -> &Folder {
@@ -240,9 +230,10 @@ impl Images {
             .filter(|blob| seen.insert(blob.digest))
             .collect();
         self.check_disk(image, &missing)?;
-        let fetches: Vec<_> =
+        // The client says how many come at a time.
+        let fetches: FuturesUnordered<_> =
             missing.into_iter().map(|blob| self.fetch(image, blob, registry).boxed()).collect();
-        stream::iter(fetches).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        fetches.try_collect::<()>().await?;
         let repository = RepositoryName::from(&image.repository);
         let blobs = manifest.blobs().map(|blob| blob.digest).collect();
         self.store.link_blobs(&repository, blobs).await.map_err(stored)?;
@@ -292,8 +283,8 @@ impl Images {
         registry: &RegistryClient,
     ) -> Result<(), PullError> {
         let partial = self.partial.join(blob.digest.hex());
-        let open = |from| open(registry, &image.repository, blob, from);
-        download(&partial, blob, open, self.first_wait)
+        registry
+            .download(&image.repository, blob, &partial, &())
             .await
             .map_err(|error| PullError::download(image, error))?;
         self.store
@@ -304,10 +295,10 @@ impl Images {
 
     /// Refuses what does not fit before its first byte is asked for; shared layers count once.
     fn check_disk(&self, image: &PinnedImage, missing: &[&Descriptor]) -> Result<(), PullError> {
-        let here = |blob: &Descriptor| {
-            std::fs::metadata(self.partial.join(blob.digest.hex())).map_or(0, |it| it.len())
-        };
-        let needed: u64 = missing.iter().map(|blob| blob.size.saturating_sub(here(blob))).sum();
+        let needed: u64 = missing
+            .iter()
+            .map(|blob| room_needed(blob, &self.partial.join(blob.digest.hex())))
+            .sum();
         let Ok(disk) = rustix::fs::statvfs(&self.partial) else {
             return Ok(());
         };
@@ -337,15 +328,6 @@ fn choose(
 
 fn no_platform(image: &PinnedImage, platform: &Platform) -> PullError {
     PullError::NoPlatform { image: image.clone(), platform: platform.to_string() }
-}
-
-async fn open(
-    registry: &RegistryClient,
-    repository: &Repository,
-    blob: &Descriptor,
-    from: u64,
-) -> Result<crate::registry::client::BlobStream, RegistryError> {
-    registry.open_blob(repository, blob, from).await
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Pulls against a real registry in this process.
 
-use std::{fs, io::Write as _, net::Ipv4Addr, path::Path};
+use std::{fs, io::Write as _, net::Ipv4Addr, path::Path, time::Duration};
 
 use super::*;
 use crate::{
@@ -48,7 +48,7 @@ impl Site {
     fn images(&self) -> Images {
         fs::create_dir_all(self.partial()).unwrap();
         let store = Folder::open(self.folder.path().join("store")).unwrap();
-        Images::new(store, self.partial(), Duration::from_millis(1))
+        Images::new(store, self.partial())
     }
 
     async fn pull(&self) -> Result<Stored, PullError> {
@@ -62,7 +62,8 @@ impl Site {
 }
 
 fn client() -> RegistryClient {
-    RegistryClient::new(ClientConfig { retry: RetryPolicy::once(), ..ClientConfig::default() })
+    let retry = RetryPolicy { first_delay: Duration::from_millis(1), ..RetryPolicy::once() };
+    RegistryClient::new(ClientConfig { retry, ..ClientConfig::default() })
 }
 
 fn platform() -> Platform {
@@ -83,7 +84,7 @@ async fn an_image_that_was_pulled_is_whole_without_its_registry() {
     let Site { folder, server, image, .. } = site;
     server.shutdown().await;
     let store = Folder::open(folder.path().join("store")).unwrap();
-    let images = Images::new(store, folder.path().join("partial"), Duration::ZERO);
+    let images = Images::new(store, folder.path().join("partial"));
     assert_eq!(images.whole(&image, &platform()).await.unwrap(), Some(stored));
     assert_eq!(fs::read_dir(folder.path().join("partial")).unwrap().count(), 0);
 }
@@ -129,7 +130,7 @@ async fn a_registry_that_is_away_is_told_from_one_that_lies() {
     let Site { folder, server, image, .. } = Site::new().await;
     server.shutdown().await;
     let store = Folder::open(folder.path().join("store")).unwrap();
-    let images = Images::new(store, folder.path().to_owned(), Duration::from_millis(1));
+    let images = Images::new(store, folder.path().to_owned());
     let error = images.ensure(&image, &platform(), &client()).await.unwrap_err();
     assert!(error.is_network() && error.attack().is_none(), "{error}");
 }

@@ -99,6 +99,7 @@ fn word(outcome: &BlobOutcome) -> &'static str {
         BlobOutcome::Existed => "existed",
         BlobOutcome::Mounted { .. } => "mounted",
         BlobOutcome::Uploaded => "uploaded",
+        BlobOutcome::Downloaded => "downloaded",
     }
 }
 

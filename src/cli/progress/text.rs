@@ -104,6 +104,7 @@ pub(super) fn of_outcome(outcome: &BlobOutcome) -> String {
         BlobOutcome::Existed => "is there".to_owned(),
         BlobOutcome::Mounted { from } => format!("mounted from {from}"),
         BlobOutcome::Uploaded => "sent".to_owned(),
+        BlobOutcome::Downloaded => "fetched".to_owned(),
     }
 }
 

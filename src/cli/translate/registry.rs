@@ -47,7 +47,9 @@ fn registry_advice(error: &RegistryError) -> (Code, &'static str) {
         E::WrongContent { .. } | E::WrongSize { .. } => {
             (code::CONTENT, "the registry, or something before it, changes what it serves")
         }
-        E::Timeout { .. } => (code::TIMEOUT, "the same command goes on where it stopped"),
+        E::Timeout { .. } | E::Slow { .. } => {
+            (code::TIMEOUT, "the same command goes on where it stopped")
+        }
         E::Login { .. } => {
             (code::FILES, "check the Docker login file, and the credential helper that it names")
         }

@@ -29,6 +29,8 @@ pub enum BlobOutcome {
     },
     /// It was sent.
     Uploaded,
+    /// It was fetched, and is whole.
+    Downloaded,
 }
 
 impl RegistryClient {

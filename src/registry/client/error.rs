@@ -126,6 +126,16 @@ pub enum RegistryError {
         /// For how long.
         waited: Duration,
     },
+    /// It sent too little for too long, while it was waited for.
+    #[error("the registry {registry} sent only {bytes} bytes in {} s", .waited.as_secs_f32())]
+    Slow {
+        /// The registry.
+        registry: Registry,
+        /// How much came, in bytes.
+        bytes: u64,
+        /// In what time.
+        waited: Duration,
+    },
     /// It does not prove to be the registry.
     #[error("the registry {registry} is not trusted: {problem}")]
     Tls {
@@ -244,7 +254,7 @@ impl RegistryError {
     /// Whether the same request may well succeed in a moment.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Timeout { .. } => true,
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Slow { .. } => true,
             Self::Refused { status, .. } => matches!(status, 408 | 429 | 500 | 502..=504),
             _ => false,
         }
@@ -256,6 +266,7 @@ impl RegistryError {
             Self::Unauthorized { registry, .. }
             | Self::Unreachable { registry, .. }
             | Self::Timeout { registry, .. }
+            | Self::Slow { registry, .. }
             | Self::Tls { registry, .. }
             | Self::UnsafeTarget { registry, .. }
             | Self::Login { registry, .. } => Some(Place::from(registry)),

@@ -66,13 +66,12 @@ impl RegistryClient {
             None => Ok(None),
             Some(Some(descriptor)) => Ok(Some(descriptor)),
             // The registry's headers do not say it all, so its bytes must.
-            Some(None) => Ok(Some(self.manifest(repository, reference).await?.descriptor())),
+            Some(None) => Ok(Some(self.manifest_at(repository, reference).await?.descriptor())),
         }
     }
 
-    /// A manifest or index, whose digest has been computed here and compared with the one that was
-    /// asked for and the one that the registry names.
-    pub async fn manifest(
+    /// A manifest or index of `repository` itself, as [`RegistryClient::manifest`] says.
+    pub(super) async fn manifest_at(
         &self,
         repository: &Repository,
         reference: &Reference,

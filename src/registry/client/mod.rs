@@ -2,12 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroU64,
     path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
 use reqwest::Method;
+use tokio::sync::Semaphore;
 
 use crate::{
     registry::protocol::path,
@@ -18,7 +20,7 @@ mod auth;
 mod blobs;
 pub mod cloud;
 mod delete;
-mod download;
+pub mod download;
 pub mod error;
 mod http;
 mod lanes;
@@ -27,6 +29,7 @@ pub mod logins;
 mod manifests;
 pub mod memory;
 mod mount;
+pub mod mirrors;
 pub mod pace;
 mod pages;
 mod progress;
@@ -40,13 +43,14 @@ mod upload;
 pub use auth::AZURE_TOKEN_USER;
 pub use blobs::BlobOutcome;
 pub use cloud::Cloud;
-pub use download::BlobStream;
+pub use download::{BlobStream, DownloadError};
 pub use error::{Place, RegistryError, TlsProblem};
 pub use logins::{
     FoundLogin, HelperProblem, Keeper, Login, LoginError, LoginOrigin, Logins, forget_login,
     keep_login,
 };
 pub use memory::Memory;
+pub use mirrors::Mirror;
 pub use pace::{ByteRate, Pace};
 pub use progress::Progress;
 pub use push::{Foreign, PushOptions, Pushed, push_image};
@@ -58,6 +62,10 @@ use http::Call;
 
 /// How long a registry may be silent before it counts as gone.
 const STALL: Duration = Duration::from_secs(30);
+/// What counts as silence too, in bytes per second. The slowest links that people have bring more.
+const SLOWEST: ByteRate = ByteRate::new(NonZeroU64::new(1000).unwrap());
+/// How many blobs, or pieces of a long one, come at a time: enough to fill a link.
+const STREAMS: usize = 4;
 /// How long a registry may take to keep an upload whose last byte it has: some copy it first.
 const COMMIT: Duration = Duration::from_mins(10);
 
@@ -81,6 +89,17 @@ pub struct ClientConfig {
     pub retry: RetryPolicy,
     /// How long a registry may be silent before it counts as gone.
     pub stall: Duration,
+    /// The least that must come of a blob on average over that time, or it counts as stalled, and is
+    /// taken up on a new connection: 1 kB/s by default. A link that is slow but faster is never given up.
+    pub slowest: ByteRate,
+    /// How many blobs, or pieces of a long one, come at a time, all downloads of the client together.
+    pub streams: usize,
+    /// Who else has what a registry has: asked in this order before it, for blobs, and for manifests
+    /// by digest. Whoever sends it, content is believed by its digest alone.
+    pub mirrors: BTreeMap<Registry, Vec<Mirror>>,
+    /// Whether mirrors may say what a tag names while the registry itself is away. What they say then
+    /// is not verified by anything.
+    pub tags_from_mirrors: bool,
     /// How fast blobs may go, up and down together.
     pub pace: Pace,
     /// What earlier transfers taught: where blobs can be mounted from, which uploads were begun.
@@ -102,6 +121,10 @@ impl Default for ClientConfig {
             user_agent: concat!("edgepost/", env!("CARGO_PKG_VERSION")).to_owned(),
             retry: RetryPolicy::default(),
             stall: STALL,
+            slowest: SLOWEST,
+            streams: STREAMS,
+            mirrors: BTreeMap::new(),
+            tags_from_mirrors: false,
             pace: Pace::unlimited(),
             memory: Memory::default(),
             largest_chunk: None,
@@ -116,6 +139,11 @@ pub struct RegistryClient {
     connections: Arc<tls::Connections>,
     retry: RetryPolicy,
     stall: Duration,
+    slowest: ByteRate,
+    /// Leave to bring something down.
+    streams: Arc<Semaphore>,
+    mirrors: Arc<mirrors::Mirrors>,
+    tags_from_mirrors: bool,
     pace: Pace,
     memory: Memory,
     largest: upload::Largest,
@@ -128,21 +156,31 @@ impl RegistryClient {
             logins,
             ca,
             certs_dirs,
-            plain_http,
+            mut plain_http,
             token_servers,
             user_agent,
             retry,
             stall,
+            slowest,
+            streams,
+            mirrors,
+            tags_from_mirrors,
             pace,
             memory,
             largest_chunk,
         } = config;
+        let mirrors = mirrors::Mirrors::new(mirrors);
+        plain_http.extend(mirrors.plain_http().cloned());
         let connections = tls::Connections::new(ca, certs_dirs, plain_http, user_agent);
         Self {
             auth: Arc::new(auth::Authenticator::new(logins, token_servers, stall)),
             connections: Arc::new(connections),
             retry,
             stall,
+            slowest,
+            streams: Arc::new(Semaphore::new(streams.max(1))),
+            mirrors: Arc::new(mirrors),
+            tags_from_mirrors,
             pace,
             memory,
             largest: upload::Largest::new(largest_chunk),

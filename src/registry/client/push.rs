@@ -76,7 +76,7 @@ impl Pushed {
 
     fn count(&mut self, size: u64, outcome: &BlobOutcome) {
         match outcome {
-            BlobOutcome::Existed => self.existed += 1,
+            BlobOutcome::Existed | BlobOutcome::Downloaded => self.existed += 1,
             BlobOutcome::Mounted { .. } => self.mounted += 1,
             BlobOutcome::Uploaded => {
                 self.uploaded += 1;

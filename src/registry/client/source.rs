@@ -52,7 +52,7 @@ impl ImageSource for RegistryImage {
     }
 
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, ImageError> {
-        let stream = self.client.open_blob(&self.repository, descriptor, 0).await;
+        let stream = self.client.follow_blob(&self.repository, descriptor).await;
         Ok(BlobReader::stream(stream.map_err(|error| self.failed(error))?))
     }
 
