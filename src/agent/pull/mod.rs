@@ -107,7 +107,7 @@ impl PullError {
     pub fn is_network(&self) -> bool {
         match self {
             Self::Registry { source, .. } => source.may_pass(),
-            Self::Download { .. } => true,
+            Self::Download { source, .. } => !matches!(**source, DownloadError::TooLong { .. }),
             _ => false,
         }
     }

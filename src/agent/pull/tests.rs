@@ -9,7 +9,7 @@ use crate::{
         client::{ClientConfig, PushOptions, RetryPolicy, push_image},
         server::{Access, RegistryConfig, RegistryServer},
     },
-    types::Registry,
+    types::{Registry, Repository},
 };
 
 struct Site {
@@ -35,7 +35,9 @@ impl Site {
         let layout = folder.path().join("layout");
         let image =
             SyntheticImage::new(1).layers(2, 200_000).in_folder(&layout, None).await.unwrap();
-        let pushed = push_image(&client(), &image, &repository, None, &PushOptions::default(), &()).await.unwrap();
+        let pushed = push_image(&client(), &image, &repository, None, &PushOptions::default(), &())
+            .await
+            .unwrap();
         let Ok(Manifest::Image(manifest)) = pushed.root.parse() else { panic!("no image") };
         let image = PinnedImage { repository, digest: pushed.root.digest };
         Self { folder, server, image, layers: manifest.layers }
@@ -62,7 +64,7 @@ impl Site {
 }
 
 fn client() -> RegistryClient {
-    let retry = RetryPolicy { first_delay: Duration::from_millis(1), ..RetryPolicy::once() };
+    let retry = RetryPolicy { first_delay: Duration::from_millis(1), ..RetryPolicy::default() };
     RegistryClient::new(ClientConfig { retry, ..ClientConfig::default() })
 }
 

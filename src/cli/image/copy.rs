@@ -19,7 +19,9 @@ use crate::{
     },
     image::{ImageError, ImageSource, archive, engine, layout::OciLayout, layout::OciLayoutWriter},
     publish::BlobCounts,
-    registry::client::{Pushed, RegistryClient, RegistryError, RegistryImage, push_image},
+    registry::client::{
+        PushOptions, Pushed, RegistryClient, RegistryError, RegistryImage, push_image,
+    },
     types::{Digest, ImageRef, Tag},
 };
 

@@ -47,7 +47,11 @@ pub(super) struct Lane<'a> {
 impl Lanes {
     /// All of them are open.
     pub(super) fn new() -> Self {
-        Self { state: Mutex::new(Adaptive::new(Instant::now())), changed: Notify::new(), door: tokio::sync::Mutex::default() }
+        Self {
+            state: Mutex::new(Adaptive::new(Instant::now())),
+            changed: Notify::new(),
+            door: tokio::sync::Mutex::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, Adaptive> {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 use tokio::time::Instant;
 
 use super::{
@@ -114,7 +114,7 @@ pub async fn push_image(
     let mut pushed = Pushed { root, existed: 0, mounted: 0, uploaded: 0, foreign, bytes: 0 };
     let push = Push { client, source, repository, progress, lanes: Lanes::new() };
     progress.planned(&blobs);
-    if push.has_manifest(&pushed.root).await? && !(options.foreign == Foreign::Include) {
+    if push.has_manifest(&pushed.root).await? && options.foreign == Foreign::LeaveOut {
         for blob in &blobs {
             pushed.count(blob.size, &BlobOutcome::Existed);
             progress.settled(blob, BlobOutcome::Existed);
@@ -124,8 +124,7 @@ pub async fn push_image(
         return Ok(pushed);
     }
 
-    let outcome = push.blobs(&blobs, &mut pushed).await;
-    outcome?;
+    push.blobs(&blobs, &mut pushed).await?;
     let below = parts.manifests.iter().filter(|raw| raw.digest != pushed.root.digest);
     for raw in below {
         client.put_manifest(repository, &Reference::Digest(raw.digest), raw).await?;
@@ -177,31 +176,31 @@ impl Push<'_> {
             settled.push((blob.clone(), outcome.clone()));
             self.progress.settled(blob, outcome);
         };
-        let asked = stream::iter(blobs)
-            .map(async |blob| {
+        let asking = blobs.iter().map(|blob| {
+            let (missing, note) = (&missing, &note);
+            async move {
                 if self.has_blob(blob).await? {
                     note(blob, BlobOutcome::Existed);
                 } else {
                     missing.lock().unwrap_or_else(PoisonError::into_inner).push(blob);
                 }
                 Ok(())
-            })
-            .buffer_unordered(AT_A_TIME)
-            .try_collect::<()>()
-            .await;
+            }
+            .boxed()
+        });
+        let asked = some_at_a_time(asking.collect()).await;
         let mut missing = missing.into_inner().unwrap_or_else(PoisonError::into_inner);
         missing.sort_by_key(|blob| (blob.size, blob.digest));
-        let brought = match asked {
-            Ok(()) => {
-                stream::iter(missing)
-                    .map(async |blob| {
-                        note(blob, self.bring(blob).await?);
-                        Ok(())
-                    })
-                    .buffer_unordered(AT_A_TIME)
-                    .try_collect::<()>()
-                    .await
+        let bringing = missing.into_iter().map(|blob| {
+            let note = &note;
+            async move {
+                note(blob, self.bring(blob).await?);
+                Ok(())
             }
+            .boxed()
+        });
+        let brought = match asked {
+            Ok(()) => some_at_a_time(bringing.collect()).await,
             Err(error) => Err(error),
         };
         let settled = settled.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -226,6 +225,14 @@ impl Push<'_> {
         let open = || self.source.blob(blob);
         self.client.bring_blob(&upload, &open, self.source.repository()).await
     }
+}
+
+/// Runs the steps, [`AT_A_TIME`] at once, until one fails. They are boxed, because the compiler
+/// cannot tell that futures of borrowed blobs may go to another thread if they are not.
+async fn some_at_a_time(
+    steps: Vec<BoxFuture<'_, Result<(), RegistryError>>>,
+) -> Result<(), RegistryError> {
+    stream::iter(steps).buffer_unordered(AT_A_TIME).try_collect().await
 }
 
 /// Passes on how one blob goes.

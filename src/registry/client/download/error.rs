@@ -17,6 +17,16 @@ pub enum DownloadError {
         /// What the origin said.
         source: RegistryError,
     },
+    /// Its description names a length that no layer has.
+    #[error("{digest} is said to have {size} bytes, and no more than {longest} are fetched")]
+    TooLong {
+        /// The blob.
+        digest: Digest,
+        /// What the manifest says, in bytes.
+        size: u64,
+        /// The longest that is fetched, in bytes.
+        longest: u64,
+    },
     /// The stream broke off, again and again.
     #[error("{digest} broke off after {received} of {size} bytes")]
     BrokenOff {

@@ -12,11 +12,11 @@
 use std::path::Path;
 
 use super::{
-    BlobOutcome, ByteRate, Pace, Place, Progress, RegistryClient, RegistryError, RetryPolicy,
-    api_path, auth,
+    BlobOutcome, ByteRate, Pace, Place, Progress, RegistryClient, RegistryError, api_path, auth,
     blobs::content_length,
     http::Call,
     mirrors::{Mirror, Source, Sources},
+    retry::Patience,
     tls::connection_error,
 };
 use crate::{image::Descriptor, types::Repository};
@@ -25,7 +25,6 @@ mod blocks;
 mod body;
 mod error;
 mod part;
-mod patience;
 mod plan;
 mod stream;
 mod transfer;
@@ -36,6 +35,10 @@ pub use error::DownloadError;
 pub use stream::BlobStream;
 
 use transfer::Transfer;
+
+/// The longest blob that is fetched, in bytes: a length that somebody else names decides how much
+/// memory remembers its blocks, which is 32 MiB for this one.
+const LONGEST: u64 = 1 << 40;
 
 /// How much room the disk must have for the rest of `blob`, whose partial file is `partial`, in bytes.
 /// What was set aside for it counts as here.
@@ -71,6 +74,10 @@ impl RegistryClient {
         partial: &Path,
         progress: &dyn Progress,
     ) -> Result<(), DownloadError> {
+        if descriptor.size > LONGEST {
+            let Descriptor { digest, size, .. } = *descriptor;
+            return Err(DownloadError::TooLong { digest, size, longest: LONGEST });
+        }
         // Never closed.
         let _stream = self.streams.acquire().await.ok();
         let mut doubted = false;

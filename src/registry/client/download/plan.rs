@@ -5,8 +5,8 @@ use std::{collections::VecDeque, ops::Range, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    DownloadError, Mirror, Progress, RegistryError, Source, Sources, blocks::BLOCK,
-    is_worth_another_try, patience::Patience,
+    DownloadError, Mirror, Patience, Progress, RegistryError, Source, Sources, blocks::BLOCK,
+    is_worth_another_try,
 };
 use crate::image::Descriptor;
 

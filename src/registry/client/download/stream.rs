@@ -12,10 +12,9 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::io::StreamReader;
 
 use super::{
-    Pace, Place, RegistryClient, RegistryError, Sources,
+    Pace, Patience, Place, RegistryClient, RegistryError, Sources,
     body::{Body, wrong_size},
     is_worth_another_try,
-    patience::Patience,
 };
 use crate::{
     image::{Descriptor, VerifiedReader, VerifyError},

@@ -16,10 +16,9 @@ use tokio::{
 };
 
 use super::{
-    DownloadError, Mirror, Progress, RegistryClient, RegistryError, Source, Sources,
+    DownloadError, Mirror, Patience, Progress, RegistryClient, RegistryError, Source, Sources,
     body::Body,
     part::Part,
-    patience::Patience,
     plan::{Ended, LONG, Plan, Stopped},
     writer::{Batch, Writer, on_a_thread},
 };

@@ -31,11 +31,7 @@ pub(super) enum Sessions {
     /// Those of this process.
     Here(Addresses),
     /// Those of all processes that use a folder.
-    Folder {
-        folder: PathBuf,
-        clock: Arc<dyn Clock>,
-        cleaned: Once,
-    },
+    Folder { folder: PathBuf, clock: Arc<dyn Clock>, cleaned: Once },
 }
 
 /// What a file says.

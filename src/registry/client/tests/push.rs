@@ -155,7 +155,10 @@ async fn an_image_goes_blobs_first_and_its_tag_last() {
         SyntheticImage::new(1).layers(3, 1000).in_folder(folder.path(), None).await.unwrap();
     let tag = "1.0".parse().unwrap();
     let (client, repository) = (client(), fake.repository());
-    let pushed = push_image(&client, &layout, &repository, Some(&tag), &PushOptions::default(), &()).await.unwrap();
+    let pushed =
+        push_image(&client, &layout, &repository, Some(&tag), &PushOptions::default(), &())
+            .await
+            .unwrap();
     assert_eq!((pushed.uploaded, pushed.existed), (4, 0));
     assert_eq!(pushed.digest(), layout.descriptor().digest);
     let last = fake.seen().pop().unwrap();

@@ -258,7 +258,8 @@ async fn read_stream(
 ) {
     let read = async {
         let known = intake.hasher.length();
-        let passed = tokio::io::copy(&mut (&mut stream).take(known), &mut tokio::io::sink()).await?;
+        let passed =
+            tokio::io::copy(&mut (&mut stream).take(known), &mut tokio::io::sink()).await?;
         if passed < known {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -370,8 +371,7 @@ mod tests {
                 (&right[..right.len() - 1], "Truncated"),
             ] {
                 for reader in [file(came), BlobReader::bytes(came.to_vec())] {
-                    let (bytes, error) =
-                        read(reader, &right, &Marks::default(), from as u64).await;
+                    let (bytes, error) = read(reader, &right, &Marks::default(), from as u64).await;
                     assert!(format!("{error:?}").contains(is_it), "{error:?}");
                     assert!(bytes.len() <= right.len() - 17 - from, "{}", bytes.len());
                 }

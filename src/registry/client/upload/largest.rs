@@ -42,7 +42,8 @@ impl Largest {
             return false;
         }
         // A round number, since limits are.
-        let smaller = if smaller.is_power_of_two() { smaller } else { smaller.next_power_of_two() / 2 };
+        let smaller =
+            if smaller.is_power_of_two() { smaller } else { smaller.next_power_of_two() / 2 };
         tracing::info!(registry = %endpoint.registry, length, smaller, "too large for one request");
         let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
         let known = learned.entry(endpoint.registry.clone()).or_insert(smaller);

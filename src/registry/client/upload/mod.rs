@@ -216,11 +216,8 @@ where
             if self.certain {
                 return Ok(Some(session.clone()));
             }
-            let status = if self.resumable {
-                client.upload_status(upload, session).await?
-            } else {
-                None
-            };
+            let status =
+                if self.resumable { client.upload_status(upload, session).await? } else { None };
             self.session.clone_from(&status);
             if status.is_some() {
                 self.certain = true;
@@ -307,7 +304,9 @@ where
                     self.certain = false;
                     return Ok(Step::Again);
                 }
-                StatusCode::PAYLOAD_TOO_LARGE if client.largest.shrink(endpoint, length, session.least) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+                    if client.largest.shrink(endpoint, length, session.least) =>
+                {
                     // Whoever refused it is in front of the registry, which has seen nothing.
                     self.turns = 0;
                     return Ok(Step::Again);
