@@ -22,7 +22,8 @@
 //!     ExchangeClient, Publisher, RegistryClient, ServiceDefinition, SigningKey,
 //!     document::source::{Source, Variables},
 //!     exchange::client::{Auth, ExchangeConfig},
-//!     publish::{self, Existing, Order, Place, Registries},
+//!     image::{LocalPlace, Place},
+//!     publish::{self, Existing, Order, Registries},
 //!     registry::client::ClientConfig,
 //!     types::{Secret, SystemClock},
 //! };
@@ -41,7 +42,7 @@
 //!
 //! let registry = RegistryClient::new(ClientConfig::default());
 //! let registries = Registries { push: registry.clone(), pull: registry };
-//! let layout = Place::Layout("build/image".into(), None);
+//! let layout = Place::Local(LocalPlace::Layout("build/image".into(), None));
 //! let order = Order {
 //!     definition,
 //!     operator: None,

@@ -22,9 +22,9 @@ use crate::{
         transfer::TransferArgs,
     },
     document::{ServiceDefinition, ServicePolicy},
-    image::engine::EngineEndpoint,
+    image::{LocalPlace, Place, engine::EngineEndpoint},
     publish::{
-        DocumentPlan, Existing, Order, Place, PublishPlan, Publisher, PullLogin, Registries, Source,
+        DocumentPlan, Existing, Order, PublishPlan, Publisher, PullLogin, Registries, Source,
     },
     registry::client::RegistryClient,
     types::Registry,
@@ -52,8 +52,9 @@ pub(super) struct PublishArgs {
     keys: KeyArgs,
     #[command(flatten)]
     horizon_key: HorizonKeyArgs,
-    /// Where images come from, [IMAGE=]PLACE; PLACE is docker:[SOCKET], docker-archive:FILE, oci:FOLDER[:NAME]
-    /// or registry: (pushed before); repeatable. Without it: the engine of this machine, then the registry
+    /// Where images come from, [IMAGE=]PLACE; repeatable. PLACE is docker:[SOCKET] or docker:IMAGE (an engine),
+    /// docker-archive:FILE, oci-archive:FILE or oci:FOLDER, each with :NAME where it has several, registry:
+    /// (pushed before), or an image of another registry. Without it: the engine of this machine, then the registry
     #[arg(long, value_name = "SOURCE")]
     source: Vec<String>,
     /// Properties and constraints that go with the service
@@ -155,7 +156,8 @@ impl PublishArgs {
     fn sources(&self, context: &Context) -> Result<Vec<Source>, CliError> {
         let found = context.environment.engine()?;
         if self.source.is_empty() {
-            let places = found.map(Place::Engine).into_iter().chain([Place::Registry]);
+            let engine = found.map(|it| Place::Local(LocalPlace::Engine(it, None)));
+            let places = engine.into_iter().chain([Place::Registry(None)]);
             return Ok(places.map(|place| Source { image: None, place }).collect());
         }
         let engine = found.unwrap_or_else(default_engine);

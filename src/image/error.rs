@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{image::ManifestError, types::Digest};
+use crate::{
+    image::ManifestError,
+    types::{Digest, Platform},
+};
 
 /// Why an image could not be had from its source.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +20,24 @@ pub enum ImageError {
         wanted: String,
         /// What there is.
         available: Vec<String>,
+    },
+    /// The image has nothing for a platform.
+    #[error("{origin} has nothing for {wanted}{}", hint(.available))]
+    NoSuchPlatform {
+        /// The source.
+        origin: String,
+        /// What was asked for.
+        wanted: Box<Platform>,
+        /// What there is.
+        available: Vec<String>,
+    },
+    /// A target cannot hold an image of this kind.
+    #[error("{target} cannot take the image: {why}")]
+    Unfit {
+        /// The target.
+        target: String,
+        /// What does not fit.
+        why: String,
     },
     /// The source lacks content that its own manifest names.
     #[error("{origin} lacks {digest}")]

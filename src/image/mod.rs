@@ -4,26 +4,59 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::types::Repository;
+use crate::types::{ImageRef, Repository};
 
 pub mod archive;
 mod blob_reader;
+pub mod compression;
 pub mod config;
+mod copy;
 pub mod engine;
 pub mod error;
 mod hashing;
 pub mod layout;
 pub mod manifest;
 pub mod media_type;
+mod parts;
+pub mod place;
+pub mod platforms;
 pub mod select;
 pub mod synthetic;
+mod target;
 pub mod verified;
 
 pub use blob_reader::BlobReader;
+pub use compression::{Compression, Packing};
 pub use config::ImageConfig;
+pub use copy::{Copied, CopyWatch, copy};
 pub use error::ImageError;
 pub use manifest::{Descriptor, ImageManifest, Index, Manifest, ManifestError, RawManifest};
+pub use parts::Parts;
+pub use place::{LocalPlace, ParsePlaceError, Place};
+pub use platforms::Platforms;
+pub use target::ImageTarget;
 pub use verified::{VerifiedReader, VerifyError};
+
+/// Which image of several is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// The only one, whatever its name.
+    Only,
+    /// The one that a file or folder has under this name.
+    Name(&'a str),
+    /// The one that an engine would know by this reference; the only one, if it has no name.
+    Image(&'a ImageRef),
+}
+
+impl fmt::Display for Wanted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Only => f.write_str("(the only one)"),
+            Self::Name(name) => f.write_str(name),
+            Self::Image(image) => image.fmt(f),
+        }
+    }
+}
 
 /// A place that has one image, whole: its root manifest or index, the manifests below, every blob.
 #[async_trait]

@@ -169,7 +169,7 @@ async fn write_layer(
     .map_err(io::Error::other)
     .flatten();
     let (digest, size, diff_id) = made.map_err(ImageError::io("write", &*path))?;
-    layout.adopt(&digest, path).await?;
+    layout.adopt_file(&digest, path).await?;
     Ok((Descriptor::new(media_type::OCI_LAYER_GZIP, digest, size), diff_id))
 }
 

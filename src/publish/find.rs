@@ -5,14 +5,10 @@ use std::collections::BTreeSet;
 use crate::{
     document::{Deployment, NativeDeployment, ServiceDefinition},
     image::{
-        Descriptor, ImageConfig, ImageError, ImageManifest, ImageSource, Manifest, RawManifest,
-        VerifiedReader, archive, engine, layout::OciLayout, select,
+        Descriptor, ImageConfig, ImageError, ImageManifest, ImageSource, Manifest, Packing, Place,
+        RawManifest, VerifiedReader, select,
     },
-    publish::{
-        Registries,
-        error::PublishError,
-        order::{Place, Source},
-    },
+    publish::{Registries, error::PublishError, order::Source},
     registry::client::RegistryImage,
     types::{Arch, ImageRef, PinnedImage, Platform},
 };
@@ -91,7 +87,7 @@ async fn find_image(
         match look(image, place, registries).await {
             Ok((source, root)) => {
                 let (platform, size) = inspect(image, source.as_ref(), &root, arch).await?;
-                let outside = *place != Place::Registry;
+                let outside = !is_its_own_registry(place, image);
                 let image = image.clone();
                 return Ok(FoundImage { image, source, outside, root, platform, size });
             }
@@ -105,9 +101,20 @@ async fn find_image(
 /// Where to look for an image, in this order: in the places that were said, or else in its registry. A
 /// digest says that it is there: pushing could only change it.
 fn places<'a>(image: &ImageRef, sources: &'a [Source]) -> Vec<&'a Place> {
+    const REGISTRY: &Place = &Place::Registry(None);
     let said = sources.iter().filter(|it| it.is_for(image) && image.digest.is_none());
     let said: Vec<_> = said.map(|it| &it.place).collect();
-    if said.is_empty() { vec![&Place::Registry] } else { said }
+    if said.is_empty() { vec![REGISTRY] } else { said }
+}
+
+/// Whether an image that is found at `place` lies where nodes will pull it from.
+fn is_its_own_registry(place: &Place, image: &ImageRef) -> bool {
+    match place {
+        Place::Registry(other) => {
+            other.as_ref().is_none_or(|other| other.repository == image.repository)
+        }
+        Place::Local(_) => false,
+    }
 }
 
 /// Whether a place can be read, and does not have the image. The search then goes on.
@@ -128,10 +135,11 @@ async fn look(
     registries: &Registries,
 ) -> Result<(Box<dyn ImageSource>, RawManifest), ImageError> {
     let source: Box<dyn ImageSource> = match place {
-        Place::Registry => Box::new(RegistryImage::new(registries.push.clone(), image)),
-        Place::Engine(endpoint) => Box::new(engine::export(endpoint, image).await?),
-        Place::Archive(file) => Box::new(archive::open(file, image).await?),
-        Place::Layout(folder, name) => Box::new(OciLayout::open(folder, name.as_deref()).await?),
+        Place::Registry(other) => {
+            let image = other.as_ref().unwrap_or(image);
+            Box::new(RegistryImage::new(registries.push.clone(), image))
+        }
+        Place::Local(place) => place.open(Some(image), &Packing::default()).await?,
     };
     let root = source.root().await?;
     Ok((source, root))
@@ -204,16 +212,20 @@ async fn platform_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::LocalPlace;
 
     #[test]
     fn what_is_said_is_searched_and_nothing_else() {
         let image: ImageRef = "a.b/c:1".parse().unwrap();
         let other: ImageRef = "a.b/d:1".parse().unwrap();
-        let layout = Place::Layout("x".into(), None);
+        let layout = Place::Local(LocalPlace::Layout("x".into(), None));
         let said = [Source { image: Some(image.clone()), place: layout.clone() }];
         assert_eq!(places(&image, &said), [&layout]);
-        assert_eq!(places(&other, &said), [&Place::Registry]);
+        assert_eq!(places(&other, &said), [&Place::Registry(None)]);
         let pinned = format!("a.b/c@sha256:{}", "1".repeat(64)).parse().unwrap();
-        assert_eq!(places(&pinned, &[Source { image: None, place: layout }]), [&Place::Registry]);
+        assert_eq!(
+            places(&pinned, &[Source { image: None, place: layout }]),
+            [&Place::Registry(None)]
+        );
     }
 }

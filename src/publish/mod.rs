@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub use document::Publishable;
 pub use error::PublishError;
 pub use login::{ParseLoginError, PullLogin};
-pub use order::{Existing, Order, ParseSourceError, Place, Source};
+pub use order::{Existing, Order, ParseSourceError, Source};
 pub use plan::{DocumentPlan, ImagePlan, PublishPlan};
 pub use report::{BlobCounts, Published, ShippedReport, TrustGrade};
 pub use required::MissingVersion;

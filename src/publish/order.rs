@@ -1,10 +1,10 @@
 //! What a publisher is asked to publish.
 
-use std::{collections::BTreeMap, path::PathBuf, str::FromStr as _};
+use std::{collections::BTreeMap, str::FromStr as _};
 
 use crate::{
     document::{OperatorArchive, ServiceDefinition, ServicePolicy},
-    image::engine::EngineEndpoint,
+    image::{ParsePlaceError, Place, engine::EngineEndpoint},
     publish::PullLogin,
     types::{ImageRef, Registry},
 };
@@ -46,47 +46,28 @@ pub struct Source {
     pub place: Place,
 }
 
-/// A place where an image can be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// A container engine, by the address of its API.
-    Engine(EngineEndpoint),
-    /// A file made by `docker save`.
-    Archive(PathBuf),
-    /// An OCI layout folder, and the name of the image in it where there are several.
-    Layout(PathBuf, Option<String>),
-    /// The registry that the definition names: the image was pushed before.
-    Registry,
-}
-
-/// A text that names no place.
+/// A text that names no place to look for images.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is no source: expected docker:, docker:SOCKET, docker-archive:FILE, oci:FOLDER[:NAME] or registry:, each with IMAGE= before it where it is for one image"
-)]
-pub struct ParseSourceError(String);
+pub enum ParseSourceError {
+    /// What stands before `=` is no image.
+    #[error("`{0}` is not an image")]
+    Image(String),
+    /// What stands there is no place.
+    #[error(transparent)]
+    Place(#[from] ParsePlaceError),
+}
 
 impl Source {
     /// Reads `[IMAGE=]PLACE`; `engine` is the address that `docker:` alone means.
     pub fn parse(text: &str, engine: &EngineEndpoint) -> Result<Self, ParseSourceError> {
-        let refuse = || ParseSourceError(text.to_owned());
         let (image, place) = match text.split_once('=') {
-            Some((image, place)) => (Some(ImageRef::from_str(image).map_err(|_| refuse())?), place),
+            Some((image, place)) => {
+                let refuse = |_| ParseSourceError::Image(image.to_owned());
+                (Some(ImageRef::from_str(image).map_err(refuse)?), place)
+            }
             None => (None, text),
         };
-        let (kind, rest) = place.split_once(':').ok_or_else(refuse)?;
-        let place = match (kind, rest) {
-            ("docker", "") => Place::Engine(engine.clone()),
-            ("docker", address) => Place::Engine(address.parse().map_err(|_| refuse())?),
-            ("docker-archive", file) if !file.is_empty() => Place::Archive(file.into()),
-            ("oci", folder) if !folder.is_empty() => match folder.split_once(':') {
-                Some((folder, name)) => Place::Layout(folder.into(), Some(name.to_owned())),
-                None => Place::Layout(folder.into(), None),
-            },
-            ("registry", "") => Place::Registry,
-            _ => return Err(refuse()),
-        };
-        Ok(Self { image, place })
+        Ok(Self { image, place: Place::parse(place, engine)? })
     }
 
     /// Whether `image` is to be looked for here.
@@ -98,16 +79,17 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::LocalPlace;
 
     #[test]
-    fn sources_are_read() {
+    fn a_source_is_a_place_for_one_image_or_for_all() {
         let engine: EngineEndpoint = "unix:///var/run/docker.sock".parse().unwrap();
-        let read = |text: &str| Source::parse(text, &engine).unwrap().place;
-        assert_eq!(read("docker:"), Place::Engine(engine.clone()));
-        assert_eq!(read("docker:unix:///x.sock"), Place::Engine("unix:///x.sock".parse().unwrap()));
-        assert_eq!(read("oci:a/b:1.0"), Place::Layout("a/b".into(), Some("1.0".to_owned())));
-        assert_eq!(read("a.b/c:1=docker-archive:x.tar"), Place::Archive("x.tar".into()));
-        assert!(Source::parse("ftp:x", &engine).is_err());
-        assert!(Source::parse("oci:", &engine).is_err());
+        let read = |text: &str| Source::parse(text, &engine).unwrap();
+        assert_eq!(read("docker:").image, None);
+        let source = read("a.b/c:1=docker-archive:x.tar");
+        let place = Place::Local(LocalPlace::DockerArchive("x.tar".into(), None));
+        assert_eq!(source, Source { image: Some("a.b/c:1".parse().unwrap()), place });
+        assert!(Source::parse("ftp:x y", &engine).is_err());
+        assert!(Source::parse("A=oci:x", &engine).is_err());
     }
 }

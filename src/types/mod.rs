@@ -16,7 +16,7 @@ pub use digest::{Digest, DigestHasher};
 pub use document_key::{DocumentKey, DocumentKind};
 pub use ids::{NodeId, NodeRef, OrgId, PatternId, PatternRef, PolicyId, UserId};
 pub use image_ref::{ImageRef, PinnedImage, Registry, Repository, Tag};
-pub use platform::{Arch, Platform};
+pub use platform::{Arch, ParsePlatformError, Platform};
 pub use secret::Secret;
 pub use service_id::{ServiceId, ServiceUrl};
 pub use subject::{DocumentBody, Subject};

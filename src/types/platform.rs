@@ -109,6 +109,33 @@ impl Platform {
     }
 }
 
+/// A text that names no platform.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a platform: expected linux/arm64, linux/arm/v7, or arm64 for Linux on it")]
+pub struct ParsePlatformError(String);
+
+impl FromStr for Platform {
+    type Err = ParsePlatformError;
+
+    /// Reads `OS/ARCH[/VARIANT]`, or only `ARCH` for Linux.
+    fn from_str(text: &str) -> Result<Self, ParsePlatformError> {
+        let refuse = || ParsePlatformError(text.to_owned());
+        let is_word = |word: &str| word.parse::<Arch>().is_ok();
+        let parts: Vec<&str> = text.split('/').collect();
+        let (os, arch, variant) = match parts.as_slice() {
+            [arch] => ("linux", arch, None),
+            [os, arch] => (*os, arch, None),
+            [os, arch, variant] => (*os, arch, Some((*variant).to_owned())),
+            _ => return Err(refuse()),
+        };
+        if !is_word(os) || variant.as_deref().is_some_and(|variant| !is_word(variant)) {
+            return Err(refuse());
+        }
+        let arch = arch.parse().map_err(|_| refuse())?;
+        Ok(Self { os: os.to_owned(), arch, variant })
+    }
+}
+
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.arch)?;
@@ -126,5 +153,16 @@ mod tests {
         assert_eq!("aarch64".parse::<Arch>(), "arm64".parse());
         assert!("".parse::<Arch>().is_err());
         assert!("a b".parse::<Arch>().is_err());
+    }
+
+    #[test]
+    fn a_platform_prints_what_it_reads() {
+        for text in ["linux/amd64", "windows/amd64", "linux/arm/v7"] {
+            assert_eq!(text.parse::<Platform>().unwrap().to_string(), text);
+        }
+        assert_eq!("arm64".parse::<Platform>(), "linux/aarch64".parse());
+        for text in ["", "linux/", "/arm64", "a/b/c/d", "linux/arm/", "linux amd64"] {
+            assert!(text.parse::<Platform>().is_err(), "{text}");
+        }
     }
 }

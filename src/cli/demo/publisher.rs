@@ -12,8 +12,8 @@ use crate::{
         Pattern, ServiceDefinition, project,
         source::{Source, Variables},
     },
-    image::{ImageManifest, ImageSource as _, Manifest, layout::OciLayout},
-    publish::{self, Existing, Order, Place, Publisher, PullLogin, Registries},
+    image::{ImageManifest, ImageSource as _, LocalPlace, Manifest, Place, layout::OciLayout},
+    publish::{self, Existing, Order, Publisher, PullLogin, Registries},
     registry::client::{ClientConfig, Login, Logins, RegistryClient},
     sign::SigningKey,
     types::{Arch, Digest, Secret},
@@ -61,7 +61,7 @@ impl Stage {
             registry_ca: BTreeMap::new(),
             sources: vec![publish::Source {
                 image: None,
-                place: Place::Layout(self.layout(version), None),
+                place: Place::Local(LocalPlace::Layout(self.layout(version), None)),
             }],
             existing: Existing::Refuse,
         };

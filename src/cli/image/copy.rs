@@ -17,7 +17,10 @@ use crate::{
         stop_signal,
         transfer::TransferArgs,
     },
-    image::{ImageError, ImageSource, archive, engine, layout::OciLayout, layout::OciLayoutWriter},
+    image::{
+        self, ImageError, ImageSource, Packing, Platforms, Wanted, archive, engine,
+        layout::{OciLayout, OciLayoutWriter},
+    },
     publish::BlobCounts,
     registry::client::{
         PushOptions, Pushed, RegistryClient, RegistryError, RegistryImage, push_image,
@@ -102,20 +105,25 @@ impl CopyArgs {
             ImagePlace::Layout(folder, name) => {
                 check_layout(folder)?;
                 let failed = |error| unusable(&self.to, error);
-                let mut writer = OciLayoutWriter::create(folder).await.map_err(failed)?;
-                let root = writer.add_image(source.as_ref()).await.map_err(failed)?;
-                let (digest, media_type) = (root.digest, root.media_type.clone());
-                let size = root.size;
-                writer.finish(root, name.as_deref()).await.map_err(failed)?;
+                let writer = OciLayoutWriter::create(folder).await.map_err(failed)?;
+                let (name, writer) = (name.as_deref(), Box::new(writer));
+                let copied = image::copy(source.as_ref(), writer, name, &Platforms::All, &())
+                    .await
+                    .map_err(failed)?;
+                let digest = copied.root.digest;
                 Ok(Copied {
                     source: self.from.to_string(),
                     destination: self.to.to_string(),
                     image: format!("oci:{}:{digest}", folder.display()),
                     digest,
-                    media_type,
-                    blobs: BlobCounts::default(),
-                    foreign: 0,
-                    bytes: size,
+                    media_type: copied.root.media_type,
+                    blobs: BlobCounts {
+                        uploaded: copied.copied,
+                        existed: copied.existed,
+                        mounted: 0,
+                    },
+                    foreign: copied.foreign,
+                    bytes: copied.bytes,
                     seconds: 0.0,
                 })
             }
@@ -132,20 +140,17 @@ impl CopyArgs {
     /// The source, opened.
     async fn source(&self, context: &Context) -> Result<Box<dyn ImageSource>, CliError> {
         let failed = |error| unusable(&self.from, error);
+        let packing = Packing::default();
         Ok(match &self.from {
             ImagePlace::Layout(folder, name) => {
                 Box::new(OciLayout::open(folder, name.as_deref()).await.map_err(failed)?)
             }
             ImagePlace::LayoutArchive(file, None) | ImagePlace::DockerArchive(file) => {
-                Box::new(archive::open_only(file).await.map_err(failed)?)
+                Box::new(archive::open(file, Wanted::Only, &packing).await.map_err(failed)?)
             }
             ImagePlace::LayoutArchive(file, Some(name)) => {
-                let name: ImageRef = name.parse().map_err(|error| {
-                    CliError::new(code::USAGE, "the image's name is none")
-                        .at(&self.from)
-                        .because(&error)
-                })?;
-                Box::new(archive::open(file, &name).await.map_err(failed)?)
+                let wanted = Wanted::Name(name);
+                Box::new(archive::open(file, wanted, &packing).await.map_err(failed)?)
             }
             ImagePlace::Engine(image) => {
                 let engine = context.environment.engine()?.ok_or_else(|| {
@@ -153,7 +158,7 @@ impl CopyArgs {
                         .at(&self.from)
                         .help("start Docker or Podman, or say where it is by DOCKER_HOST")
                 })?;
-                Box::new(engine::export(&engine, image).await.map_err(failed)?)
+                Box::new(engine::export(&engine, image, &packing).await.map_err(failed)?)
             }
             ImagePlace::Registry(image) => {
                 let client = RegistryClient::new(self.transfer.config(context));

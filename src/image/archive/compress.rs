@@ -3,12 +3,12 @@
 use std::{
     collections::HashMap,
     fs::File,
-    io::{self, Read as _, Seek as _, Write as _},
+    io::{self, Read as _, Seek as _},
     path::PathBuf,
     sync::Arc,
 };
 
-use flate2::{Compression, GzBuilder, read::MultiGzDecoder};
+use flate2::{GzBuilder, read::MultiGzDecoder};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tempfile::TempPath;
 
@@ -17,13 +17,10 @@ use super::{
     tar_index::{Slice, TarIndex},
 };
 use crate::{
-    image::{Descriptor, ImageError, hashing::HashingWriter},
+    image::{Compression, Descriptor, ImageError, hashing::HashingWriter},
     types::{Digest, DigestHasher},
 };
 
-/// A layer is compressed once and pulled by every node, but its publisher waits: level 3 takes half
-/// the time of the usual 6 and costs a few per cent of size.
-const LEVEL: u32 = 3;
 /// How many layers are compressed at a time.
 const AT_A_TIME: usize = 2;
 /// How much larger than itself a compressed archive may become; beyond that it is a bomb.
@@ -39,12 +36,12 @@ pub(super) struct PlainLayer {
     pub(super) diff_id: Digest,
 }
 
-/// Compresses `layers` and records where they are in `places`. The descriptors are in order and of
-/// `media_type`, which is a gzip type; a layer that is compressed already stays where and as it is.
+/// Compresses `layers` and records where they are in `places`. The descriptors are in order and, if
+/// `dockers`, of Docker's family; a layer that is compressed already stays where and as it is.
 pub(super) async fn layers(
     reading: &Reading,
     layers: &[PlainLayer],
-    media_type: &str,
+    dockers: bool,
     places: &mut HashMap<Digest, Place>,
 ) -> Result<Vec<Descriptor>, ImageError> {
     let mut distinct: Vec<PlainLayer> = Vec::new();
@@ -56,14 +53,14 @@ pub(super) async fn layers(
     let done: Vec<(Slice, Layer)> = stream::iter(distinct)
         .map(|layer| async move {
             let (tar, folder) = (Arc::clone(&reading.tar), reading.folder.clone());
-            let compressed =
-                tokio::task::spawn_blocking(move || one_layer(&tar, layer.slice, folder))
-                    .await
-                    .map_err(io::Error::other)
-                    .flatten()
-                    .map_err(|error| {
-                        reading.malformed(format!("layer {}: {error}", layer.diff_id))
-                    })?;
+            let compression = reading.compression;
+            let compressed = tokio::task::spawn_blocking(move || {
+                one_layer(&tar, layer.slice, folder, compression)
+            })
+            .await
+            .map_err(io::Error::other)
+            .flatten()
+            .map_err(|error| reading.malformed(format!("layer {}: {error}", layer.diff_id)))?;
             match compressed.diff_id {
                 Some(received) if received != layer.diff_id => {
                     Err(ImageError::WrongContent { expected: layer.diff_id, received })
@@ -75,6 +72,7 @@ pub(super) async fn layers(
         .try_collect()
         .await?;
 
+    let media_type = reading.compression.layer_type(dockers);
     let mut by_slice = HashMap::new();
     for (slice, layer) in done {
         let place = layer.file.map_or(Place::Slice(slice), Place::File);
@@ -94,7 +92,12 @@ struct Layer {
     file: Option<PathBuf>,
 }
 
-fn one_layer(tar: &TarIndex, slice: Slice, folder: PathBuf) -> io::Result<Layer> {
+fn one_layer(
+    tar: &TarIndex,
+    slice: Slice,
+    folder: PathBuf,
+    compression: Compression,
+) -> io::Result<Layer> {
     let head = Slice { size: slice.size.min(2), ..slice };
     if tar.read(head)? == GZIP_MAGIC {
         let mut hasher = HashingWriter::new(io::sink());
@@ -104,22 +107,48 @@ fn one_layer(tar: &TarIndex, slice: Slice, folder: PathBuf) -> io::Result<Layer>
     }
     let file = tempfile::NamedTempFile::new_in(folder)?;
     let target = HashingWriter::new(io::BufWriter::with_capacity(BUFFER, file.as_file()));
-    // No name and no time: the same layer gives the same bytes, and the registry knows it again.
-    let mut encoder = GzBuilder::new().mtime(0).write(target, Compression::new(LEVEL));
-    let mut source = tar.reader(slice);
-    let mut plain = DigestHasher::new();
+    let mut source = Hashed { reader: tar.reader(slice), hasher: DigestHasher::new() };
+    let target = match compression {
+        // No name and no time: the same layer gives the same bytes, and the registry knows it again.
+        Compression::Gzip(level) => {
+            let level = flate2::Compression::new(level);
+            let mut encoder = GzBuilder::new().mtime(0).write(target, level);
+            copy(&mut source, &mut encoder)?;
+            encoder.finish()?
+        }
+        Compression::Zstd(level) => {
+            let mut encoder = zstd::Encoder::new(target, level)?;
+            copy(&mut source, &mut encoder)?;
+            encoder.finish()?
+        }
+    };
+    let (digest, size, _) = target.finish()?;
+    let (_, path) = file.keep().map_err(|error| error.error)?; // its folder is a temporary one
+    Ok(Layer { digest, size, diff_id: Some(source.hasher.finish()), file: Some(path) })
+}
+
+/// Hashes what is read.
+struct Hashed<R> {
+    reader: R,
+    hasher: DigestHasher,
+}
+
+impl<R: io::Read> io::Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+fn copy(source: &mut impl io::Read, target: &mut impl io::Write) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {
-        let count = source.read(&mut buffer)?;
-        if count == 0 {
-            break;
+        match source.read(&mut buffer)? {
+            0 => return Ok(()),
+            count => target.write_all(&buffer[..count])?,
         }
-        plain.update(&buffer[..count]);
-        encoder.write_all(&buffer[..count])?;
     }
-    let (digest, size, _) = encoder.finish()?.finish()?;
-    let (_, path) = file.keep().map_err(|error| error.error)?; // its folder is a temporary one
-    Ok(Layer { digest, size, diff_id: Some(plain.finish()), file: Some(path) })
 }
 
 /// The plain form of an archive that was compressed whole; none if it is plain.

@@ -4,13 +4,10 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::{Contents, Place, Reading, compress, compress::PlainLayer, means};
-use crate::{
-    image::{
-        Descriptor, ImageConfig, ImageError, ImageManifest, Manifest, RawManifest,
-        config::MAX_CONFIG, manifest::MAX_MANIFEST, media_type,
-    },
-    types::ImageRef,
+use super::{Contents, Place, Reading, compress, compress::PlainLayer};
+use crate::image::{
+    Descriptor, ImageConfig, ImageError, ImageManifest, Manifest, RawManifest, Wanted,
+    config::MAX_CONFIG, layout::means, manifest::MAX_MANIFEST, media_type,
 };
 
 /// An image as `manifest.json` has it.
@@ -28,10 +25,7 @@ impl SavedImage {
     }
 }
 
-pub(super) async fn read(
-    reading: &Reading,
-    wanted: Option<&ImageRef>,
-) -> Result<Contents, ImageError> {
+pub(super) async fn read(reading: &Reading, wanted: Wanted<'_>) -> Result<Contents, ImageError> {
     let saved: Vec<SavedImage> =
         serde_json::from_slice(&reading.small("manifest.json", MAX_MANIFEST)?)
             .map_err(|error| reading.malformed(format!("manifest.json: {error}")))?;
@@ -51,10 +45,11 @@ pub(super) async fn read(
     }
 
     let mut blobs = HashMap::new();
-    let config = Descriptor::of(media_type::DOCKER_CONFIG, &config);
+    let dockers = reading.compression.is_dockers();
+    let config_type = if dockers { media_type::DOCKER_CONFIG } else { media_type::OCI_CONFIG };
+    let config = Descriptor::of(config_type, &config);
     blobs.insert(config.digest, Place::Slice(reading.slice(&saved.config)?));
-    let layers =
-        compress::layers(reading, &layers, media_type::DOCKER_LAYER_GZIP, &mut blobs).await?;
+    let layers = compress::layers(reading, &layers, dockers, &mut blobs).await?;
     let root = RawManifest::encode(&Manifest::Image(ImageManifest::new(config, layers)))
         .map_err(|error| reading.malformed(error.to_string()))?;
     Ok(Contents { root, manifests: HashMap::new(), blobs })
@@ -64,18 +59,31 @@ pub(super) async fn read(
 fn choose<'a>(
     reading: &Reading,
     saved: &'a [SavedImage],
-    wanted: Option<&ImageRef>,
+    wanted: Wanted<'_>,
 ) -> Result<&'a SavedImage, ImageError> {
-    let named = wanted.and_then(|wanted| {
-        saved.iter().find(|image| image.names().iter().any(|name| means(name, wanted)))
-    });
-    let found = named.or(match saved {
-        [only] if wanted.is_none() || only.names().is_empty() => Some(only),
+    let is_called = |image: &&SavedImage, is_it: &dyn Fn(&str) -> bool| {
+        image.names().iter().any(|name| is_it(name))
+    };
+    let only = match saved {
+        [only] => Some(only),
         _ => None,
-    });
+    };
+    let found = match wanted {
+        Wanted::Only => only,
+        Wanted::Name(wanted) => saved.iter().find(|image| {
+            let parsed = wanted.parse().ok();
+            is_called(image, &|name| {
+                name == wanted || parsed.as_ref().is_some_and(|parsed| means(name, parsed))
+            })
+        }),
+        Wanted::Image(wanted) => saved
+            .iter()
+            .find(|image| is_called(image, &|name| means(name, wanted)))
+            .or_else(|| only.filter(|image| image.names().is_empty())),
+    };
     found.ok_or_else(|| ImageError::NoSuchImage {
         origin: reading.origin.clone(),
-        wanted: wanted.map_or("(the only one)".to_owned(), ToString::to_string),
+        wanted: wanted.to_string(),
         available: saved.iter().flat_map(|image| image.names().iter().cloned()).collect(),
     })
 }

@@ -15,8 +15,10 @@ use tempfile::{TempDir, TempPath};
 use tokio::io::AsyncSeekExt as _;
 
 use crate::{
-    image::{BlobReader, Descriptor, ImageError, ImageSource, RawManifest},
-    types::{Digest, ImageRef},
+    image::{
+        BlobReader, Compression, Descriptor, ImageError, ImageSource, Packing, RawManifest, Wanted,
+    },
+    types::Digest,
 };
 
 mod compress;
@@ -64,24 +66,23 @@ enum Place {
     File(PathBuf),
 }
 
-/// The image `wanted` of the archive at `path`; the only image there is, if it has no name.
-pub async fn open(path: &Path, wanted: &ImageRef) -> Result<ArchiveImage, ImageError> {
+/// The image of the archive at `path` that is meant by `wanted`.
+pub async fn open(
+    path: &Path,
+    wanted: Wanted<'_>,
+    packing: &Packing,
+) -> Result<ArchiveImage, ImageError> {
     let origin = format!("the archive {}", path.display());
-    read(Held::Kept(path.to_owned()), origin, Some(wanted)).await
-}
-
-/// The only image of the archive at `path`, whatever its name.
-pub async fn open_only(path: &Path) -> Result<ArchiveImage, ImageError> {
-    let origin = format!("the archive {}", path.display());
-    read(Held::Kept(path.to_owned()), origin, None).await
+    read(Held::Kept(path.to_owned()), origin, wanted, packing).await
 }
 
 /// The only image of a temporary archive, which goes with the image; errors name `origin`.
 pub(super) async fn open_temporary(
     path: TempPath,
     origin: String,
+    packing: &Packing,
 ) -> Result<ArchiveImage, ImageError> {
-    read(Held::Temporary(path), origin, None).await
+    read(Held::Temporary(path), origin, Wanted::Only, packing).await
 }
 
 /// What an archive turned out to hold.
@@ -96,6 +97,7 @@ struct Reading {
     origin: String,
     tar: Arc<TarIndex>,
     folder: PathBuf,
+    compression: Compression,
 }
 
 impl Reading {
@@ -120,7 +122,8 @@ impl Reading {
 async fn read(
     mut archive: Held,
     origin: String,
-    wanted: Option<&ImageRef>,
+    wanted: Wanted<'_>,
+    packing: &Packing,
 ) -> Result<ArchiveImage, ImageError> {
     let folder = tempfile::tempdir().map_err(ImageError::io("create", std::env::temp_dir()))?;
     if let Some(plain) = inflated(archive.path(), &origin).await? {
@@ -133,7 +136,12 @@ async fn read(
             .await
             .map_err(|error| ImageError::malformed("the archive", error.to_string()))??
     };
-    let reading = Reading { origin, tar: Arc::new(tar), folder: folder.path().to_owned() };
+    let reading = Reading {
+        origin,
+        tar: Arc::new(tar),
+        folder: folder.path().to_owned(),
+        compression: packing.compression,
+    };
     let contents = if reading.tar.find("oci-layout").is_some() {
         oci::read(&reading, wanted).await?
     } else {
@@ -154,21 +162,6 @@ async fn inflated(path: &Path, origin: &str) -> Result<Option<TempPath>, ImageEr
     })
     .await
     .map_err(|error| ImageError::malformed("the archive", error.to_string()))?
-}
-
-/// Whether `saved`, a name in an archive, means the image `wanted`. Engines write Docker Hub's
-/// images and their own local ones (`localhost/…`) in several ways.
-fn means(saved: &str, wanted: &ImageRef) -> bool {
-    fn key(image: &ImageRef) -> (String, String) {
-        let name = image.repository.to_string();
-        let name = ["docker.io/library/", "docker.io/localhost/", "docker.io/"]
-            .iter()
-            .find_map(|prefix| name.strip_prefix(prefix))
-            .unwrap_or(&name);
-        let tag = image.tag.as_ref().map_or("latest", |tag| tag.as_str());
-        (name.to_owned(), tag.to_owned())
-    }
-    saved.parse::<ImageRef>().is_ok_and(|saved| key(&saved) == key(wanted))
 }
 
 #[async_trait]

@@ -2,25 +2,19 @@
 
 use std::collections::HashMap;
 
-use super::{Contents, Place, Reading, compress, compress::PlainLayer, means};
+use super::{Contents, Place, Reading, compress, compress::PlainLayer};
 use crate::{
     image::{
-        Descriptor, ImageConfig, ImageError, ImageManifest, Index, Manifest, RawManifest,
-        config::MAX_CONFIG,
-        layout::{self, CONTAINERD_NAME, REF_NAME},
-        manifest::MAX_MANIFEST,
-        media_type, select,
+        Descriptor, ImageConfig, ImageError, ImageManifest, Index, Manifest, RawManifest, Wanted,
+        config::MAX_CONFIG, layout, manifest::MAX_MANIFEST, media_type, select,
     },
-    types::{Digest, ImageRef},
+    types::Digest,
 };
 
-pub(super) async fn read(
-    reading: &Reading,
-    wanted: Option<&ImageRef>,
-) -> Result<Contents, ImageError> {
+pub(super) async fn read(reading: &Reading, wanted: Wanted<'_>) -> Result<Contents, ImageError> {
     layout::check_version(&reading.origin, &reading.small("oci-layout", MAX_MANIFEST)?)?;
     let index = layout::read_index(&reading.origin, reading.small("index.json", MAX_MANIFEST)?)?;
-    let chosen = choose(reading, &index, wanted)?;
+    let chosen = layout::choose(&reading.origin, &index, wanted)?;
 
     let mut contents = Parts::default();
     let root = manifest(reading, chosen)?;
@@ -35,36 +29,6 @@ pub(super) async fn read(
 struct Parts {
     manifests: HashMap<Digest, RawManifest>,
     blobs: HashMap<Digest, Place>,
-}
-
-fn choose<'a>(
-    reading: &Reading,
-    index: &'a Index,
-    wanted: Option<&ImageRef>,
-) -> Result<&'a Descriptor, ImageError> {
-    let Some(wanted) = wanted else {
-        // Docker lists an image once for each of its tags.
-        let first = index.manifests.first();
-        return match first {
-            Some(first) if index.manifests.iter().all(|it| it.digest == first.digest) => Ok(first),
-            _ => layout::choose(&reading.origin, index, None),
-        };
-    };
-    let is_wanted = |image: &&Descriptor| {
-        let whole = image.annotations.get(CONTAINERD_NAME);
-        let short = image.annotations.get(REF_NAME);
-        match (whole, short) {
-            (Some(whole), _) => means(whole, wanted),
-            (None, Some(short)) => {
-                means(short, wanted) || wanted.tag.as_ref().is_some_and(|tag| tag.as_str() == short)
-            }
-            (None, None) => index.manifests.len() == 1,
-        }
-    };
-    match index.manifests.iter().find(is_wanted) {
-        Some(image) => Ok(image),
-        None => layout::choose(&reading.origin, index, Some(&wanted.to_string())),
-    }
 }
 
 fn blob_name(digest: &Digest) -> String {
@@ -153,10 +117,16 @@ async fn take_image(
     for (layer, diff_id) in image.layers.iter().zip(config.rootfs.diff_ids) {
         layers.push(PlainLayer { slice: reading.slice(&blob_name(&layer.digest))?, diff_id });
     }
-    let docker = image.config.media_type == media_type::DOCKER_CONFIG;
-    let gzip = if docker { media_type::DOCKER_LAYER_GZIP } else { media_type::OCI_LAYER_GZIP };
-    let layers = compress::layers(reading, &layers, gzip, &mut parts.blobs).await?;
-    encode(reading, &Manifest::Image(ImageManifest { layers, ..image }))
+    let dockers =
+        image.config.media_type == media_type::DOCKER_CONFIG && reading.compression.is_dockers();
+    let layers = compress::layers(reading, &layers, dockers, &mut parts.blobs).await?;
+    if dockers || image.config.media_type != media_type::DOCKER_CONFIG {
+        return encode(reading, &Manifest::Image(ImageManifest { layers, ..image }));
+    }
+    // Docker's own manifest cannot name these layers.
+    let config = Descriptor { media_type: media_type::OCI_CONFIG.to_owned(), ..image.config };
+    let media_type = Some(media_type::OCI_MANIFEST.to_owned());
+    encode(reading, &Manifest::Image(ImageManifest { media_type, config, layers, ..image }))
 }
 
 fn blob(reading: &Reading, descriptor: &Descriptor) -> Result<Place, ImageError> {

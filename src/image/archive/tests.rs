@@ -2,7 +2,7 @@ use std::io::Write as _;
 
 use super::*;
 use crate::image::{
-    Manifest, VerifiedReader,
+    Manifest, Platforms, VerifiedReader,
     layout::{OciLayout, OciLayoutWriter},
     media_type,
     synthetic::SyntheticImage,
@@ -37,6 +37,10 @@ fn docker_archive(diff_id: Digest) -> tempfile::NamedTempFile {
     )
 }
 
+async fn read(path: &Path, wanted: Wanted<'_>) -> Result<ArchiveImage, ImageError> {
+    open(path, wanted, &Packing::default()).await
+}
+
 const LAYER: [u8; 5000] = [b'l'; 5000];
 
 async fn image_of(source: &ArchiveImage) -> crate::image::ImageManifest {
@@ -57,8 +61,8 @@ async fn check_blobs(source: &ArchiveImage) {
 async fn dockers_old_format_becomes_a_compressed_image() {
     let file = docker_archive(Digest::of(&LAYER));
     let wanted = "docker.io/library/hello:1".parse().unwrap();
-    let once = open(file.path(), &wanted).await.unwrap();
-    let twice = open_only(file.path()).await.unwrap();
+    let once = read(file.path(), Wanted::Image(&wanted)).await.unwrap();
+    let twice = read(file.path(), Wanted::Only).await.unwrap();
     assert_eq!(once.root().await.unwrap(), twice.root().await.unwrap());
     let image = image_of(&once).await;
     assert_eq!(once.root().await.unwrap().media_type, media_type::DOCKER_MANIFEST);
@@ -71,13 +75,13 @@ async fn dockers_old_format_becomes_a_compressed_image() {
 #[tokio::test]
 async fn a_layer_that_is_not_the_configurations_is_refused() {
     let file = docker_archive(Digest::of(b"other"));
-    assert!(matches!(open_only(file.path()).await, Err(ImageError::WrongContent { .. })));
+    assert!(matches!(read(file.path(), Wanted::Only).await, Err(ImageError::WrongContent { .. })));
 }
 
 #[tokio::test]
 async fn an_image_that_is_not_there_is_named_with_what_is() {
     let file = docker_archive(Digest::of(&LAYER));
-    let error = open(file.path(), &"other:1".parse().unwrap()).await.unwrap_err();
+    let error = read(file.path(), Wanted::Image(&"other:1".parse().unwrap())).await.unwrap_err();
     assert!(error.to_string().ends_with("it has hello:1"), "{error}");
 }
 
@@ -87,13 +91,13 @@ async fn an_archive_that_is_cut_short_or_compressed_is_handled() {
     let whole = std::fs::read(file.path()).unwrap();
     let mut cut = tempfile::NamedTempFile::new().unwrap();
     cut.write_all(&whole[..3000]).unwrap();
-    assert!(matches!(open_only(cut.path()).await, Err(ImageError::Malformed { .. })));
+    assert!(matches!(read(cut.path(), Wanted::Only).await, Err(ImageError::Malformed { .. })));
 
     let packed = tempfile::NamedTempFile::new().unwrap();
     let mut encoder = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
     encoder.write_all(&whole).unwrap();
     let packed = encoder.finish().unwrap();
-    check_blobs(&open_only(packed.path()).await.unwrap()).await;
+    check_blobs(&read(packed.path(), Wanted::Only).await.unwrap()).await;
 }
 
 /// A layout, tarred as Docker 25 does.
@@ -109,7 +113,7 @@ async fn an_oci_layout_in_a_tar_keeps_its_digest() {
     let layout =
         SyntheticImage::new(1).layers(2, 10_000).in_folder(folder.path(), Some("1")).await.unwrap();
     let file = tar_of_folder(folder.path());
-    let image = open(file.path(), &"hello:1".parse().unwrap()).await.unwrap();
+    let image = read(file.path(), Wanted::Image(&"hello:1".parse().unwrap())).await.unwrap();
     assert_eq!(image.root().await.unwrap().digest, layout.descriptor().digest);
     check_blobs(&image).await;
 }
@@ -126,7 +130,7 @@ async fn layers_that_docker_25_saves_in_plain_are_compressed() {
     let raw = RawManifest::encode(&Manifest::Image(manifest)).unwrap();
     layout.add_manifest(&raw).await.unwrap();
     layout.finish(raw.descriptor(), Some("1")).await.unwrap();
-    let image = open_only(tar_of_folder(folder.path()).path()).await.unwrap();
+    let image = read(tar_of_folder(folder.path()).path(), Wanted::Only).await.unwrap();
     let manifest = image_of(&image).await;
     assert_eq!(manifest.config, config);
     assert_eq!(manifest.layers[0].media_type, media_type::OCI_LAYER_GZIP);
@@ -152,7 +156,7 @@ async fn an_index_of_which_one_platform_was_saved_becomes_that_image() {
     layout.add_manifest(&index).await.unwrap();
     layout.finish(index.descriptor(), Some("1")).await.unwrap();
     let file = tar_of_folder(folder.path());
-    let image = open_only(file.path()).await.unwrap();
+    let image = read(file.path(), Wanted::Only).await.unwrap();
     assert_eq!(image.root().await.unwrap().digest, here.digest);
     check_blobs(&image).await;
 }
@@ -169,14 +173,13 @@ async fn a_whole_index_stays_as_it_is() {
     layout.add_manifest(&index).await.unwrap();
     layout.finish(index.descriptor(), Some("1")).await.unwrap();
     let file = tar_of_folder(folder.path());
-    let image = open_only(file.path()).await.unwrap();
+    let image = read(file.path(), Wanted::Only).await.unwrap();
     assert_eq!(image.root().await.unwrap(), index);
     assert_eq!(image.manifest(&one).await.unwrap().digest, one.digest);
 
     let copy = tempfile::tempdir().unwrap();
-    let mut writer = OciLayoutWriter::create(copy.path()).await.unwrap();
-    let root = writer.add_image(&image).await.unwrap();
-    writer.finish(root, None).await.unwrap();
+    let writer = OciLayoutWriter::create(copy.path()).await.unwrap();
+    crate::image::copy(&image, Box::new(writer), None, &Platforms::All, &()).await.unwrap();
     let copied = OciLayout::open(copy.path(), None).await.unwrap();
     assert_eq!(copied.root().await.unwrap(), index);
 }

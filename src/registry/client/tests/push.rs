@@ -181,9 +181,10 @@ fn everything_can_be_spawned(client: &RegistryClient, source: &dyn crate::image:
     can_be_spawned(client.small_blob(&repository, &descriptor, 10));
     can_be_spawned(client.push_blob(&repository, &descriptor, open_layer, None));
     let image = "a.b/c:1".parse().unwrap();
-    can_be_spawned(crate::image::archive::open(std::path::Path::new(""), &image));
+    let (wanted, packing) = (crate::image::Wanted::Image(&image), Default::default());
+    can_be_spawned(crate::image::archive::open(std::path::Path::new(""), wanted, &packing));
     let engine = "tcp://127.0.0.1:1".parse().unwrap();
-    can_be_spawned(crate::image::engine::export(&engine, &image));
+    can_be_spawned(crate::image::engine::export(&engine, &image, &packing));
 }
 
 fn can_be_spawned<F: Future + Send>(future: F) {

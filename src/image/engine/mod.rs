@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::{
     image::{
-        ImageError,
+        ImageError, Packing,
         archive::{self, ArchiveImage},
     },
     types::ImageRef,
@@ -82,6 +82,7 @@ impl EngineEndpoint {
 pub async fn export(
     endpoint: &EngineEndpoint,
     image: &ImageRef,
+    packing: &Packing,
 ) -> Result<ArchiveImage, ImageError> {
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| ImageError::Engine {
         endpoint: endpoint.to_string(),
@@ -115,7 +116,8 @@ pub async fn export(
         file.write_all(&chunk).await.map_err(ImageError::io("write", &*path))?;
     }
     file.flush().await.map_err(ImageError::io("write", &*path))?;
-    archive::open_temporary(path, format!("the image {name} of the engine at {endpoint}")).await
+    let origin = format!("the image {name} of the engine at {endpoint}");
+    archive::open_temporary(path, origin, packing).await
 }
 
 /// The name by which an engine knows the image: without Docker Hub's, which Docker leaves out and
@@ -142,7 +144,8 @@ mod tests {
     #[tokio::test]
     async fn an_engine_that_is_away_is_named() {
         let endpoint = "unix:///nowhere/docker.sock".parse().unwrap();
-        let error = export(&endpoint, &"hello:1".parse().unwrap()).await.unwrap_err();
+        let error =
+            export(&endpoint, &"hello:1".parse().unwrap(), &Packing::default()).await.unwrap_err();
         assert!(error.to_string().contains("unix:///nowhere/docker.sock"), "{error}");
     }
 }
