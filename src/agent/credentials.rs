@@ -13,7 +13,7 @@ use crate::{
         api::{Credential, CredentialError},
         client::{ExchangeClient, ExchangeError},
     },
-    registry::client::{ClientConfig, Login, Logins, Mirror, RegistryClient, RetryPolicy},
+    registry::client::{ClientConfig, Login, Logins, Mirror, Pace, RegistryClient, RetryPolicy},
     types::{Registry, ServiceId},
 };
 
@@ -34,6 +34,8 @@ pub struct Registries {
     pub plain_http: BTreeSet<Registry>,
     /// Who else has what a registry has, and is asked before it.
     pub mirrors: BTreeMap<Registry, Vec<Mirror>>,
+    /// How fast images may be pulled, all together.
+    pub pace: Pace,
 }
 
 /// Why there are no logins for a service.
@@ -103,10 +105,12 @@ impl Credentials {
             retry: RetryPolicy {
                 first_delay: first_wait,
                 longest_delay: first_wait * LONGEST_WAIT,
-                ..RetryPolicy::once()
+                tries: 1,
+                ..RetryPolicy::default()
             },
             streams: STREAMS,
             mirrors: operator.mirrors.clone(),
+            pace: operator.pace.clone(),
             ..ClientConfig::default()
         }))
     }

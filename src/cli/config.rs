@@ -73,6 +73,13 @@ impl Environment {
         }
     }
 
+    /// The same surroundings with one more variable.
+    pub(crate) fn with(&self, name: &str, value: &str) -> Self {
+        let mut environment = self.clone();
+        environment.variables.insert(name.to_owned(), value.to_owned());
+        environment
+    }
+
     /// A variable that is set to something.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())

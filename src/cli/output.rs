@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::cli::error::CliError;
+use crate::cli::{error::CliError, progress::beside_lines};
 
 /// How a command speaks.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +95,13 @@ impl Output {
         }
     }
 
+    /// Prints bytes that are the result, as they are.
+    pub(crate) fn raw(self, bytes: &[u8]) {
+        use io::Write as _;
+        // A reader that went away is no error.
+        let _ = io::stdout().write_all(bytes);
+    }
+
     /// Prints a difference: `value` in a form for machines, or else the lines of a unified diff.
     pub(crate) fn difference(self, value: &impl Serialize, unified: impl FnOnce() -> String) {
         self.result(value, String::new);
@@ -147,7 +154,7 @@ impl Output {
     /// Tells a person what is going on.
     pub(crate) fn note(self, text: impl AsRef<str>) {
         if self.notes == Notes::Told {
-            write_line(io::stderr(), &plain(text.as_ref()));
+            write_line(beside_lines(), &plain(text.as_ref()));
         }
     }
 

@@ -192,6 +192,18 @@ impl RequiredService {
 }
 
 impl ServiceDefinition {
+    /// The same service for `arch`, with what it requires for its own architecture.
+    #[must_use]
+    pub fn for_arch(mut self, arch: &Arch) -> Self {
+        for required in &mut self.required_services {
+            if required.arch == self.arch {
+                required.arch = arch.clone();
+            }
+        }
+        self.arch = arch.clone();
+        self
+    }
+
     /// What it is called in `org`.
     pub fn service_id(&self, org: &OrgId) -> ServiceId {
         ServiceId {

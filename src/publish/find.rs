@@ -82,15 +82,29 @@ async fn find_image(
     sources: &[Source],
     registries: &Registries,
 ) -> Result<FoundImage, PublishError> {
+    let Located { place, source, root } = Box::pin(locate(image, sources, registries)).await?;
+    let (platform, size) = inspect(image, source.as_ref(), &root, arch).await?;
+    let outside = !is_its_own_registry(place, image);
+    Ok(FoundImage { image: image.clone(), source, outside, root, platform, size })
+}
+
+/// An image, and where it is.
+struct Located<'a> {
+    place: &'a Place,
+    source: Box<dyn ImageSource>,
+    root: RawManifest,
+}
+
+/// Looks for an image in each place where it may be.
+async fn locate<'a>(
+    image: &ImageRef,
+    sources: &'a [Source],
+    registries: &Registries,
+) -> Result<Located<'a>, PublishError> {
     let mut searched = Vec::new();
     for place in places(image, sources) {
         match look(image, place, registries).await {
-            Ok((source, root)) => {
-                let (platform, size) = inspect(image, source.as_ref(), &root, arch).await?;
-                let outside = !is_its_own_registry(place, image);
-                let image = image.clone();
-                return Ok(FoundImage { image, source, outside, root, platform, size });
-            }
+            Ok((source, root)) => return Ok(Located { place, source, root }),
             Err(error) if is_absence(&error) => searched.push(error.to_string()),
             Err(source) => return Err(PublishError::of(image, source)),
         }
@@ -127,6 +141,52 @@ fn is_absence(error: &ImageError) -> bool {
         ),
         _ => false,
     }
+}
+
+/// The architectures of Linux that every image of the definition is there for, in the order of the
+/// first one's index.
+pub(super) async fn architectures(
+    definition: &ServiceDefinition,
+    sources: &[Source],
+    registries: &Registries,
+) -> Result<Vec<Arch>, PublishError> {
+    let mut common: Option<Vec<Arch>> = None;
+    for image in images(definition)? {
+        let Located { source, root, .. } = Box::pin(locate(&image, sources, registries)).await?;
+        let there = architectures_of(&image, source.as_ref(), &root).await?;
+        common = Some(match common {
+            None => there,
+            Some(before) => before.into_iter().filter(|it| there.contains(it)).collect(),
+        });
+    }
+    Ok(common.unwrap_or_default())
+}
+
+async fn architectures_of(
+    image: &ImageRef,
+    source: &dyn ImageSource,
+    root: &RawManifest,
+) -> Result<Vec<Arch>, PublishError> {
+    let platforms = match parse(image, root)? {
+        Manifest::Index(index) => {
+            select::images(&index).filter_map(|it| it.platform.clone()).collect()
+        }
+        Manifest::Image(manifest) => {
+            let platform = platform_of(source, &manifest.config).await;
+            vec![platform.map_err(|error| PublishError::of(image, error))?]
+        }
+    };
+    let mut arches = Vec::new();
+    for platform in platforms {
+        if platform.os == "linux" && !arches.contains(&platform.arch) {
+            arches.push(platform.arch);
+        }
+    }
+    Ok(arches)
+}
+
+fn parse(image: &ImageRef, raw: &RawManifest) -> Result<Manifest, PublishError> {
+    raw.parse().map_err(|source| PublishError::Manifest { image: Box::new(image.clone()), source })
 }
 
 async fn look(
@@ -179,18 +239,14 @@ async fn manifest_for(
     root: &RawManifest,
     wanted: &Platform,
 ) -> Result<ImageManifest, PublishError> {
-    let parse = |raw: &RawManifest| {
-        raw.parse()
-            .map_err(|source| PublishError::Manifest { image: Box::new(image.clone()), source })
-    };
-    let index = match parse(root)? {
+    let index = match parse(image, root)? {
         Manifest::Image(manifest) => return Ok(manifest),
         Manifest::Index(index) => index,
     };
     let child =
         select::for_platform(&index, wanted).ok_or_else(|| wrong_platform(image, wanted, None))?;
     let child = source.manifest(child).await.map_err(|error| PublishError::of(image, error))?;
-    match parse(&child)? {
+    match parse(image, &child)? {
         Manifest::Image(manifest) => Ok(manifest),
         Manifest::Index(_) => Err(PublishError::NestedIndex { image: Box::new(image.clone()) }),
     }

@@ -37,7 +37,7 @@ use crate::{
     },
     sign::{SigningKey, compat::horizon::HorizonKey},
     trust::TrustRoot,
-    types::{Clock, DocumentKey, OrgId, ServiceId, Subject},
+    types::{Arch, Clock, DocumentKey, OrgId, ServiceId, Subject},
 };
 
 /// The same registries with two sets of credentials: what may push, and what nodes will have.
@@ -143,6 +143,15 @@ impl Publisher {
         };
         published.images = shipped;
         Ok(published)
+    }
+
+    /// The architectures of Linux that every image of the service is there for.
+    pub async fn architectures(
+        &self,
+        order: &Order,
+        registries: &Registries,
+    ) -> Result<Vec<Arch>, PublishError> {
+        find::architectures(&order.definition, &order.sources, registries).await
     }
 
     /// Withdraws what stands under `key`: a signed word that it is gone, which no node can miss or

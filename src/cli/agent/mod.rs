@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::{
     agent::{Agent, AgentConfig, EngineChoice, Registries},
     cli::{Context, error::CliError},
+    registry::client::{ByteRate, Pace},
     types::Registry,
 };
 
@@ -94,11 +95,13 @@ impl FolderArgs {
         context: &Context,
         engine: Engine,
         plain_http: &[Registry],
+        limit_rate: Option<ByteRate>,
     ) -> Result<AgentConfig, CliError> {
         let mut registries = Registries::default();
         registries.login_files.extend(context.environment.docker_login_file());
         registries.certs_dirs = context.environment.certs_folders();
         registries.plain_http = plain_http.iter().cloned().collect();
+        registries.pace = limit_rate.map_or_else(Pace::unlimited, Pace::limited);
         Ok(AgentConfig::new(&self.data)
             .engine(engine.into())
             .sockets(context.environment.sockets()?)
@@ -109,7 +112,7 @@ impl FolderArgs {
 
 impl UnregisterArgs {
     async fn run(&self, context: &Context) -> Result<(), CliError> {
-        let agent = Agent::open(self.folder.config(context, self.engine, &[])?).await?;
+        let agent = Agent::open(self.folder.config(context, self.engine, &[], None)?).await?;
         let node = agent.identity().node.clone();
         agent.unregister().await?;
         context.output.result(&json!({"ok": true, "node": node}), || format!("{node} left"));

@@ -12,6 +12,7 @@ use crate::{
         error::CliError,
         stop_signal,
     },
+    registry::client::ByteRate,
     types::Registry,
 };
 
@@ -24,8 +25,11 @@ pub(in crate::cli) struct RunArgs {
     #[arg(long, value_enum, default_value = "auto", env = "EDGEPOST_ENGINE")]
     engine: Engine,
     /// Speak plain HTTP with this registry, though it is not on this machine; repeatable
-    #[arg(long, value_name = "REGISTRY")]
+    #[arg(long, env = "EDGEPOST_PLAIN_HTTP", value_name = "REGISTRY", value_delimiter = ',')]
     plain_http: Vec<Registry>,
+    /// Pull no more than this in a second, all images together: 500k, 2M, 1.5MiB
+    #[arg(long, env = "EDGEPOST_LIMIT_RATE", value_name = "RATE")]
+    limit_rate: Option<ByteRate>,
     /// Settle once and end: 0 settled, 4 not allowed, 5 network, 8 refused by trust, 9 nothing fits
     #[arg(long)]
     once: bool,
@@ -39,7 +43,7 @@ impl RunArgs {
             stop_signal().await;
             stopped.cancel();
         });
-        let config = self.folder.config(context, self.engine, &self.plain_http)?;
+        let config = self.folder.config(context, self.engine, &self.plain_http, self.limit_rate)?;
         let mut agent = Agent::open(config).await?;
         self.tell_start(&agent, context);
         if !self.once {

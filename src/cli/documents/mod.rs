@@ -159,7 +159,8 @@ pub(super) fn tell_published(published: &Published, context: &Context) {
     context.output.result(published, || describe_published(published));
 }
 
-fn describe_published(published: &Published) -> String {
+/// What publishing a document did, in words.
+pub(super) fn describe_published(published: &Published) -> String {
     let images = published.images.iter().map(|it| format!("{}\n", it.image));
     let how = match (published.unchanged, published.trust) {
         (true, _) => "unchanged".to_owned(),

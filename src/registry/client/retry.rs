@@ -15,6 +15,9 @@ pub struct RetryPolicy {
     pub first_delay: Duration,
     /// The longest wait, also when the registry asks for a longer one.
     pub longest_delay: Duration,
+    /// How often in a row a transfer may break off without getting further than ever before. One
+    /// that moves is never given up, however slow the link.
+    pub fruitless: usize,
 }
 
 impl Default for RetryPolicy {
@@ -24,14 +27,15 @@ impl Default for RetryPolicy {
             tries: 4,
             first_delay: Duration::from_secs(1),
             longest_delay: Duration::from_mins(1),
+            fruitless: 5,
         }
     }
 }
 
 impl RetryPolicy {
-    /// Every request is sent once.
+    /// Every request is sent once, and no transfer is taken up again.
     pub fn once() -> Self {
-        Self { tries: 1, ..Self::default() }
+        Self { tries: 1, fruitless: 1, ..Self::default() }
     }
 
     /// Does `attempt` until it succeeds, fails for good, or has been tried often enough.
@@ -70,10 +74,6 @@ impl RetryPolicy {
     }
 }
 
-/// How often in a row a transfer may break off without getting further than ever before. One that
-/// moves is never given up, however slow the link.
-pub(super) const FRUITLESS: usize = 5;
-
 /// After so many new bytes a broken link is taken up at once: it was not overloaded, it broke.
 const PROGRESS: u64 = 256 << 10;
 
@@ -108,11 +108,10 @@ impl Patience {
 }
 
 fn waits(policy: RetryPolicy) -> ExponentialBackoff {
-    let tries = if policy.tries > 1 { FRUITLESS - 1 } else { 0 };
     ExponentialBuilder::default()
         .with_min_delay(policy.first_delay)
         .with_max_delay(policy.longest_delay)
-        .with_max_times(tries)
+        .with_max_times(policy.fruitless.saturating_sub(1))
         .with_jitter()
         .build()
 }
@@ -132,7 +131,7 @@ mod tests {
         }
         assert_eq!(patience.after(&error, 99 + PROGRESS), Some(Duration::ZERO));
         let fruitless = (0..).take_while(|_| patience.after(&error, 99).is_some()).count();
-        assert_eq!(fruitless, FRUITLESS - 1);
+        assert_eq!(fruitless, policy.fruitless - 1);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `edgepost publish`: a service, from its definition to the nodes.
 
+mod each;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -16,6 +18,7 @@ use crate::{
         horizon_key::HorizonKeyArgs,
         key::{KeyArgs, read_private},
         operator::read_operator,
+        output::Output,
         project::{find_in_project, read_definition},
         registries::with_logins,
         stop_signal,
@@ -34,7 +37,7 @@ use crate::{
 ///
 /// From the engine of this machine:  edgepost publish horizon/service.definition.json -r reg.example:puller:TOKEN
 /// From an OCI layout, without any engine:  edgepost publish service.json --source oci:build/image
-/// What would happen:  edgepost publish service.json --dry-run
+/// For every platform that its image has:  edgepost publish service.json --platforms all --dry-run
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct PublishArgs {
@@ -64,6 +67,8 @@ pub(super) struct PublishArgs {
     #[arg(long, value_name = "CA")]
     registry_ca: Vec<String>,
     #[command(flatten)]
+    each: each::EachArgs,
+    #[command(flatten)]
     transfer: TransferArgs,
     /// Publish over other content that stands under the same version
     #[arg(short = 'O', long)]
@@ -76,10 +81,14 @@ pub(super) struct PublishArgs {
 impl PublishArgs {
     /// Runs the command.
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        if self.each.is_asked_for() {
+            return self.run_each(context).await;
+        }
         let output = context.output;
-        let (file, definition) = self.definition(context)?;
+        let file = self.file(context)?;
+        let definition = read_definition(&file, context, ServiceDefinition::from_source)?;
         output.step("service", format!("{} from {}", name_of(&definition), file.display()));
-        let order = self.order(&file, definition, context)?;
+        let order = self.order(&file, definition, self.logins(context)?, context)?;
         let registries = self.registries(&order, context);
         let publisher = self.publisher(context)?;
         if self.dry_run {
@@ -93,27 +102,22 @@ impl PublishArgs {
             () = stop_signal() => return Err(stopped()),
         };
         drop(teller);
-        if order.logins.is_empty() && order.definition.has_deployment() {
-            output.note("note: without -r, nodes pull with no credentials");
-        }
+        note_no_login(&order, output);
         tell_published(&outcome, context);
-        output.next("edgepost pattern publish FILE, or edgepost policy publish NAME FILE");
+        output.next(NEXT);
         Ok(())
     }
 
-    fn definition(&self, context: &Context) -> Result<(PathBuf, ServiceDefinition), CliError> {
-        let file = match &self.file {
-            Some(file) => file.clone(),
-            None => find_definition(context)?,
-        };
-        let definition = read_definition(&file, context, ServiceDefinition::from_source)?;
-        Ok((file, definition))
+    /// The file of the definition.
+    fn file(&self, context: &Context) -> Result<PathBuf, CliError> {
+        self.file.clone().map_or_else(|| find_definition(context), Ok)
     }
 
     fn order(
         &self,
         file: &Path,
         definition: ServiceDefinition,
+        logins: Vec<PullLogin>,
         context: &Context,
     ) -> Result<Order, CliError> {
         let policy = self
@@ -125,7 +129,7 @@ impl PublishArgs {
             operator: read_operator(file, &definition, context)?,
             definition,
             policy,
-            logins: self.logins(context)?,
+            logins,
             registry_ca: self.registry_ca()?,
             sources: self.sources(context)?,
             existing: if self.overwrite { Existing::Overwrite } else { Existing::Refuse },
@@ -190,6 +194,15 @@ impl PublishArgs {
 
     fn publisher(&self, context: &Context) -> Result<Publisher, CliError> {
         Ok(self.keys.publisher(context)?.horizon_key(self.horizon_key.read()?))
+    }
+}
+
+/// What usually comes after.
+const NEXT: &str = "edgepost pattern publish FILE, or edgepost policy publish NAME FILE";
+
+fn note_no_login(order: &Order, output: Output) {
+    if order.logins.is_empty() && order.definition.has_deployment() {
+        output.note("note: without -r, nodes pull with no credentials");
     }
 }
 
