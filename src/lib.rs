@@ -24,7 +24,7 @@
 //!     exchange::client::{Auth, ExchangeConfig},
 //!     image::{LocalPlace, Place},
 //!     publish::{self, Existing, Order, Registries},
-//!     registry::client::ClientConfig,
+//!     registry::client::{ClientConfig, Foreign},
 //!     types::{Secret, SystemClock},
 //! };
 //!
@@ -50,6 +50,7 @@
 //!     logins: Vec::new(),
 //!     registry_ca: BTreeMap::new(),
 //!     sources: vec![publish::Source { image: None, place: layout }],
+//!     foreign: Foreign::LeaveOut,
 //!     existing: Existing::Refuse,
 //! };
 //! let published = publisher.publish(&order, &registries, &()).await?;

@@ -114,6 +114,15 @@ impl Environment {
         self.home().join("keys")
     }
 
+    /// Where what transfers teach is kept: `edgepost/transfers` in `$XDG_STATE_HOME`, or what stands for it.
+    pub(crate) fn transfers_folder(&self) -> Option<PathBuf> {
+        let state = self
+            .get("XDG_STATE_HOME")
+            .map(PathBuf::from)
+            .or_else(|| self.get("HOME").map(|home| Path::new(home).join(".local/state")))?;
+        Some(state.join("edgepost/transfers"))
+    }
+
     /// The Docker login file: `$DOCKER_CONFIG/config.json`, or in `~/.docker`.
     pub(crate) fn docker_login_file(&self) -> Option<PathBuf> {
         let folder = self

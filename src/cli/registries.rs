@@ -1,13 +1,16 @@
 //! The registries' side of the surroundings: login files, certificate folders.
 
+use std::sync::Arc;
+
 use crate::{
     cli::Context,
     publish::PullLogin,
-    registry::client::{ClientConfig, Login, Logins},
+    registry::client::{ClientConfig, Login, Logins, Memory},
     types::Registry,
 };
 
-/// A client's configuration with the logins of this user: for pushing.
+/// A client's configuration with the logins of this user, and with what earlier transfers taught: for
+/// pushing.
 pub(super) fn push_config(context: &Context, plain_http: &[Registry]) -> ClientConfig {
     let logins = match context.environment.docker_login_file() {
         Some(file) => Logins::none().and_file(file),
@@ -17,6 +20,10 @@ pub(super) fn push_config(context: &Context, plain_http: &[Registry]) -> ClientC
         logins,
         certs_dirs: context.environment.certs_folders(),
         plain_http: plain_http.iter().cloned().collect(),
+        memory: context
+            .environment
+            .transfers_folder()
+            .map_or_else(Memory::default, |folder| Memory::at(&folder, Arc::clone(&context.clock))),
         ..ClientConfig::default()
     }
 }

@@ -21,9 +21,8 @@ pub trait ImageTarget: fmt::Debug + Send + Sync {
         reader: BlobReader,
     ) -> Result<(), ImageError>;
 
-    /// Where a download of this content may lie until it is whole; a later run finds it there. None
-    /// where the target has no place for it.
-    fn partial(&self, descriptor: &Descriptor) -> Option<PathBuf>;
+    /// Where a download of this content may lie until it is whole; a later run finds it there.
+    fn partial(&self, descriptor: &Descriptor) -> PathBuf;
 
     /// Takes a file that was verified to be what `descriptor` names. The file is gone afterwards.
     async fn adopt(&mut self, descriptor: &Descriptor, file: PathBuf) -> Result<(), ImageError>;

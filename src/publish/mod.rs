@@ -131,7 +131,7 @@ impl Publisher {
         }
         let mut shipped = Vec::new();
         for image in &found {
-            shipped.push(ship::ship(image, &self.keys, registries, progress).await?);
+            shipped.push(ship::ship(image, order.foreign, &self.keys, registries, progress).await?);
         }
         let mut published = if edgepost {
             let logins = credentials(&order.logins)?;

@@ -6,6 +6,7 @@ use crate::{
     document::{OperatorArchive, ServiceDefinition, ServicePolicy},
     image::{ParsePlaceError, Place, engine::EngineEndpoint},
     publish::PullLogin,
+    registry::client::Foreign,
     types::{ImageRef, Registry},
 };
 
@@ -24,6 +25,8 @@ pub struct Order {
     pub registry_ca: BTreeMap<Registry, String>,
     /// Where images are looked for, in this order; an image that no place is said for, in its registry.
     pub sources: Vec<Source>,
+    /// What becomes of layers that only their maker may serve.
+    pub foreign: Foreign,
     /// What to do when other content stands under the same version.
     pub existing: Existing,
 }

@@ -12,7 +12,7 @@ use crate::{
     image::{BlobReader, Descriptor, ImageManifest, Manifest, RawManifest, media_type},
     publish::{Registries, error::PublishError, find::FoundImage, report::ShippedReport},
     registry::{
-        client::{Progress, PushOptions, RegistryClient, RegistryError, push_image},
+        client::{Foreign, Progress, PushOptions, RegistryClient, RegistryError, push_image},
         protocol::Reference,
     },
     sign::{SigningKey, compat::cosign},
@@ -30,6 +30,7 @@ const PATIENCE: [Duration; 4] = [
 /// Ships one image. What is in the registry already is not sent again.
 pub(super) async fn ship(
     found: &FoundImage,
+    foreign: Foreign,
     keys: &[SigningKey],
     registries: &Registries,
     progress: &dyn Progress,
@@ -38,7 +39,7 @@ pub(super) async fn ship(
     let failed = |source| PublishError::of_registry(&found.image, source);
     let (client, repository) = (&registries.push, &found.image.repository);
     let pushed = if found.outside {
-        let options = PushOptions::default();
+        let options = PushOptions { foreign };
         let source = found.source.as_ref();
         let pushed = push_image(client, source, repository, None, &options, progress);
         Some(pushed.await.map_err(failed)?)

@@ -11,7 +11,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use crate::support::{
-    image::layout,
+    hub::Hub,
+    image::{definition, index_layout, layout, write},
     link::Link,
     peers::{self, DockerRegistry},
     program::{Outcome, Program},
@@ -92,7 +93,7 @@ fn an_image_goes_into_a_registry_and_out_again_byte_for_byte() {
 
     assert_eq!(there.stdout.trim(), format!("{image}@{digest}"));
     assert_eq!((&again["digest"], &again["bytes"]), (&digest.as_str().into(), &0.into()));
-    assert_eq!((&again["blobs"]["uploaded"], &again["blobs"]["existed"]), (&0.into(), &4.into()));
+    assert_eq!((&again["blobs"]["copied"], &again["blobs"]["existed"]), (&0.into(), &4.into()));
     assert_eq!(back.stdout.trim(), format!("oci:back:{digest}"));
     assert_eq!(by_digest.stdout.trim(), format!("oci:again:{digest}"));
     assert_eq!(root_of(&folder.path().join("back")), digest);
@@ -130,6 +131,7 @@ fn what_cannot_be_copied_is_told_with_its_place_its_reason_and_what_to_do() {
     refused("oci:image", "oci:image", 2, "E0200");
     refused("oci:nowhere", &at("team/a:1"), 3, "E0303");
     refused("oci:image:other", &at("team/a:1"), 6, "E0601");
+    refused("hello", "oci:out", 2, "E0200");
     refused("oci:image", &at(&digest), 2, "E0200");
     refused("oci:image", "oci:full", 7, "E0703");
     refused(&at("team/a:2"), "oci:out", 6, "E0601");
@@ -225,4 +227,105 @@ fn a_copy_that_is_stopped_ends_at_once_and_goes_on_later() {
     assert!(told.contains("E1300") && told.contains("goes on where it stopped"), "{told}");
     link.slow_to(0);
     site.copy("oci:image", &to, &[]).good();
+}
+
+#[test]
+fn an_image_for_several_platforms_is_copied_whole_or_by_platform() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(site) = Site::start(folder.path()) else { return };
+    index_layout(&folder.path().join("image"), 1, &["amd64", "arm64", "s390x"], 10_000);
+    let whole = root_of(&folder.path().join("image"));
+    let image = format!("{}/team/many", site.host());
+    let tagged = |tag: &str| format!("{image}:{tag}");
+
+    let all = site.copy("oci:image", &tagged("all"), &["--json"]).good();
+    let seen = site.program.run(&["image", "inspect", &tagged("all"), "--json"]).good().json();
+    let platforms = seen["platforms"].as_array().unwrap();
+    let arm = platforms.iter().find(|it| it["platform"]["architecture"] == "arm64").unwrap();
+    let arm = arm["digest"].as_str().unwrap().to_owned();
+    let one = site.copy(&tagged("all"), &tagged("arm"), &["--platform", "arm64", "--json"]).good();
+    let back = site.copy(&tagged("all"), "oci:back", &["--json"]).good().json();
+    let arm_back = site.copy(&tagged("all"), "oci:arm", &["--platform", "linux/arm64"]).good();
+    let chosen = site.program.with("EDGEPOST_PLATFORM", "arm64");
+    let chosen = chosen.run(&["image", "copy", &tagged("all"), "oci:whole", "--all"]).good();
+
+    assert_eq!(all.json()["digest"], whole.as_str());
+    assert_eq!(platforms.len(), 3);
+    assert_eq!(one.json()["digest"], arm.as_str());
+    assert_eq!((&back["digest"], &back["blobs"]["copied"]), (&whole.as_str().into(), &9.into()));
+    assert_eq!(arm_back.stdout.trim(), format!("oci:arm:{arm}"));
+    assert_eq!(chosen.stdout.trim(), format!("oci:whole:{whole}"));
+    if let Some(seen) = site.seen_by_skopeo(&tagged("arm")) {
+        assert_eq!(seen, arm);
+    }
+    site.copy("oci:image", &tagged("x"), &["--platform", "windows/amd64"]).failed(6, "E0601");
+    site.copy("oci:image", &tagged("x"), &["--platform", "arm64,amd64"]).failed(2, "E0200");
+}
+
+#[test]
+fn an_image_is_shown_wherever_it_is_with_what_was_said_about_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(site) = Site::start(folder.path()) else { return };
+    index_layout(&folder.path().join("image"), 1, &["amd64", "arm64"], 10_000);
+    let to = format!("{}/team/a:1", site.host());
+    site.copy("oci:image", &to, &["--digest-file", "digest"]).good();
+    let inspect = |more: &[&str]| site.program.run(&[&["image", "inspect", &to], more].concat());
+
+    let people = inspect(&[]).good().stdout;
+    let arm = inspect(&["--platform", "arm64"]).good().stdout;
+    let json = inspect(&["--platform", "arm64", "--json"]).good().json();
+    let raw = inspect(&["--raw"]).good().stdout;
+    let local = site.program.run(&["image", "inspect", "oci:image", "--json"]).good().json();
+
+    let digest = root_of(&folder.path().join("image"));
+    assert_eq!(fs::read_to_string(folder.path().join("digest")).unwrap().trim(), digest);
+    assert!(people.contains(&digest) && people.contains("linux/arm64"), "{people}");
+    assert!(
+        arm.contains("GREETING") && !arm.contains("=hello"),
+        "values are not for screens: {arm}"
+    );
+    assert_eq!(json["env"], serde_json::json!(["GREETING=hello"]));
+    assert_eq!(json["layers"].as_array().unwrap().len(), 2);
+    assert_eq!(local["digest"], digest.as_str());
+    let blob = folder.path().join("image/blobs/sha256").join(digest.trim_start_matches("sha256:"));
+    assert_eq!(raw.as_bytes(), fs::read(blob).unwrap());
+    inspect(&["--platform", "s390x"]).failed(6, "E0601");
+    site.program.run(&["image", "inspect", "oci:nowhere"]).failed(3, "E0303");
+}
+
+#[test]
+fn one_command_publishes_a_service_for_every_platform_of_its_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub::start(folder.path());
+    index_layout(&folder.path().join("image"), 1, &["amd64", "arm64"], 10_000);
+    let mut service = definition("1.0.0", &format!("{}/acme/hello:1.0.0", hub.registry()));
+    service["arch"] = "$ARCH".into();
+    let file = write(&hub, "hello.json", &service);
+    let login = format!("{}:pull:{}", hub.registry(), hub.pull_password);
+    let publish = |more: &[&str]| {
+        let arguments = ["publish", &file, "--source", "oci:image", "-r", &login, "--json"];
+        hub.publisher.run(&[&arguments, more].concat())
+    };
+    let listed = || hub.publisher.run(&["service", "list"]).good().stdout;
+
+    let plan = publish(&["--platforms", "all", "--dry-run"]).good().json();
+    assert_eq!(plan["services"].as_array().unwrap().len(), 2, "{plan}");
+    assert!(!listed().contains("hello"));
+    let published = publish(&["--platforms", "all"]).good().json();
+    let again = publish(&["--arch", "arm64", "--arch", "amd64"]).good().json();
+
+    let services = published["services"].as_array().unwrap();
+    let digest = root_of(&folder.path().join("image"));
+    for service in services {
+        let image = service["images"][0]["image"].as_str().unwrap();
+        assert!(image.ends_with(&digest), "{image}");
+    }
+    let sent = |number: usize| services[number]["images"][0]["sentBytes"].as_u64().unwrap();
+    assert!(sent(0) > 40_000, "{published}");
+    assert_eq!(sent(1), 0, "the images are sent once");
+    assert!(again["services"].as_array().unwrap().iter().all(|it| it["unchanged"] == true));
+    let list = listed();
+    assert!(list.contains("hello_1.0.0_amd64") && list.contains("hello_1.0.0_arm64"), "{list}");
+    let missing = publish(&["--arch", "amd64,s390x"]).failed(3, "E0303");
+    assert!(missing.stdout.contains("published before it"), "{}", missing.stdout);
 }

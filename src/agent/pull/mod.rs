@@ -43,7 +43,7 @@ pub enum PullError {
         /// The image.
         image: PinnedImage,
         /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Box<DownloadError>,
     },
     /// The registry delivered content that differs from the signed digest.
     #[error("{image}: the registry delivered something else: {what}")]

@@ -14,7 +14,7 @@ use crate::{
     },
     image::{ImageManifest, ImageSource as _, LocalPlace, Manifest, Place, layout::OciLayout},
     publish::{self, Existing, Order, Publisher, PullLogin, Registries},
-    registry::client::{ClientConfig, Login, Logins, RegistryClient},
+    registry::client::{ClientConfig, Foreign, Login, Logins, RegistryClient},
     sign::SigningKey,
     types::{Arch, Digest, Secret},
 };
@@ -63,6 +63,7 @@ impl Stage {
                 image: None,
                 place: Place::Local(LocalPlace::Layout(self.layout(version), None)),
             }],
+            foreign: Foreign::LeaveOut,
             existing: Existing::Refuse,
         };
         let publisher = self.publisher()?;

@@ -1,31 +1,22 @@
 //! `edgepost image copy`: an image from one place to another.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{io::Write as _, path::PathBuf, time::Instant};
 
 use clap::Args;
 use serde::Serialize;
 
-use super::place::ImagePlace;
+use super::place::{self, Opened, nameless, open, target, unusable};
 use crate::{
     cli::{
         Context, code,
         error::{CliError, file_error},
         progress::Teller,
         stop_signal,
-        transfer::TransferArgs,
+        transfer::{PackingArgs, PushArgs, TransferArgs},
     },
-    image::{
-        self, ImageError, ImageSource, Packing, Platforms, Wanted, archive, engine,
-        layout::{OciLayout, OciLayoutWriter},
-    },
-    publish::BlobCounts,
-    registry::client::{
-        PushOptions, Pushed, RegistryClient, RegistryError, RegistryImage, push_image,
-    },
-    types::{Digest, ImageRef, Tag},
+    image::{self, ImageSource as _, LocalPlace, Manifest, Place, Platforms, select},
+    registry::client::{RegistryClient, RegistryError, push_image},
+    types::{Digest, ImageRef, Platform, Tag},
 };
 
 /// Copy an image from one place to another, byte for byte
@@ -34,17 +25,32 @@ use crate::{
 /// Out of one, to carry:    edgepost image copy registry.example:5000/team/hello:1.0.0 oci:/media/stick/hello
 /// From one to another:     edgepost image copy registry.example/team/hello:1.0.0 backup.example/team/hello:1.0.0
 ///
-/// A place is oci:FOLDER[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE, docker:IMAGE (the engine of
-/// this machine), or REGISTRY/REPOSITORY[:TAG|@DIGEST]. An image for several platforms is copied whole.
+/// A place is oci:FOLDER[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], docker:IMAGE (the
+/// engine of this machine), or REGISTRY/REPOSITORY[:TAG|@DIGEST]. An image for several platforms is copied
+/// whole, unless --platform chooses.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(in crate::cli) struct CopyArgs {
     /// Where the image is
     #[arg(value_name = "SRC")]
-    from: ImagePlace,
+    from: String,
     /// Where it is to be
     #[arg(value_name = "DST")]
-    to: ImagePlace,
+    to: String,
+    /// Copy the image for this platform alone, of an image for several: linux/arm64, arm64; repeatable where the
+    /// destination is a folder or file
+    #[arg(long, value_name = "PLATFORM", env = "EDGEPOST_PLATFORM", value_delimiter = ',')]
+    platform: Vec<Platform>,
+    /// Copy every platform, whatever EDGEPOST_PLATFORM says
+    #[arg(long)]
+    all: bool,
+    /// Write the digest of what was copied into this file
+    #[arg(long, value_name = "FILE", env = "EDGEPOST_DIGEST_FILE")]
+    digest_file: Option<PathBuf>,
+    #[command(flatten)]
+    packing: PackingArgs,
+    #[command(flatten)]
+    push: PushArgs,
     #[command(flatten)]
     transfer: TransferArgs,
 }
@@ -59,131 +65,202 @@ struct Copied {
     image: String,
     digest: Digest,
     media_type: String,
-    blobs: BlobCounts,
+    blobs: Counts,
     /// Layers that only their maker may serve, and that were left out.
     foreign: usize,
-    /// The bytes of blobs that were sent.
+    /// Manifests of an index that were left out, because other platforms were asked for.
+    left_out: Vec<Digest>,
+    /// The bytes of the blobs that were copied.
     bytes: u64,
     seconds: f64,
+}
+
+/// What became of an image's blobs.
+#[derive(Debug, Default, Serialize)]
+struct Counts {
+    /// They came from the source.
+    copied: usize,
+    /// They were there.
+    existed: usize,
+    /// Another repository of the same registry had them.
+    mounted: usize,
 }
 
 impl CopyArgs {
     /// Runs the command.
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
-        if self.from == self.to {
+        let (from, to) = (place::read(&self.from, context)?, place::read(&self.to, context)?);
+        if is_same(&from, &to) {
             return Err(CliError::new(code::USAGE, "source and destination are the same place")
-                .at(&self.from)
+                .at(&from)
                 .help("name another destination"));
         }
         let begun = Instant::now();
         let teller = self.transfer.progress.teller("copy", context.output);
         let copied = tokio::select! {
-            copied = self.copy(context, &teller) => copied?,
-            () = stop_signal() => return Err(stopped()),
+            copied = self.copy(&from, &to, context, &teller) => copied?,
+            () = stop_signal() => return Err(stopped(&to)),
         };
         drop(teller);
         let seconds = (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         let copied = Copied { seconds, ..copied };
+        if copied.foreign > 0 {
+            context.output.note(format!(
+                "note: {} layers were left out, since only their maker may serve them",
+                copied.foreign
+            ));
+        }
+        if let Some(file) = &self.digest_file {
+            write_digest(file, &copied.digest)?;
+        }
         context.output.result(&copied, || copied.image.clone());
         Ok(())
     }
 
-    async fn copy(&self, context: &Context, teller: &Teller) -> Result<Copied, CliError> {
-        let source = self.source(context).await?;
-        match &self.to {
-            ImagePlace::Registry(image) => {
-                let client = RegistryClient::new(self.transfer.config(context));
-                let (repository, tag) = (&image.repository, tag(image)?);
-                let (source, options) = (source.as_ref(), PushOptions::default());
-                let pushed = push_image(&client, source, repository, Some(&tag), &options, teller);
-                let pushed = pushed.await.map_err(|error| match error {
-                    RegistryError::Source(error) => unusable(&self.from, error),
-                    error => error.into(),
-                })?;
-                Ok(self.copied(&pushed, format!("{repository}@{}", pushed.digest())))
+    async fn copy(
+        &self,
+        from: &Place,
+        to: &Place,
+        context: &Context,
+        teller: &Teller,
+    ) -> Result<Copied, CliError> {
+        // Each end keeps to the rate by itself: what comes from one registry goes to the other.
+        let client = RegistryClient::new(self.transfer.config(context));
+        let source = open(from, &client, &self.packing.packing()).await?;
+        let platforms = self.platforms();
+        let mut copied = match to {
+            Place::Registry(Some(image)) => {
+                let source = choose(from, source, &platforms).await?;
+                tell_root(&source, context);
+                self.push(from, &source, image, context, teller).await?
             }
-            ImagePlace::Layout(folder, name) => {
-                check_layout(folder)?;
-                let failed = |error| unusable(&self.to, error);
-                let writer = OciLayoutWriter::create(folder).await.map_err(failed)?;
-                let (name, writer) = (name.as_deref(), Box::new(writer));
-                let copied = image::copy(source.as_ref(), writer, name, &Platforms::All, &())
-                    .await
-                    .map_err(failed)?;
-                let digest = copied.root.digest;
-                Ok(Copied {
-                    source: self.from.to_string(),
-                    destination: self.to.to_string(),
-                    image: format!("oci:{}:{digest}", folder.display()),
-                    digest,
-                    media_type: copied.root.media_type,
-                    blobs: BlobCounts {
-                        uploaded: copied.copied,
-                        existed: copied.existed,
-                        mounted: 0,
-                    },
-                    foreign: copied.foreign,
-                    bytes: copied.bytes,
-                    seconds: 0.0,
-                })
+            Place::Registry(None) => return Err(nameless(to)),
+            Place::Local(local) => {
+                tell_root(&source, context);
+                keep(from, &client, &source, local, &platforms, teller).await?
             }
-            ImagePlace::LayoutArchive(..)
-            | ImagePlace::DockerArchive(_)
-            | ImagePlace::Engine(_) => {
-                Err(CliError::new(code::USAGE, "images are not written there")
-                    .at(&self.to)
-                    .help("copy it to oci:FOLDER or to a registry"))
-            }
+        };
+        copied.destination = to.to_string();
+        Ok(copied)
+    }
+
+    fn platforms(&self) -> Platforms {
+        if self.all || self.platform.is_empty() {
+            return Platforms::All;
         }
+        Platforms::Only(self.platform.clone())
     }
 
-    /// The source, opened.
-    async fn source(&self, context: &Context) -> Result<Box<dyn ImageSource>, CliError> {
-        let failed = |error| unusable(&self.from, error);
-        let packing = Packing::default();
-        Ok(match &self.from {
-            ImagePlace::Layout(folder, name) => {
-                Box::new(OciLayout::open(folder, name.as_deref()).await.map_err(failed)?)
-            }
-            ImagePlace::LayoutArchive(file, None) | ImagePlace::DockerArchive(file) => {
-                Box::new(archive::open(file, Wanted::Only, &packing).await.map_err(failed)?)
-            }
-            ImagePlace::LayoutArchive(file, Some(name)) => {
-                let wanted = Wanted::Name(name);
-                Box::new(archive::open(file, wanted, &packing).await.map_err(failed)?)
-            }
-            ImagePlace::Engine(image) => {
-                let engine = context.environment.engine()?.ok_or_else(|| {
-                    CliError::new(code::ENGINE, "there is no container engine on this machine")
-                        .at(&self.from)
-                        .help("start Docker or Podman, or say where it is by DOCKER_HOST")
-                })?;
-                Box::new(engine::export(&engine, image, &packing).await.map_err(failed)?)
-            }
-            ImagePlace::Registry(image) => {
-                let client = RegistryClient::new(self.transfer.config(context));
-                Box::new(RegistryImage::new(client, image))
-            }
-        })
-    }
-
-    fn copied(&self, pushed: &Pushed, image: String) -> Copied {
-        Copied {
-            source: self.from.to_string(),
-            destination: self.to.to_string(),
-            image,
+    async fn push(
+        &self,
+        from: &Place,
+        source: &Opened,
+        image: &ImageRef,
+        context: &Context,
+        teller: &Teller,
+    ) -> Result<Copied, CliError> {
+        let client = RegistryClient::new(self.transfer.config(context));
+        let (repository, tag) = (&image.repository, tag(image)?);
+        let pushed =
+            push_image(&client, source, repository, Some(&tag), &self.push.options(), teller).await;
+        let pushed = pushed.map_err(|error| match error {
+            RegistryError::Source(error) => unusable(from, error),
+            error => error.into(),
+        })?;
+        Ok(Copied {
+            source: from.to_string(),
+            destination: String::new(),
+            image: format!("{repository}@{}", pushed.digest()),
             digest: pushed.digest(),
-            media_type: pushed.root.media_type.clone(),
-            blobs: BlobCounts {
-                uploaded: pushed.uploaded,
+            media_type: pushed.root.media_type,
+            blobs: Counts {
+                copied: pushed.uploaded,
                 existed: pushed.existed,
                 mounted: pushed.mounted,
             },
             foreign: pushed.foreign,
+            left_out: Vec::new(),
             bytes: pushed.bytes,
             seconds: 0.0,
+        })
+    }
+}
+
+/// Copies the image into a place of this machine.
+async fn keep(
+    from: &Place,
+    client: &RegistryClient,
+    source: &Opened,
+    local: &LocalPlace,
+    platforms: &Platforms,
+    teller: &Teller,
+) -> Result<Copied, CliError> {
+    let target = target(local).await?;
+    let name = local.name();
+    let copied = match source.repository() {
+        Some(registry) => {
+            client.pull_image(source, registry, target, name, platforms, teller).await
+        }
+        None => image::copy(source, target, name, platforms, teller).await,
+    };
+    let copied = copied.map_err(|error| unusable(from, error))?;
+    let digest = copied.root.digest;
+    let image = match local {
+        LocalPlace::Layout(folder, _) => format!("oci:{}:{digest}", folder.display()),
+        LocalPlace::OciArchive(file, _) => format!("oci-archive:{}:{digest}", file.display()),
+        other => format!("{other} {digest}"),
+    };
+    Ok(Copied {
+        source: from.to_string(),
+        destination: String::new(),
+        image,
+        digest,
+        media_type: copied.root.media_type,
+        blobs: Counts { copied: copied.copied, existed: copied.existed, mounted: 0 },
+        foreign: copied.foreign,
+        left_out: copied.left_out.iter().map(|it| it.digest).collect(),
+        bytes: copied.bytes,
+        seconds: 0.0,
+    })
+}
+
+/// What a registry gets: the whole image, or the image for one platform. A registry keeps no index whose
+/// images it lacks, and another index would have another digest.
+async fn choose(from: &Place, source: Opened, platforms: &Platforms) -> Result<Opened, CliError> {
+    match platforms {
+        Platforms::All => Ok(source),
+        Platforms::Only(wanted) if wanted.len() > 1 => {
+            Err(CliError::new(code::USAGE, "a registry takes one platform of an index, or all")
+                .at(from)
+                .why("it keeps no index whose images it lacks")
+                .help("copy the image whole, or each platform under a name of its own"))
+        }
+        platforms @ Platforms::Only(_) => {
+            let parts = image::Parts::of(&source, platforms).await;
+            let root = parts.map_err(|error| unusable(from, error))?.root;
+            Ok(source.taking(root))
         }
     }
+}
+
+/// Says that an index is copied whole.
+fn tell_root(source: &Opened, context: &Context) {
+    if let Ok(Manifest::Index(index)) = source.root.parse() {
+        let platforms = select::images(&index).filter_map(|it| it.platform.as_ref());
+        let names: Vec<_> = platforms.map(ToString::to_string).collect();
+        context.output.step("image", format!("an index of {}", names.join(", ")));
+    }
+}
+
+/// Whether both are the same image of the same place.
+fn is_same(from: &Place, to: &Place) -> bool {
+    let folder = |place: &Place| match place {
+        Place::Local(LocalPlace::Layout(path, name)) => {
+            path.canonicalize().ok().map(|path| (path, name.clone()))
+        }
+        _ => None,
+    };
+    from == to || folder(from).is_some_and(|from| folder(to) == Some(from))
 }
 
 /// The tag that the image gets. A digest cannot be chosen: it is what the image's bytes are.
@@ -196,44 +273,27 @@ fn tag(image: &ImageRef) -> Result<Tag, CliError> {
     Ok(image.tag.clone().unwrap_or_else(Tag::latest))
 }
 
-/// Refuses to put an image among files that are none of a layout's.
-fn check_layout(folder: &Path) -> Result<(), CliError> {
-    let failed = |error| file_error(folder, &error);
-    if !folder.exists() || folder.join("oci-layout").is_file() || folder.join("blobs").is_dir() {
-        return Ok(());
-    }
-    if std::fs::read_dir(folder).map_err(failed)?.next().is_none() {
-        return Ok(());
-    }
-    Err(CliError::new(code::EXISTS, "the folder is not empty, and no OCI layout")
-        .at(PathBuf::from(folder).display())
-        .help("name an empty folder, or one that does not exist"))
-}
-
-/// What it means that a place cannot be read or written.
-fn unusable(place: &ImagePlace, error: ImageError) -> CliError {
-    let error = match error {
-        ImageError::Source { origin, source } => match source.downcast::<RegistryError>() {
-            Ok(error) => return (*error).into(),
-            Err(source) => ImageError::Source { origin, source },
+/// Writes the digest and a line end, whole or not at all.
+fn write_digest(file: &std::path::Path, digest: &Digest) -> Result<(), CliError> {
+    let folder = file.parent().filter(|it| !it.as_os_str().is_empty());
+    let written = tempfile::NamedTempFile::new_in(folder.unwrap_or(".".as_ref())).and_then(
+        |mut temporary| {
+            writeln!(temporary, "{digest}")?;
+            temporary.persist(file).map_err(|error| error.error)
         },
-        error => error,
-    };
-    let (code, help) = match error {
-        ImageError::NoSuchImage { .. } => {
-            (code::IMAGE_NOT_FOUND, "the text says what there is; name one by oci:FOLDER:NAME")
-        }
-        ImageError::WrongContent { .. } => {
-            (code::CONTENT, "the copy there is damaged; make it anew")
-        }
-        ImageError::Engine { .. } => (code::ENGINE, "is the engine running, and may you use it?"),
-        _ => (code::SOURCE, "the text says what is wrong with the image"),
-    };
-    CliError::new(code, "the image could not be copied").at(place).because(&error).help(help)
+    );
+    written.map(|_| ()).map_err(|error| file_error(file, &error))
 }
 
 /// What Ctrl-C in the middle means.
-fn stopped() -> CliError {
+fn stopped(to: &Place) -> CliError {
+    let kept = match to {
+        Place::Registry(_) => "what the registry has already is not sent again",
+        Place::Local(LocalPlace::Layout(..)) => "what is there already is not fetched again",
+        Place::Local(_) => "nothing was left behind",
+    };
     CliError::new(code::CANCELLED, "stopped before the image was whole")
+        .at(to)
+        .why(kept)
         .help("the same command goes on where it stopped")
 }

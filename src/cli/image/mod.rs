@@ -1,6 +1,7 @@
 //! `edgepost image`: the publisher's and the agent's transport by hand.
 
 mod copy;
+mod inspect;
 mod place;
 
 use clap::Subcommand;
@@ -11,6 +12,7 @@ use crate::cli::{Context, error::CliError};
 #[derive(Debug, Subcommand)]
 pub(super) enum ImageCommand {
     Copy(copy::CopyArgs),
+    Inspect(inspect::InspectArgs),
 }
 
 impl ImageCommand {
@@ -18,6 +20,7 @@ impl ImageCommand {
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
         match self {
             Self::Copy(args) => args.run(context).await,
+            Self::Inspect(args) => args.run(context).await,
         }
     }
 }

@@ -1,120 +1,167 @@
 //! Where an image is, in the words of the command line.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
-use crate::types::{ImageRef, image_ref::ParseImageError};
+use async_trait::async_trait;
 
-/// A place where an image is, or is to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ImagePlace {
-    /// An OCI layout folder, and the name of the image in it.
-    Layout(PathBuf, Option<String>),
-    /// An OCI layout in a tar file, and the name of the image in it.
-    LayoutArchive(PathBuf, Option<String>),
-    /// A file made by `docker save`.
-    DockerArchive(PathBuf),
-    /// The container engine of this machine.
-    Engine(ImageRef),
-    /// A registry.
-    Registry(ImageRef),
-}
-
-/// A text that names no place.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ParsePlaceError {
-    /// It has the form of none.
-    #[error(
-        "`{0}` is no place of an image: expected oci:FOLDER[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE, docker:IMAGE or REGISTRY/REPOSITORY[:TAG|@DIGEST]"
-    )]
-    Unknown(String),
-    /// It names an image that cannot be.
-    #[error("`{text}` names no image")]
-    Image {
-        /// The whole text.
-        text: String,
-        /// What is wrong with its name.
-        source: ParseImageError,
+use crate::{
+    cli::{
+        Context, code,
+        error::{CliError, file_error},
     },
+    image::{
+        BlobReader, Descriptor, ImageError, ImageSource, ImageTarget, LocalPlace, Packing, Place,
+        RawManifest, engine::EngineEndpoint, layout::OciLayoutWriter,
+    },
+    registry::client::{DownloadError, RegistryClient, RegistryError, RegistryImage},
+    types::Repository,
+};
+
+/// Reads a place.
+pub(super) fn read(text: &str, context: &Context) -> Result<Place, CliError> {
+    let refused = |why: String| {
+        CliError::new(code::USAGE, "that is no place of an image").at(text).why(why).help(
+            "write oci:FOLDER, oci-archive:FILE, docker-archive:FILE, docker:IMAGE or REGISTRY/REPOSITORY:TAG",
+        )
+    };
+    let engine = context.environment.engine()?;
+    let usual = || EngineEndpoint::Unix(PathBuf::from("/var/run/docker.sock"));
+    let place = Place::parse(text, &engine.unwrap_or_else(usual))
+        .map_err(|error| refused(error.to_string()))?;
+    match &place {
+        Place::Registry(None) => Err(refused("it names no image".to_owned())),
+        // A word alone, or a path, is rather a file than an image of Docker Hub.
+        Place::Registry(Some(_)) if !text.contains('/') => {
+            Err(refused("a word alone may be anything".to_owned()))
+        }
+        Place::Local(LocalPlace::Engine(_, None)) => {
+            Err(refused("an engine has many images, and none is named".to_owned()))
+        }
+        _ => Ok(place),
+    }
 }
 
-impl FromStr for ImagePlace {
-    type Err = ParsePlaceError;
+/// An image that is looked at whole, whose root was asked for once.
+#[derive(Debug)]
+pub(super) struct Opened {
+    source: Box<dyn ImageSource>,
+    /// What is taken of it: its manifest or index, or the manifest for one platform.
+    pub(super) root: RawManifest,
+}
 
-    fn from_str(text: &str) -> Result<Self, ParsePlaceError> {
-        let unknown = || ParsePlaceError::Unknown(text.to_owned());
-        let image = |name: &str| {
-            name.parse::<ImageRef>()
-                .map_err(|source| ParsePlaceError::Image { text: text.to_owned(), source })
-        };
-        let named = |rest: &str| match rest.split_once(':') {
-            Some((path, name)) if !name.is_empty() => (path.into(), Some(name.to_owned())),
-            Some((path, _)) => (path.into(), None),
-            None => (rest.into(), None),
-        };
-        let (kind, rest) = text.split_once(':').unwrap_or(("", text));
-        match kind {
-            "oci" | "oci-archive" if rest.is_empty() || rest.starts_with(':') => Err(unknown()),
-            "oci" => {
-                let (folder, name) = named(rest);
-                Ok(Self::Layout(folder, name))
-            }
-            "oci-archive" => {
-                let (file, name) = named(rest);
-                Ok(Self::LayoutArchive(file, name))
-            }
-            "docker-archive" if !rest.is_empty() => Ok(Self::DockerArchive(rest.into())),
-            "docker" if !rest.is_empty() => image(rest).map(Self::Engine),
-            // A word alone may be anything; what lives in Docker Hub is written as docker.io/….
-            _ if text.contains('/') && !text.starts_with(['/', '.', '~']) => {
-                image(text).map(Self::Registry)
-            }
-            _ => Err(unknown()),
+impl Opened {
+    /// The same image, of which only what `root` names is taken.
+    pub(super) fn taking(self, root: RawManifest) -> Self {
+        Self { root, ..self }
+    }
+}
+
+#[async_trait]
+impl ImageSource for Opened {
+    async fn root(&self) -> Result<RawManifest, ImageError> {
+        Ok(self.root.clone())
+    }
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<RawManifest, ImageError> {
+        self.source.manifest(descriptor).await
+    }
+
+    async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, ImageError> {
+        self.source.blob(descriptor).await
+    }
+
+    fn repository(&self) -> Option<&Repository> {
+        self.source.repository()
+    }
+
+    fn describe(&self) -> String {
+        self.source.describe()
+    }
+}
+
+/// Opens a place as a source.
+pub(super) async fn open(
+    place: &Place,
+    client: &RegistryClient,
+    packing: &Packing,
+) -> Result<Opened, CliError> {
+    let failed = |error| unusable(place, error);
+    let source: Box<dyn ImageSource> = match place {
+        Place::Local(local) => local.open(None, packing).await.map_err(failed)?,
+        Place::Registry(Some(image)) => Box::new(RegistryImage::new(client.clone(), image)),
+        Place::Registry(None) => return Err(nameless(place)),
+    };
+    let root = source.root().await.map_err(failed)?;
+    Ok(Opened { source, root })
+}
+
+/// Opens a place of this machine as a target.
+pub(super) async fn target(place: &LocalPlace) -> Result<Box<dyn ImageTarget>, CliError> {
+    match place {
+        LocalPlace::Layout(folder, _) => {
+            check_layout(folder)?;
+            let writer = OciLayoutWriter::create(folder).await;
+            Ok(Box::new(writer.map_err(|error| unusable(place, error))?))
+        }
+        LocalPlace::OciArchive(..) | LocalPlace::DockerArchive(..) | LocalPlace::Engine(..) => {
+            Err(CliError::new(code::USAGE, "images are not written there")
+                .at(place)
+                .help("copy it to oci:FOLDER or to a registry"))
         }
     }
 }
 
-impl fmt::Display for ImagePlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, path, name) = match self {
-            Self::Layout(folder, name) => ("oci", folder, name.as_deref()),
-            Self::LayoutArchive(file, name) => ("oci-archive", file, name.as_deref()),
-            Self::DockerArchive(file) => ("docker-archive", file, None),
-            Self::Engine(image) => return write!(f, "docker:{image}"),
-            Self::Registry(image) => return write!(f, "{image}"),
-        };
-        write!(f, "{kind}:{}", path.display())?;
-        name.iter().try_for_each(|name| write!(f, ":{name}"))
+/// Refuses to put an image among files that are none of a layout's.
+fn check_layout(folder: &Path) -> Result<(), CliError> {
+    let failed = |error| file_error(folder, &error);
+    if !folder.exists() || folder.join("oci-layout").is_file() || folder.join("blobs").is_dir() {
+        return Ok(());
     }
+    if std::fs::read_dir(folder).map_err(failed)?.next().is_none() {
+        return Ok(());
+    }
+    Err(CliError::new(code::EXISTS, "the folder is not empty, and no OCI layout")
+        .at(folder.display())
+        .help("name an empty folder, or one that does not exist"))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A place in a registry that names no image.
+pub(super) fn nameless(place: &Place) -> CliError {
+    CliError::new(code::USAGE, "the registry alone is no image")
+        .at(place)
+        .help("write REGISTRY/REPOSITORY:TAG")
+}
 
-    #[test]
-    fn a_place_prints_what_it_reads() {
-        for text in [
-            "oci:build/image",
-            "oci:build/image:1.0",
-            "oci:image:sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-            "oci-archive:image.tar:name",
-            "docker-archive:/tmp/image.tar",
-            "registry.example:5000/a/b:1",
-            "127.0.0.1:5000/hello@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-        ] {
-            assert_eq!(text.parse::<ImagePlace>().unwrap().to_string(), text);
+/// What it means that a place cannot be read or written.
+pub(super) fn unusable(place: &impl fmt::Display, error: ImageError) -> CliError {
+    let error =
+        match error {
+            ImageError::Source { origin, source } => {
+                match source.downcast::<RegistryError>().map(|it| CliError::from(*it)).or_else(
+                    |source| source.downcast::<DownloadError>().map(|it| CliError::from(*it)),
+                ) {
+                    Ok(error) => return error,
+                    Err(source) => ImageError::Source { origin, source },
+                }
+            }
+            error => error,
+        };
+    let (code, help) = match error {
+        ImageError::NoSuchImage { .. } => {
+            (code::IMAGE_NOT_FOUND, "name one that there is: oci:FOLDER:NAME, docker:IMAGE")
         }
-        let local: ImagePlace = "docker:hello:1".parse().unwrap();
-        assert_eq!(local, ImagePlace::Engine("hello:1".parse().unwrap()));
-    }
-
-    #[test]
-    fn what_may_be_anything_is_no_place() {
-        for text in ["", "hello", "hello:1", "oci:", "oci::name", "docker:", "./image", "/image"] {
-            let error = text.parse::<ImagePlace>().unwrap_err();
-            assert!(matches!(error, ParsePlaceError::Unknown(_)), "{text}: {error}");
+        ImageError::NoSuchPlatform { .. } => {
+            (code::IMAGE_NOT_FOUND, "ask for a platform that there is")
         }
-        let error = "registry.example/UPPER".parse::<ImagePlace>().unwrap_err();
-        assert!(matches!(error, ParsePlaceError::Image { .. }), "{error}");
-    }
+        ImageError::WrongContent { .. } => {
+            (code::CONTENT, "the copy there is damaged; make it anew")
+        }
+        ImageError::Engine { .. } => (code::ENGINE, "is the engine running, and may you use it?"),
+        ImageError::Unfit { .. } => (code::USAGE, "choose another destination"),
+        _ => (code::SOURCE, "the text says what is wrong with the image"),
+    };
+    CliError::new(code, "the image cannot be used there").at(place).because(&error).help(help)
 }

@@ -5,8 +5,8 @@ use std::{collections::HashMap, time::Duration};
 
 use serde::Serialize;
 
-use super::model::{Model, News, Total};
-use crate::{registry::client::BlobOutcome, types::Digest};
+use super::model::{Model, News, Outcome, Total};
+use crate::types::Digest;
 
 /// The version of the events' form.
 const VERSION: u8 = 1;
@@ -94,12 +94,13 @@ fn of_news(news: News) -> What {
 }
 
 /// What became of a blob, in a word.
-fn word(outcome: &BlobOutcome) -> &'static str {
+fn word(outcome: &Outcome) -> &'static str {
     match outcome {
-        BlobOutcome::Existed => "existed",
-        BlobOutcome::Mounted { .. } => "mounted",
-        BlobOutcome::Uploaded => "uploaded",
-        BlobOutcome::Downloaded => "downloaded",
+        Outcome::Existed => "existed",
+        Outcome::Mounted(_) => "mounted",
+        Outcome::Uploaded => "uploaded",
+        Outcome::Downloaded => "downloaded",
+        Outcome::Copied => "copied",
     }
 }
 
@@ -123,7 +124,7 @@ mod tests {
         model.moved(&blob, 3);
         let first = told(&events.of(&mut model, Duration::from_millis(1500)));
         model.again(&blob, "cut".to_owned(), Duration::from_millis(200));
-        model.settled(&blob, BlobOutcome::Uploaded);
+        model.settled(&blob, Outcome::Uploaded);
         let second = told(&events.of(&mut model, Duration::from_secs(2)));
         let last = told(&[Events::end(&model.total(), Duration::from_secs(2))]);
 

@@ -18,14 +18,15 @@ use std::{
 use clap::{Args, ValueEnum};
 
 pub(super) use terminal::beside_lines;
+pub(super) use text::amount;
 
 use event::Events;
-use model::Model;
+use model::{Model, Outcome};
 use terminal::Screen;
 
 use crate::{
     cli::output::{self, Notes, Output},
-    image::Descriptor,
+    image::{CopyWatch, Descriptor},
     registry::client::{BlobOutcome, Progress, RegistryError},
 };
 
@@ -138,6 +139,21 @@ impl Progress for Teller {
     }
 
     fn settled(&self, blob: &Descriptor, outcome: BlobOutcome) {
+        self.shared.lock().model.settled(blob, outcome.into());
+    }
+}
+
+impl CopyWatch for Teller {
+    fn planned(&self, blobs: &[Descriptor]) {
+        self.shared.lock().model.planned(blobs);
+    }
+
+    fn moved(&self, blob: &Descriptor, bytes: u64) {
+        self.shared.lock().model.moved(blob, bytes);
+    }
+
+    fn settled(&self, blob: &Descriptor, existed: bool) {
+        let outcome = if existed { Outcome::Existed } else { Outcome::Copied };
         self.shared.lock().model.settled(blob, outcome);
     }
 }

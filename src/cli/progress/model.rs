@@ -3,7 +3,11 @@
 
 use std::{collections::HashMap, mem, time::Duration};
 
-use crate::{image::Descriptor, registry::client::BlobOutcome, types::Digest};
+use crate::{
+    image::Descriptor,
+    registry::client::BlobOutcome,
+    types::{Digest, Repository},
+};
 
 /// Over how much time rates are taken: what is longer past hardly counts.
 const MEMORY: Duration = Duration::from_secs(3);
@@ -37,6 +41,32 @@ pub(super) struct Blob {
     rate: Rate,
 }
 
+/// How a blob came to be where it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It was there.
+    Existed,
+    /// This other repository of the same registry had it.
+    Mounted(Repository),
+    /// It was sent to a registry.
+    Uploaded,
+    /// It came from a registry.
+    Downloaded,
+    /// It came from one place of this machine to another.
+    Copied,
+}
+
+impl From<BlobOutcome> for Outcome {
+    fn from(outcome: BlobOutcome) -> Self {
+        match outcome {
+            BlobOutcome::Existed => Self::Existed,
+            BlobOutcome::Mounted { from } => Self::Mounted(from),
+            BlobOutcome::Downloaded => Self::Downloaded,
+            BlobOutcome::Uploaded => Self::Uploaded,
+        }
+    }
+}
+
 /// What is happening to a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
@@ -47,7 +77,7 @@ pub(super) enum State {
     /// It broke off, and is tried again.
     Again,
     /// It is where it should be.
-    Settled(BlobOutcome),
+    Settled(Outcome),
 }
 
 /// What is worth a line of its own.
@@ -76,7 +106,7 @@ pub(super) enum News {
         /// Its length in bytes.
         size: u64,
         /// How it came there.
-        outcome: BlobOutcome,
+        outcome: Outcome,
     },
 }
 
@@ -138,7 +168,7 @@ impl Model {
     }
 
     /// A blob is where it should be.
-    pub(super) fn settled(&mut self, descriptor: &Descriptor, outcome: BlobOutcome) {
+    pub(super) fn settled(&mut self, descriptor: &Descriptor, outcome: Outcome) {
         let place = self.place(descriptor);
         if let Some(blob) = self.blobs.get_mut(place) {
             blob.bytes = blob.size;
@@ -172,7 +202,7 @@ impl Model {
         let size = self.size();
         let rate = self.rate.per_second();
         let settled = |blob: &&Blob| matches!(blob.state, State::Settled(_));
-        let existed = |blob: &&Blob| blob.state == State::Settled(BlobOutcome::Existed);
+        let existed = |blob: &&Blob| blob.state == State::Settled(Outcome::Existed);
         Total {
             blobs: self.blobs.len(),
             settled: self.blobs.iter().filter(settled).count(),
@@ -338,7 +368,7 @@ mod tests {
         model.again(&layer, "cut".to_owned(), ms(200));
         model.moved(&layer, 60);
         model.moved(&layer, 100);
-        model.settled(&layer, BlobOutcome::Uploaded);
+        model.settled(&layer, Outcome::Uploaded);
 
         let total = model.total();
         assert_eq!((total.bytes, total.moved, total.settled), (100, 120, 1));
@@ -352,7 +382,7 @@ mod tests {
     fn images_that_share_a_blob_plan_it_once() {
         let mut model = Model::default();
         model.planned(&[blob("base", 10), blob("one", 1)]);
-        model.settled(&blob("base", 10), BlobOutcome::Existed);
+        model.settled(&blob("base", 10), Outcome::Existed);
         model.planned(&[blob("base", 10), blob("two", 2)]);
 
         let total = model.total();
@@ -372,7 +402,7 @@ mod tests {
     fn what_is_there_moves_nothing() {
         let (mut model, layer) = (Model::default(), blob("layer", 100));
         model.planned(std::slice::from_ref(&layer));
-        model.settled(&layer, BlobOutcome::Existed);
+        model.settled(&layer, Outcome::Existed);
         assert_eq!(model.moving().count(), 0);
         assert_eq!((model.total().moved, model.total().bytes), (0, 100));
     }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::model::{Blob, Model, News, State, Total};
-use crate::registry::client::BlobOutcome;
+use super::model::{Blob, Model, News, Outcome, State, Total};
 
 /// How many blobs have a line at a time.
 const LINES: usize = 9;
@@ -24,7 +23,7 @@ pub(super) fn frame(model: &mut Model, verb: &str) -> Frame {
     let news = model.take_news();
     // Many blobs may be there already, and the last line counts them.
     let told = news.iter().filter(|it| {
-        !matches!(it, News::Settled { outcome: BlobOutcome::Existed, .. } | News::Planned { .. })
+        !matches!(it, News::Settled { outcome: Outcome::Existed, .. } | News::Planned { .. })
     });
     let happened = told.filter_map(|it| of_news(it, verb)).collect();
     let mut live: Vec<_> = model.moving().take(LINES).map(|it| of_blob(it, verb)).collect();
@@ -99,12 +98,13 @@ pub(super) fn of_news(news: &News, verb: &str) -> Option<String> {
 }
 
 /// What became of a blob.
-pub(super) fn of_outcome(outcome: &BlobOutcome) -> String {
+fn of_outcome(outcome: &Outcome) -> String {
     match outcome {
-        BlobOutcome::Existed => "is there".to_owned(),
-        BlobOutcome::Mounted { from } => format!("mounted from {from}"),
-        BlobOutcome::Uploaded => "sent".to_owned(),
-        BlobOutcome::Downloaded => "fetched".to_owned(),
+        Outcome::Existed => "is there".to_owned(),
+        Outcome::Mounted(from) => format!("mounted from {from}"),
+        Outcome::Uploaded => "sent".to_owned(),
+        Outcome::Downloaded => "fetched".to_owned(),
+        Outcome::Copied => "copied".to_owned(),
     }
 }
 
@@ -113,7 +113,7 @@ fn step(word: &str, text: &str) -> String {
 }
 
 /// Bytes, for people.
-pub(super) fn amount(bytes: u64) -> String {
+pub(in crate::cli) fn amount(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     amount_of(bytes as f64)
 }
@@ -153,9 +153,9 @@ mod tests {
         let blobs: Vec<_> = (0..30).map(|number| blob(number, 10_000_000)).collect();
         model.planned(&blobs);
         for there in &blobs[..3] {
-            model.settled(there, BlobOutcome::Existed);
+            model.settled(there, Outcome::Existed);
         }
-        model.settled(&blobs[3], BlobOutcome::Uploaded);
+        model.settled(&blobs[3], Outcome::Uploaded);
         for seconds in 0..10 {
             for moving in &blobs[4..24] {
                 model.moved(moving, 500_000 * seconds);

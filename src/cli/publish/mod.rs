@@ -22,7 +22,7 @@ use crate::{
         project::{find_in_project, read_definition},
         registries::with_logins,
         stop_signal,
-        transfer::TransferArgs,
+        transfer::{PushArgs, TransferArgs},
     },
     document::{ServiceDefinition, ServicePolicy},
     image::{LocalPlace, Place, engine::EngineEndpoint},
@@ -68,6 +68,8 @@ pub(super) struct PublishArgs {
     registry_ca: Vec<String>,
     #[command(flatten)]
     each: each::EachArgs,
+    #[command(flatten)]
+    push: PushArgs,
     #[command(flatten)]
     transfer: TransferArgs,
     /// Publish over other content that stands under the same version
@@ -132,6 +134,7 @@ impl PublishArgs {
             logins,
             registry_ca: self.registry_ca()?,
             sources: self.sources(context)?,
+            foreign: self.push.options().foreign,
             existing: if self.overwrite { Existing::Overwrite } else { Existing::Refuse },
         })
     }

@@ -5,12 +5,35 @@ use crate::{
         code::{self, Code},
         error::CliError,
     },
-    registry::client::RegistryError,
+    registry::client::{DownloadError, RegistryError},
 };
 
 impl From<RegistryError> for CliError {
     fn from(error: RegistryError) -> Self {
         of_registry("the registry did not do it", &error)
+    }
+}
+
+impl From<DownloadError> for CliError {
+    fn from(error: DownloadError) -> Self {
+        use DownloadError as E;
+        let what = error.to_string();
+        match error {
+            E::Origin { source, .. } => of_registry(what, &source),
+            E::BrokenOff { source, .. } => of_registry(what, &source)
+                .help("the same command goes on where it stopped: what came is kept"),
+            E::WrongContent { .. } => {
+                Self::new(code::CONTENT, "a blob is not what its digest names")
+                    .why(what)
+                    .help("the registry, or something before it, changes what it serves")
+            }
+            E::TooLong { .. } => Self::new(code::CONTENT, what)
+                .help("the image's manifest is damaged, or made to harm"),
+            E::DiskFull { source, .. } => Self::new(code::FILES, what)
+                .because(&source)
+                .help("make room; the same command goes on where it stopped"),
+            E::Disk { source, .. } => Self::new(code::FILES, what).because(&source),
+        }
     }
 }
 

@@ -194,8 +194,8 @@ impl ImageTarget for OciLayoutWriter {
         self.add_blob(descriptor, reader).await
     }
 
-    fn partial(&self, descriptor: &Descriptor) -> Option<PathBuf> {
-        Some(self.folder.join(PARTIAL).join(descriptor.digest.hex()))
+    fn partial(&self, descriptor: &Descriptor) -> PathBuf {
+        self.folder.join(PARTIAL).join(descriptor.digest.hex())
     }
 
     async fn adopt(&mut self, descriptor: &Descriptor, file: PathBuf) -> Result<(), ImageError> {

@@ -1,7 +1,6 @@
 //! A whole image into a repository: blobs, then the manifests over them, the root last.
 
 use std::{
-    collections::{HashMap, HashSet},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -10,13 +9,13 @@ use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::Bo
 use tokio::time::Instant;
 
 use super::{
-    BlobOutcome, Place, Progress, RegistryClient, RegistryError,
+    BlobOutcome, Progress, RegistryClient, RegistryError,
     auth::{Scope, Scopes},
     lanes::{Lane, Lanes},
     upload::Watch,
 };
 use crate::{
-    image::{Descriptor, ImageSource, Manifest, RawManifest},
+    image::{Descriptor, ImageSource, Parts, Platforms, RawManifest},
     registry::protocol::Reference,
     types::{Digest, Repository, Tag},
 };
@@ -28,11 +27,6 @@ const AT_A_TIME: usize = 8;
 const TINY: u64 = 64 * 1024;
 /// How often the progress of a blob is told.
 const TELL: Duration = Duration::from_millis(250);
-/// The most manifests an image may have below its root.
-const MAX_MANIFESTS: usize = 1000;
-/// How deep indexes may lie in indexes; nobody makes them deeper than one in another.
-const MAX_DEPTH: usize = 4;
-
 /// What becomes of layers that only their maker may serve: those of Windows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Foreign {
@@ -99,19 +93,16 @@ pub async fn push_image(
     options: &PushOptions,
     progress: &dyn Progress,
 ) -> Result<Pushed, RegistryError> {
-    let place = Place::from(repository);
-    let root = source.root().await?;
-    let mut parts = Parts::default();
-    parts.gather(source, root.clone(), 0, &place).await?;
-
-    let mut blobs = parts.blobs();
-    let mut foreign = parts.foreign.len();
+    let Parts { root, manifests, mut blobs, foreign, .. } =
+        Parts::of(source, &Platforms::All).await?;
+    let mut left_out = foreign.len();
     if options.foreign == Foreign::Include {
-        blobs.extend(parts.foreign.into_values());
+        blobs.extend(foreign);
         blobs.sort_by_key(|blob| (blob.size, blob.digest));
-        foreign = 0;
+        left_out = 0;
     }
-    let mut pushed = Pushed { root, existed: 0, mounted: 0, uploaded: 0, foreign, bytes: 0 };
+    let mut pushed =
+        Pushed { root, existed: 0, mounted: 0, uploaded: 0, foreign: left_out, bytes: 0 };
     let push = Push { client, source, repository, progress, lanes: Lanes::new() };
     progress.planned(&blobs);
     if push.has_manifest(&pushed.root).await? && options.foreign == Foreign::LeaveOut {
@@ -125,7 +116,7 @@ pub async fn push_image(
     }
 
     push.blobs(&blobs, &mut pushed).await?;
-    let below = parts.manifests.iter().filter(|raw| raw.digest != pushed.root.digest);
+    let below = manifests.iter().filter(|raw| raw.digest != pushed.root.digest);
     for raw in below {
         client.put_manifest(repository, &Reference::Digest(raw.digest), raw).await?;
     }
@@ -260,65 +251,5 @@ impl Watch for Told<'_> {
             lane.trouble();
         }
         self.progress.again(self.blob, why, wait);
-    }
-}
-
-/// What an image is made of.
-#[derive(Default)]
-struct Parts {
-    /// The manifests; each one stands behind those that it names, so the root is the last.
-    manifests: Vec<RawManifest>,
-    seen: HashSet<Digest>,
-    blobs: HashMap<Digest, Descriptor>,
-    /// The layers that only their maker may serve.
-    foreign: HashMap<Digest, Descriptor>,
-}
-
-impl Parts {
-    /// Gathers `raw` and everything below it.
-    fn gather<'a>(
-        &'a mut self,
-        source: &'a dyn ImageSource,
-        raw: RawManifest,
-        depth: usize,
-        place: &'a Place,
-    ) -> BoxFuture<'a, Result<(), RegistryError>> {
-        Box::pin(async move {
-            let manifest = raw
-                .parse()
-                .map_err(|source| RegistryError::Manifest { place: place.clone(), source })?;
-            match manifest {
-                Manifest::Image(image) => {
-                    for blob in image.blobs() {
-                        if blob.is_foreign_layer() {
-                            self.foreign.entry(blob.digest).or_insert_with(|| blob.clone());
-                        } else {
-                            self.blobs.entry(blob.digest).or_insert_with(|| blob.clone());
-                        }
-                    }
-                }
-                Manifest::Index(index) => {
-                    for child in &index.manifests {
-                        if depth == MAX_DEPTH || self.seen.len() == MAX_MANIFESTS {
-                            let why = "the image is too deep or has too many manifests";
-                            return Err(RegistryError::protocol(place, why));
-                        }
-                        if self.seen.insert(child.digest) {
-                            let child = source.manifest(child).await?;
-                            self.gather(source, child, depth + 1, place).await?;
-                        }
-                    }
-                }
-            }
-            self.manifests.push(raw);
-            Ok(())
-        })
-    }
-
-    /// Every blob once, the smallest first.
-    fn blobs(&self) -> Vec<Descriptor> {
-        let mut blobs: Vec<Descriptor> = self.blobs.values().cloned().collect();
-        blobs.sort_by_key(|blob| (blob.size, blob.digest));
-        blobs
     }
 }

@@ -80,3 +80,24 @@ pub fn publish_policy(hub: &Hub, version: &str) {
     let file = write(hub, "policy.json", &policy);
     hub.publisher.run(&["policy", "publish", "where-wanted", &file]).good();
 }
+
+/// Makes an index of images for these architectures, each of two layers of `size` random bytes, as an OCI
+/// layout folder.
+pub fn index_layout(folder: &Path, seed: u64, arches: &[&str], size: u64) {
+    use edgepost::image::{Index, Manifest, RawManifest, layout::OciLayoutWriter};
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    let made = runtime.block_on(async {
+        let mut layout = OciLayoutWriter::create(folder).await?;
+        let mut images = Vec::new();
+        for (number, arch) in (0..).zip(arches) {
+            let image = SyntheticImage::new(seed + number).layers(2, size);
+            let image = image.arch(arch.parse().expect("an architecture"));
+            images.push(image.environment("GREETING", "hello").write(&mut layout).await?);
+        }
+        let index = Manifest::Index(Index::new(images));
+        let index = RawManifest::encode(&index).expect("an index can be written");
+        layout.add_manifest(&index).await?;
+        layout.finish(index.descriptor(), None).await
+    });
+    made.expect("the index can be written");
+}

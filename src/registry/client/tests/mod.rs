@@ -99,6 +99,7 @@ pub(super) fn quick() -> ClientConfig {
         tries: 4,
         first_delay: Duration::from_millis(1),
         longest_delay: Duration::from_millis(5),
+        ..RetryPolicy::default()
     };
     ClientConfig { retry, stall: Duration::from_secs(2), ..ClientConfig::default() }
 }
