@@ -1,11 +1,13 @@
 //! A registry's failures.
 
+use std::borrow::Cow;
+
 use crate::{
     cli::{
         code::{self, Code},
         error::CliError,
     },
-    registry::client::{DownloadError, RegistryError},
+    registry::client::{DownloadError, RegistryError, explain, explain::Advice},
 };
 
 impl From<RegistryError> for CliError {
@@ -39,12 +41,34 @@ impl From<DownloadError> for CliError {
 
 /// A registry's failure, that stopped `what`.
 pub(super) fn of_registry(what: impl Into<String>, error: &RegistryError) -> CliError {
-    let (code, help) = registry_advice(error);
+    let (code, help) = if let Some(advice) = explain::advice(error) {
+        (explained(&advice), Cow::Owned(advice.to_string()))
+    } else {
+        let (code, help) = usual_advice(error);
+        (code, Cow::Borrowed(help))
+    };
     CliError::new(code, what).at_known(error.place()).because(error).help(help)
 }
 
-/// Which code a registry's failure has, and what helps.
-fn registry_advice(error: &RegistryError) -> (Code, &'static str) {
+/// Which code an answer of a registry has that we know.
+fn explained(advice: &Advice) -> Code {
+    use Advice as A;
+    match advice {
+        A::ForeignLayers => code::FOREIGN_LAYERS,
+        A::NewGrant | A::PullOnly | A::NoProject | A::NoNamespace => code::REGISTRY_DENIED,
+        A::BodyTooLong { .. } => code::REGISTRY_LIMIT,
+        A::NoRoute | A::NotARegistry { .. } => code::NOT_A_REGISTRY,
+        A::Quota => code::REGISTRY_FULL,
+        A::TooManyRequests => code::REGISTRY_BUSY,
+        A::LostBlobs => code::REGISTRY_AWAY,
+        A::PlainHttp | A::SpeaksTls => code::TLS,
+        A::Schema1 => code::SOURCE,
+        A::NoDeletion(_) | A::NoTagDeletion => code::REGISTRY_KEEPS,
+    }
+}
+
+/// Which code a registry's failure has otherwise, and what helps.
+fn usual_advice(error: &RegistryError) -> (Code, &'static str) {
     use RegistryError as E;
     match error {
         E::Unauthorized { .. } => {

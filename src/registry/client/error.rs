@@ -61,7 +61,9 @@ pub enum TlsProblem {
     Expired,
     /// The CA certificate given for this registry cannot be read.
     BadAuthority,
-    /// It is not TLS, or too old a version, or anything else.
+    /// It does not speak TLS, but something else, such as plain HTTP.
+    NotTls,
+    /// It is too old a version, or anything else.
     Other,
 }
 
@@ -75,6 +77,7 @@ impl fmt::Display for TlsProblem {
             Self::WrongName => "its certificate is for another name",
             Self::Expired => "its certificate is not valid at this time",
             Self::BadAuthority => "a CA certificate that is configured for it cannot be read",
+            Self::NotTls => "what it speaks is not TLS",
             Self::Other => "no TLS connection could be made",
         })
     }
@@ -103,12 +106,14 @@ pub enum RegistryError {
         message: String,
     },
     /// There is no such repository, manifest or blob.
-    #[error("{place} has no {what}")]
+    #[error("{place} has no {what}{}", detail(.message))]
     NotFound {
         /// Where it was looked for.
         place: Place,
         /// What was asked for: `manifest 1.0`.
         what: String,
+        /// The words of whatever answered, where they may say more: a registry's usual ones are left out.
+        message: String,
     },
     /// No connection, or it broke.
     #[error("the registry {registry} cannot be reached")]
@@ -188,8 +193,7 @@ pub enum RegistryError {
     },
     /// It lacks layers that only their maker may serve, and does not take an image without them.
     #[error(
-        "{place} refuses an image with foreign layers: set REGISTRY_VALIDATION_DISABLED=true there, \
-         or allow their makers' hosts by validation.manifests.urls.allow, or push those layers too"
+        "{place} refuses an image without its foreign layers, which only their maker may serve"
     )]
     ForeignLayers {
         /// Where the image was to go.

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use reqwest::{
     Method, Response, StatusCode,
     header::{
-        AUTHORIZATION, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+        AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, SERVER,
+        WWW_AUTHENTICATE,
     },
 };
 use url::Url;
@@ -14,6 +15,7 @@ use url::Url;
 use super::{
     Place, RegistryClient, RegistryError,
     auth::Scopes,
+    explain::alien_words,
     tls::{Endpoint, connection_error},
 };
 use crate::registry::protocol::{ErrorBody, ErrorCode};
@@ -22,6 +24,8 @@ use crate::registry::protocol::{ErrorBody, ErrorCode};
 const MAX_REFUSAL: u64 = 64 * 1024;
 /// The most of a registry's own words that is passed on, in characters.
 const MAX_MESSAGE: usize = 300;
+/// The most of a server's name for itself that is passed on, in characters.
+const MAX_SERVER: usize = 60;
 /// The most redirects that are followed.
 const MAX_REDIRECTS: usize = 10;
 
@@ -151,15 +155,25 @@ impl RegistryClient {
         let status = response.status();
         let retry_after = retry_after(response.headers());
         let body = bounded_body(&mut response, MAX_REFUSAL, self.stall, place).await;
-        let entry = body
+        let body = body.unwrap_or_default();
+        let entry = serde_json::from_slice::<ErrorBody>(&body)
             .ok()
-            .and_then(|body| serde_json::from_slice::<ErrorBody>(&body).ok())
             .and_then(|body| body.errors.into_iter().next());
-        let (code, message) =
-            entry.map_or((None, String::new()), |entry| (Some(entry.code), words(&entry.message)));
+        let (code, message) = match entry {
+            Some(entry) => (Some(entry.code), words(&entry.message)),
+            None => (None, words_of_none(&response, &body)),
+        };
         let place = place.clone();
         match status {
-            StatusCode::NOT_FOUND => RegistryError::NotFound { place, what: what.to_owned() },
+            StatusCode::NOT_FOUND => {
+                let usual = [
+                    Some(ErrorCode::ManifestUnknown),
+                    Some(ErrorCode::BlobUnknown),
+                    Some(ErrorCode::NameUnknown),
+                ];
+                let message = if usual.contains(&code) { String::new() } else { message };
+                RegistryError::NotFound { place, what: what.to_owned(), message }
+            }
             StatusCode::FORBIDDEN => RegistryError::Denied { place, message },
             _ if code == Some(ErrorCode::Denied) => RegistryError::Denied { place, message },
             status => {
@@ -256,6 +270,46 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let time = |text| jiff::fmt::rfc2822::parse(text).ok().map(|time| time.timestamp());
     let wait = time(wanted)?.duration_since(time(text(DATE)?)?);
     Duration::try_from(wait).ok()
+}
+
+/// The words of a refusal that is not in the form of the registry protocol.
+fn words_of_none(response: &Response, body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    if is_page(response.headers(), body) || response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        words(&alien_words(server_of(response.headers()).as_deref(), &text))
+    } else {
+        words(text.trim())
+    }
+}
+
+/// Refuses an answer that is a web page: it may come with any status, and is no registry's.
+pub(super) async fn refuse_page(
+    response: &mut Response,
+    place: &Place,
+    patience: Duration,
+) -> Result<(), RegistryError> {
+    if !is_page(response.headers(), b"") {
+        return Ok(());
+    }
+    let page = bounded_body(response, MAX_REFUSAL, patience, place).await.unwrap_or_default();
+    let server = server_of(response.headers());
+    let why = alien_words(server.as_deref(), &String::from_utf8_lossy(&page));
+    Err(RegistryError::protocol(place, words(&why)))
+}
+
+/// Whether an answer is a web page, by its type or, where none is named, by how it begins.
+fn is_page(headers: &HeaderMap, body: &[u8]) -> bool {
+    match headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()) {
+        Some(media_type) => media_type.trim_start().to_ascii_lowercase().starts_with("text/html"),
+        None => body.trim_ascii_start().starts_with(b"<"),
+    }
+}
+
+/// What calls itself so in its answer: `nginx/1.18.0`.
+fn server_of(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(SERVER)?.to_str().ok()?;
+    let server: String = text.chars().filter(|c| !c.is_control()).take(MAX_SERVER).collect();
+    (!server.is_empty()).then_some(server)
 }
 
 /// A registry's words, fit for a terminal and a log.

@@ -9,7 +9,7 @@ use super::{
     Place, RegistryClient, RegistryError, api_path,
     auth::{Scope, Scopes},
     blobs::{check_digest, content_digest, content_length},
-    http::{Call, bounded_body},
+    http::{Call, bounded_body, refuse_page},
 };
 use crate::{
     image::{Descriptor, Manifest, RawManifest, manifest::MAX_MANIFEST, media_type},
@@ -92,6 +92,7 @@ impl RegistryClient {
                 if response.status() != StatusCode::OK {
                     return Err(self.refusal(&call.place, &call.what, response).await);
                 }
+                refuse_page(&mut response, &call.place, self.stall).await?;
                 let media_type = content_type(&response).ok_or_else(|| {
                     RegistryError::protocol(&call.place, "a manifest without Content-Type")
                 })?;

@@ -22,6 +22,7 @@ pub mod cloud;
 mod delete;
 pub mod download;
 pub mod error;
+pub mod explain;
 mod http;
 mod lanes;
 mod lists;
@@ -59,7 +60,7 @@ pub use referrers::{ListedBy, Referrers};
 pub use retry::RetryPolicy;
 pub use source::RegistryImage;
 
-use http::Call;
+use http::{Call, refuse_page};
 
 /// How long a registry may be silent before it counts as gone.
 const STALL: Duration = Duration::from_secs(30);
@@ -188,16 +189,16 @@ impl RegistryClient {
         }
     }
 
-    /// Whether there is a registry, and whether it accepts our login.
+    /// Whether there is a registry, and whether it accepts our login. A web page is none.
     pub async fn ping(&self, registry: &Registry) -> Result<(), RegistryError> {
         let endpoint = self.connections.endpoint(registry)?;
         let call = Call::new(registry.into(), &endpoint, Method::GET, path::BASE)?
             .asking_for("registry API at /v2/", auth::Scopes::new());
         self.retry
             .run(|| async {
-                let response = self.send_following(&endpoint, &call).await?;
+                let mut response = self.send_following(&endpoint, &call).await?;
                 if response.status().is_success() {
-                    Ok(())
+                    refuse_page(&mut response, &call.place, self.stall).await
                 } else {
                     Err(self.refusal(&call.place, &call.what, response).await)
                 }

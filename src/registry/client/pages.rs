@@ -14,7 +14,7 @@ use url::Url;
 
 use super::{
     RegistryClient, RegistryError,
-    http::{Call, bounded_body, own_scheme},
+    http::{Call, bounded_body, own_scheme, refuse_page},
     tls::Endpoint,
 };
 use crate::registry::protocol::ErrorCode;
@@ -99,6 +99,7 @@ impl Pages<'_> {
                     return Err(self.client.refusal(&call.place, &call.what, response).await);
                 }
                 let (stall, place) = (self.client.stall, &call.place);
+                refuse_page(&mut response, place, stall).await?;
                 let body = bounded_body(&mut response, MAX_PAGE_BYTES, stall, place).await?;
                 Ok((response.url().clone(), Page { headers: response.headers().clone(), body }))
             })

@@ -12,6 +12,7 @@ use url::form_urlencoded;
 use super::{
     Place, RegistryClient, RegistryError, api_path,
     auth::{Scope, Scopes},
+    explain,
     http::Call,
 };
 use crate::{
@@ -231,6 +232,8 @@ fn knows_no_list(error: &RegistryError) -> bool {
     match error {
         RegistryError::NotFound { .. } => true,
         RegistryError::Refused { status, .. } => matches!(status, 400 | 405 | 406 | 501),
+        // The page of a server that shows it for every path it does not know.
+        RegistryError::Protocol { why, .. } => explain::is_alien(why),
         _ => false,
     }
 }

@@ -294,8 +294,10 @@ fn tls_problem(error: &(dyn StdError + 'static)) -> Option<TlsProblem> {
 fn problem_of(error: &rustls::Error) -> TlsProblem {
     use rustls::CertificateError as Bad;
 
-    let rustls::Error::InvalidCertificate(bad) = error else {
-        return TlsProblem::Other;
+    let bad = match error {
+        rustls::Error::InvalidCertificate(bad) => bad,
+        rustls::Error::InvalidMessage(_) => return TlsProblem::NotTls,
+        _ => return TlsProblem::Other,
     };
     match bad {
         // A bad signature: an authority of the same name with another key, as after its renewal.

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use super::*;
 use crate::{image::Descriptor, types::Secret};
 
+mod explained;
 mod lists;
 mod login;
 mod pull;

@@ -6,7 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use super::*;
 
 /// A registry with TLS, and the CA certificate it is to be trusted by.
-async fn with_tls(names: &[&str]) -> (Registry, String) {
+pub(super) async fn with_tls(names: &[&str]) -> (Registry, String) {
     let mut ca = CertificateParams::new([]).unwrap();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     ca.distinguished_name.push(DnType::CommonName, "test CA");

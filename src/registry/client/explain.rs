@@ -1,0 +1,413 @@
+//! What helps after a registry's refusal, as far as its answer tells: one place, no I/O.
+//!
+//! Registries name few things by code, and many by a sentence; the sentences are looked at for the
+//! words that stay the same over versions. What is not known is not guessed: there is no advice then.
+
+use std::fmt;
+
+use super::{RegistryError, TlsProblem};
+use crate::{image::ManifestError, registry::protocol::ErrorCode, types::Registry};
+
+/// Whose registry it is, as far as its name or its answers show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    /// Azure Container Registry.
+    Azure,
+    /// IBM Cloud Container Registry.
+    Ibm,
+    /// The registry inside an OpenShift cluster.
+    OpenShift,
+    /// Docker Hub.
+    DockerHub,
+    /// Any other, or unknown.
+    Other,
+}
+
+impl Host {
+    /// By the registry's host name.
+    pub fn of(registry: &Registry) -> Self {
+        let host = registry.host();
+        if [".azurecr.io", ".azurecr.cn", ".azurecr.us"].iter().any(|end| host.ends_with(end)) {
+            Self::Azure
+        } else if host == "icr.io" || host.ends_with(".icr.io") {
+            Self::Ibm
+        } else if host.contains("image-registry.openshift")
+            || host.contains("openshift-image-registry")
+        {
+            Self::OpenShift
+        } else if *registry == Registry::docker_hub() || host.ends_with(".docker.io") {
+            Self::DockerHub
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// What a refusal means, and what helps; its text is what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Advice {
+    /// The image has layers that only their maker may serve.
+    ForeignLayers,
+    /// A right that has just been given may not have arrived.
+    NewGrant,
+    /// Something before the registry takes no bodies of this length.
+    BodyTooLong {
+        /// What calls itself so in its answer: `nginx/1.18.0`.
+        server: Option<String>,
+    },
+    /// The token allows to pull, and not to push.
+    PullOnly,
+    /// The route by which an OpenShift registry is reached from outside does not exist.
+    NoRoute,
+    /// The OpenShift project does not exist, or is not shown to this account.
+    NoProject,
+    /// The namespace does not exist at IBM.
+    NoNamespace,
+    /// There is no room left for this account.
+    Quota,
+    /// Too many requests of this account or address.
+    TooManyRequests,
+    /// The registry took blobs, and does not find them any more.
+    LostBlobs,
+    /// A web server answered, and no registry.
+    NotARegistry {
+        /// What calls itself so in its answer.
+        server: Option<String>,
+    },
+    /// TLS was tried with a server that speaks plain HTTP.
+    PlainHttp,
+    /// Plain HTTP was tried with a server that speaks TLS.
+    SpeaksTls,
+    /// The image was made for registries of before 2016.
+    Schema1,
+    /// The registry deletes nothing.
+    NoDeletion(Host),
+    /// The registry deletes no tag by itself.
+    NoTagDeletion,
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::ForeignLayers => {
+                "push those layers too: --include-foreign-layers. Or let the registry's operator set \
+                 REGISTRY_VALIDATION_DISABLED=true there, or allow their makers' hosts by validation.manifests.urls.allow"
+            }
+            Self::NewGrant => {
+                "a new role or token takes up to ten minutes to arrive everywhere in Azure: log in again after that. \
+                 Pushing needs AcrPush, pulling AcrPull"
+            }
+            Self::BodyTooLong { server } => {
+                let server = server.as_deref().unwrap_or("a proxy before the registry");
+                return write!(
+                    f,
+                    "{server} limits how long a request may be: send smaller pieces by --chunk-size 50MB, \
+                     or let its operator raise the limit (nginx: client_max_body_size 0)"
+                );
+            }
+            Self::PullOnly => {
+                "a token that may only pull cannot push: log in with an account that may push"
+            }
+            Self::NoRoute => {
+                "an administrator of the cluster makes the route: oc patch configs.imageregistry.operator.openshift.io/cluster \
+                 --type merge -p '{\"spec\":{\"defaultRoute\":true}}'; `oc get route default-route -n openshift-image-registry` then shows the host"
+            }
+            Self::NoProject => {
+                "the first part of the repository is the project: oc new-project PROJECT; the account needs \
+                 system:image-builder there to push, and system:image-puller to pull"
+            }
+            Self::NoNamespace => {
+                "the first part of the repository is the namespace, which must exist: ibmcloud cr namespace-add NAMESPACE; \
+                 it belongs to one region: check the registry's host too"
+            }
+            Self::Quota => {
+                "make room: `edgepost registry gc` lists what no service needs; space is often counted minutes later. Or raise the quota"
+            }
+            Self::TooManyRequests => {
+                "wait, then repeat the command: it goes on where it stopped. A login often has a higher limit than none"
+            }
+            Self::LostBlobs => {
+                "repeat the command: what is missing is sent again. If it stays so, the replicas of the registry do not share \
+                 their storage, or a clean-up runs at the same time"
+            }
+            Self::NotARegistry { server } => {
+                return match server {
+                    Some(server) => write!(f, "{server} answered, and no registry: check host and port, and what is before it"),
+                    None => f.write_str("a web server answered, and no registry: check host and port, and what is before it"),
+                };
+            }
+            Self::PlainHttp => {
+                "this server speaks plain HTTP: if whoever is on the way may see and change everything, say --plain-http HOST:PORT"
+            }
+            Self::SpeaksTls => {
+                "this server speaks TLS: leave --plain-http out; one on this machine needs its CA in certs.d/HOST:PORT/ca.crt, \
+                 or by --registry-ca"
+            }
+            Self::Schema1 => {
+                "the image is of schema 1, which is given up: pull and push it once with Docker 20 or 23, or build it again"
+            }
+            Self::NoDeletion(Host::Azure) => {
+                "the account needs the role AcrDelete, and the image no lock: az acr repository show --image … shows deleteEnabled"
+            }
+            Self::NoDeletion(Host::OpenShift) => {
+                "an image goes with its stream's tag: oc delete istag IMAGE:TAG; then oc adm prune images"
+            }
+            Self::NoDeletion(Host::DockerHub) => "Docker Hub deletes on its web pages only",
+            Self::NoDeletion(_) => {
+                "its operator allows it by REGISTRY_STORAGE_DELETE_ENABLED=true, or storage.delete.enabled in its configuration"
+            }
+            Self::NoTagDeletion => {
+                "registries of Distribution 2 delete manifests by digest only, and with one go all tags that name it"
+            }
+        };
+        f.write_str(text)
+    }
+}
+
+/// What helps after `error`, if its answer is one that we know.
+pub fn advice(error: &RegistryError) -> Option<Advice> {
+    use RegistryError as E;
+    let host = error.place().map_or(Host::Other, |place| Host::of(place.registry()));
+    match error {
+        E::ForeignLayers { .. } => Some(Advice::ForeignLayers),
+        E::NoDeletion { .. } => Some(Advice::NoDeletion(host)),
+        E::NoTagDeletion { .. } => Some(Advice::NoTagDeletion),
+        E::Unauthorized { user: Some(_), .. } if host == Host::Azure => Some(Advice::NewGrant),
+        E::Denied { message, .. } => denied(message, host),
+        E::NotFound { message, .. } => not_found(message, host),
+        E::Refused { status, code, message, .. } => refused(*status, code.as_ref(), message, host),
+        E::Tls { problem: TlsProblem::NotTls, .. } => Some(Advice::PlainHttp),
+        E::Unreachable { source, .. } if speaks_tls(source.as_ref()) => Some(Advice::SpeaksTls),
+        E::Manifest { source: ManifestError::UnknownMediaType { media_type, .. }, .. } => {
+            media_type.contains("distribution.manifest.v1").then_some(Advice::Schema1)
+        }
+        E::Manifest { source: ManifestError::Ambiguous { contradiction, .. }, .. } => {
+            contradiction.starts_with("its schemaVersion").then_some(Advice::Schema1)
+        }
+        E::Protocol { why, .. } => alien_server(why).map(|server| Advice::NotARegistry { server }),
+        _ => None,
+    }
+}
+
+/// Whether `message` has one of `words`, in whatever case.
+fn speaks_of(message: &str, words: &[&str]) -> bool {
+    let message = message.to_lowercase();
+    words.iter().any(|word| message.contains(word))
+}
+
+/// The login is good, and does not allow this.
+fn denied(message: &str, host: Host) -> Option<Advice> {
+    if let Some(server) = alien_server(message) {
+        return Some(Advice::NotARegistry { server });
+    }
+    if speaks_of(message, &["quota", "storage limit", "size limit"]) {
+        return Some(Advice::Quota);
+    }
+    match host {
+        Host::Azure => Some(Advice::NewGrant),
+        Host::Ibm if speaks_of(message, &["namespace"]) => Some(Advice::NoNamespace),
+        Host::OpenShift => Some(Advice::NoProject),
+        _ if speaks_of(message, &["not `push`", "action push", "insufficient_scope"]) => {
+            Some(Advice::PullOnly)
+        }
+        _ => None,
+    }
+}
+
+fn not_found(message: &str, host: Host) -> Option<Advice> {
+    if let Some(server) = alien_server(message) {
+        return Some(Advice::NotARegistry { server });
+    }
+    match host {
+        Host::Ibm => Some(Advice::NoNamespace),
+        Host::OpenShift => Some(Advice::NoProject),
+        _ if speaks_of(message, &["namespaces \""]) => Some(Advice::NoProject),
+        _ => None,
+    }
+}
+
+/// Any other refusal, by its status first: that is what a proxy sets too.
+fn refused(status: u16, code: Option<&ErrorCode>, message: &str, host: Host) -> Option<Advice> {
+    let server = alien_server(message);
+    match (status, code) {
+        (413, _) => Some(Advice::BodyTooLong { server: server.flatten() }),
+        (429, _) | (_, Some(ErrorCode::TooManyRequests)) => Some(Advice::TooManyRequests),
+        (507, _) => Some(Advice::Quota),
+        _ if speaks_of(message, &["quota", "storage limit"]) => Some(Advice::Quota),
+        (_, Some(ErrorCode::ManifestBlobUnknown | ErrorCode::BlobUnknown)) => {
+            Some(Advice::LostBlobs)
+        }
+        (400, _) if speaks_of(message, &["request to an https server", "sent to https port"]) => {
+            Some(Advice::SpeaksTls)
+        }
+        // What OpenShift's router says of a host that no route is for.
+        (503, None) if speaks_of(message, &["application is not available"]) => {
+            Some(Advice::NoRoute)
+        }
+        (401, _) if host == Host::Azure => Some(Advice::NewGrant),
+        (_, None) => server.map(|server| Advice::NotARegistry { server }),
+        _ => None,
+    }
+}
+
+/// Whether the other side, spoken to in plain, answered in TLS: the HTTP client tells it only in words.
+fn speaks_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.any(|cause| cause.to_string().contains("invalid HTTP version parsed"))
+}
+
+/// Begins the words of whatever answered in the place of a registry.
+const ALIEN: &str = "no registry's answer";
+
+/// The words of an answer that is no registry's: who says to have sent it, and the title of the page.
+pub(super) fn alien_words(server: Option<&str>, page: &str) -> String {
+    let title = title_of(page);
+    let by = server.map(|server| format!(", by {server}")).unwrap_or_default();
+    let says = if title.is_empty() { String::new() } else { format!(": {title}") };
+    format!("{ALIEN}{by}{says}")
+}
+
+/// Whether these are words of an answer that is no registry's.
+pub(super) fn is_alien(message: &str) -> bool {
+    message.starts_with(ALIEN)
+}
+
+/// Who sent an answer that is no registry's, if it is none.
+fn alien_server(message: &str) -> Option<Option<String>> {
+    let rest = message.strip_prefix(ALIEN)?;
+    let server = rest.strip_prefix(", by ").map(|rest| {
+        let end = rest.find(": ").unwrap_or(rest.len());
+        rest.get(..end).unwrap_or(rest).to_owned()
+    });
+    Some(server)
+}
+
+/// The title of a web page, or what its first heading says; a text without either has none.
+fn title_of(page: &str) -> String {
+    let lower = page.to_ascii_lowercase();
+    let inside = |tag: &str| {
+        let begin = lower.find(&format!("<{tag}"))?;
+        let begin = begin + lower.get(begin..)?.find('>')? + 1;
+        let end = begin + lower.get(begin..)?.find('<')?;
+        let words: Vec<&str> = page.get(begin..end)?.split_whitespace().collect();
+        (!words.is_empty()).then(|| words.join(" "))
+    };
+    inside("title").or_else(|| inside("h1")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::client::Place;
+
+    fn place(registry: &str) -> Place {
+        Place::Repository(format!("{registry}/team/app").parse().unwrap())
+    }
+
+    fn refusal(
+        registry: &str,
+        status: u16,
+        code: Option<ErrorCode>,
+        message: &str,
+    ) -> RegistryError {
+        let message = message.to_owned();
+        RegistryError::Refused { place: place(registry), status, code, message, retry_after: None }
+    }
+
+    fn denial(registry: &str, message: &str) -> RegistryError {
+        RegistryError::Denied { place: place(registry), message: message.to_owned() }
+    }
+
+    fn absence(registry: &str, message: &str) -> RegistryError {
+        let (what, message) = ("manifest 1.0".to_owned(), message.to_owned());
+        RegistryError::NotFound { place: place(registry), what, message }
+    }
+
+    #[test]
+    fn known_answers_have_their_advice() {
+        const HUB: &str = "registry.example:5000";
+        const AZURE: &str = "site.azurecr.io";
+        const IBM: &str = "de.icr.io";
+        const OPENSHIFT: &str = "default-route-openshift-image-registry.apps.site.example";
+        let nginx = alien_words(Some("nginx/1.18.0"), "<html><head><title>413 Too Large</title>");
+        let router = alien_words(None, "<h1>Application is not available</h1>");
+        let page = alien_words(Some("Apache"), "<TITLE>\n Sign  in</TITLE>");
+        let by = |server: &str| Some(server.to_owned());
+        let unknown = Some(ErrorCode::Other("UNKNOWN".to_owned()));
+        for (error, expected) in [
+            (RegistryError::ForeignLayers { place: place(HUB) }, Some(Advice::ForeignLayers)),
+            (denial(AZURE, ""), Some(Advice::NewGrant)),
+            (
+                RegistryError::Unauthorized { registry: AZURE.parse().unwrap(), user: by("app") },
+                Some(Advice::NewGrant),
+            ),
+            (RegistryError::Unauthorized { registry: AZURE.parse().unwrap(), user: None }, None),
+            (
+                refusal(HUB, 413, None, &nginx),
+                Some(Advice::BodyTooLong { server: by("nginx/1.18.0") }),
+            ),
+            (refusal(HUB, 413, None, ""), Some(Advice::BodyTooLong { server: None })),
+            (denial(HUB, "its token allows `pull`, and not `push`"), Some(Advice::PullOnly)),
+            (refusal(OPENSHIFT, 503, None, &router), Some(Advice::NoRoute)),
+            (
+                denial(OPENSHIFT, "requested access to the resource is denied"),
+                Some(Advice::NoProject),
+            ),
+            (denial(IBM, "the namespace is not known to you"), Some(Advice::NoNamespace)),
+            (absence(IBM, ""), Some(Advice::NoNamespace)),
+            (denial(IBM, "You have used up your quota for storage"), Some(Advice::Quota)),
+            (refusal(HUB, 507, None, "the registry's disk is full"), Some(Advice::Quota)),
+            (
+                refusal(HUB, 429, Some(ErrorCode::TooManyRequests), "slow down"),
+                Some(Advice::TooManyRequests),
+            ),
+            (
+                refusal(HUB, 500, Some(ErrorCode::ManifestBlobUnknown), "blob unknown to registry"),
+                Some(Advice::LostBlobs),
+            ),
+            (refusal(HUB, 500, unknown, "unknown error"), None),
+            (absence(HUB, &page), Some(Advice::NotARegistry { server: by("Apache") })),
+            (refusal(HUB, 404, None, &page), Some(Advice::NotARegistry { server: by("Apache") })),
+            (absence(HUB, "404 page not found"), None),
+            (
+                refusal(HUB, 400, None, "Client sent an HTTP request to an HTTPS server."),
+                Some(Advice::SpeaksTls),
+            ),
+            (
+                RegistryError::NoDeletion { place: place(HUB) },
+                Some(Advice::NoDeletion(Host::Other)),
+            ),
+            (
+                RegistryError::NoDeletion { place: place(AZURE) },
+                Some(Advice::NoDeletion(Host::Azure)),
+            ),
+        ] {
+            assert_eq!(advice(&error), expected, "{error}");
+            if let Some(advice) = expected {
+                let text = advice.to_string();
+                assert!(text.len() > 40 && !text.contains("  "), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_image_of_schema_1_is_told_as_such() {
+        let schema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+        let source = crate::image::RawManifest::new(schema1, "{}").parse().unwrap_err();
+        let error = RegistryError::Manifest { place: place("a.b"), source };
+        assert_eq!(advice(&error), Some(Advice::Schema1));
+    }
+
+    #[test]
+    fn a_page_is_named_by_its_title_or_its_heading() {
+        assert_eq!(title_of("<title lang=en>413\n  Too Large</title><h1>x</h1>"), "413 Too Large");
+        assert_eq!(
+            title_of("<html><h1>Application is not available</h1>"),
+            "Application is not available"
+        );
+        for page in ["", "plain", "<title", "<title>", "<title>x", "<title></title>"] {
+            assert_eq!(title_of(page), "", "{page}");
+        }
+    }
+}
