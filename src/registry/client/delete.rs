@@ -116,7 +116,7 @@ impl RegistryClient {
     }
 }
 
-/// Distribution answers 405 UNSUPPORTED, and its version 2 to a tag 400 `DIGEST_INVALID`.
+/// Distribution answers 405 `UNSUPPORTED`, and its version 2 to a tag 400 `DIGEST_INVALID`.
 fn means_unsupported(error: &RegistryError) -> bool {
     matches!(error, RegistryError::Refused { status: 400 | 405 | 501, .. })
 }

@@ -185,7 +185,7 @@ pub fn advice(error: &RegistryError) -> Option<Advice> {
         E::Manifest { source: ManifestError::Ambiguous { contradiction, .. }, .. } => {
             contradiction.starts_with("its schemaVersion").then_some(Advice::Schema1)
         }
-        E::Protocol { why, .. } => alien_server(why).map(|server| Advice::NotARegistry { server }),
+        E::Protocol { why, .. } => alien(why).map(|it| Advice::NotARegistry { server: it.server }),
         _ => None,
     }
 }
@@ -198,7 +198,7 @@ fn speaks_of(message: &str, words: &[&str]) -> bool {
 
 /// The login is good, and does not allow this.
 fn denied(message: &str, host: Host) -> Option<Advice> {
-    if let Some(server) = alien_server(message) {
+    if let Some(Alien { server }) = alien(message) {
         return Some(Advice::NotARegistry { server });
     }
     if speaks_of(message, &["quota", "storage limit", "size limit"]) {
@@ -216,7 +216,7 @@ fn denied(message: &str, host: Host) -> Option<Advice> {
 }
 
 fn not_found(message: &str, host: Host) -> Option<Advice> {
-    if let Some(server) = alien_server(message) {
+    if let Some(Alien { server }) = alien(message) {
         return Some(Advice::NotARegistry { server });
     }
     match host {
@@ -229,9 +229,9 @@ fn not_found(message: &str, host: Host) -> Option<Advice> {
 
 /// Any other refusal, by its status first: that is what a proxy sets too.
 fn refused(status: u16, code: Option<&ErrorCode>, message: &str, host: Host) -> Option<Advice> {
-    let server = alien_server(message);
+    let alien = alien(message);
     match (status, code) {
-        (413, _) => Some(Advice::BodyTooLong { server: server.flatten() }),
+        (413, _) => Some(Advice::BodyTooLong { server: alien.and_then(|it| it.server) }),
         (429, _) | (_, Some(ErrorCode::TooManyRequests)) => Some(Advice::TooManyRequests),
         (507, _) => Some(Advice::Quota),
         _ if speaks_of(message, &["quota", "storage limit"]) => Some(Advice::Quota),
@@ -246,7 +246,7 @@ fn refused(status: u16, code: Option<&ErrorCode>, message: &str, host: Host) -> 
             Some(Advice::NoRoute)
         }
         (401, _) if host == Host::Azure => Some(Advice::NewGrant),
-        (_, None) => server.map(|server| Advice::NotARegistry { server }),
+        (_, None) => alien.map(|it| Advice::NotARegistry { server: it.server }),
         _ => None,
     }
 }
@@ -274,13 +274,19 @@ pub(super) fn is_alien(message: &str) -> bool {
 }
 
 /// Who sent an answer that is no registry's, if it is none.
-fn alien_server(message: &str) -> Option<Option<String>> {
+fn alien(message: &str) -> Option<Alien> {
     let rest = message.strip_prefix(ALIEN)?;
     let server = rest.strip_prefix(", by ").map(|rest| {
         let end = rest.find(": ").unwrap_or(rest.len());
         rest.get(..end).unwrap_or(rest).to_owned()
     });
-    Some(server)
+    Some(Alien { server })
+}
+
+/// Who answered in the place of a registry.
+struct Alien {
+    /// What it calls itself.
+    server: Option<String>,
 }
 
 /// The title of a web page, or what its first heading says; a text without either has none.
