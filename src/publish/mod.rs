@@ -8,6 +8,7 @@ mod document;
 mod error;
 mod find;
 mod horizon;
+pub mod leftovers;
 mod login;
 mod order;
 mod plan;
@@ -133,6 +134,7 @@ impl Publisher {
         for image in &found {
             shipped.push(ship::ship(image, order.foreign, &self.keys, registries, progress).await?);
         }
+        ship::look_again(&found, registries).await?;
         let mut published = if edgepost {
             let logins = credentials(&order.logins)?;
             let published = self.commit(draft, logins, order.existing).await?;

@@ -27,6 +27,9 @@ const PATIENCE: [Duration; 4] = [
     Duration::from_secs(6),
 ];
 
+/// How the tag begins that protects a digest; half of the digest follows.
+pub(super) const PROTECTING: &str = "edgepost-";
+
 /// Ships one image. What is in the registry already is not sent again.
 pub(super) async fn ship(
     found: &FoundImage,
@@ -80,7 +83,7 @@ async fn protect(found: &FoundImage, client: &RegistryClient) -> Result<(), Regi
 }
 
 fn protecting_tag(found: &FoundImage) -> Option<Tag> {
-    format!("edgepost-{}", &found.root.digest.hex()[..32]).parse().ok()
+    format!("{PROTECTING}{}", &found.root.digest.hex()[..32]).parse().ok()
 }
 
 /// Puts a cosign signature by each key beside the image. Signing again changes nothing, since
@@ -159,6 +162,19 @@ async fn put_blob(
     let descriptor = Descriptor::of("application/octet-stream", &blob);
     let open = || std::future::ready(Ok(BlobReader::bytes(blob.clone())));
     client.push_blob(repository, &descriptor, open, None).await.map(|_| ())
+}
+
+/// Looks a last time at the images before the last one: while that was pushed, a clean-up may have
+/// taken those for left over.
+pub(super) async fn look_again(
+    found: &[FoundImage],
+    registries: &Registries,
+) -> Result<(), PublishError> {
+    let before = found.split_last().map_or(&[][..], |(_, before)| before);
+    for image in before {
+        check_pullable(&image.pinned(), &registries.pull).await?;
+    }
+    Ok(())
 }
 
 /// What nodes will do first: ask for the manifest by its digest.

@@ -1,6 +1,10 @@
 //! `edgepost registry`: serve one, or be a user of others.
 
 mod check;
+mod delete;
+mod gc;
+mod lists;
+mod reach;
 
 use clap::{Args, Subcommand};
 
@@ -21,6 +25,16 @@ pub(super) struct RegistryArgs {
 enum RegistryCommand {
     /// Say whether a registry can be reached, and takes our login
     Check(check::CheckArgs),
+    /// List the tags of a repository
+    Tags(lists::TagsArgs),
+    /// List the repositories of a registry, as far as it shows them
+    Repos(lists::ReposArgs),
+    /// List what was said about an image: signatures, lists of parts
+    Referrers(lists::ReferrersArgs),
+    /// Delete a tag, or a manifest with all the tags that name it
+    Delete(delete::DeleteArgs),
+    /// List what no published service needs, and never what one needs
+    Gc(gc::GcArgs),
 }
 
 impl RegistryArgs {
@@ -29,6 +43,11 @@ impl RegistryArgs {
         match &self.command {
             None => self.serve.run(context).await,
             Some(RegistryCommand::Check(args)) => args.run(context).await,
+            Some(RegistryCommand::Tags(args)) => args.run(context).await,
+            Some(RegistryCommand::Repos(args)) => args.run(context).await,
+            Some(RegistryCommand::Referrers(args)) => args.run(context).await,
+            Some(RegistryCommand::Delete(args)) => args.run(context).await,
+            Some(RegistryCommand::Gc(args)) => args.run(context).await,
         }
     }
 }

@@ -52,7 +52,7 @@ pub use policies::{Policies, Policy, PolicyRequest, PolicyService, PolicyService
 pub use properties::{
     Input, NodeHealth, Priority, Property, PropertyType, SecretBinding, UpgradePolicy, UserInput,
 };
-pub use publication::{Publication, Published};
+pub use publication::{DocumentHistory, Publication, Published, PublishedDocument};
 pub use report::{NodeReport, ReceivedReport, RefusalReport, ServiceReport, ServiceState};
 pub use secret::{Hidden, WireSecret};
 use serde::{Deserialize, Deserializer, Serialize};

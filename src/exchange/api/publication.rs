@@ -35,3 +35,21 @@ pub struct Published {
     /// The version of the catalog that lists it.
     pub catalog_version: u64,
 }
+
+/// Every document of one kind that was ever published, a page of it: replaced and withdrawn ones too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentHistory {
+    /// In the order of their digests.
+    pub documents: Vec<PublishedDocument>,
+    /// Whether there are more behind the last one.
+    pub more: bool,
+}
+
+/// A document as the history lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedDocument {
+    /// Its name.
+    pub key: DocumentKey,
+    /// The digest of its payload.
+    pub sha256: Digest,
+}

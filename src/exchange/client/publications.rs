@@ -2,9 +2,9 @@
 
 use super::{Call, ExchangeClient, ExchangeError};
 use crate::{
-    exchange::api::{Publication, Published},
+    exchange::api::{DocumentHistory, Publication, Published, PublishedDocument},
     sign::Envelope,
-    types::{Digest, DocumentKey},
+    types::{Digest, DocumentKey, DocumentKind},
 };
 
 /// An envelope is at most 1 MiB of JSON.
@@ -45,5 +45,36 @@ impl ExchangeClient {
             return Ok(None);
         };
         Envelope::from_json(&answer.body).map(Some).map_err(|error| answer.malformed(&error))
+    }
+
+    /// Every document of a kind that was ever published, replaced and withdrawn ones too; `None` from
+    /// an exchange that does not list them.
+    ///
+    /// # Errors
+    /// As of every request.
+    pub async fn document_history(
+        &self,
+        kind: DocumentKind,
+    ) -> Result<Option<Vec<PublishedDocument>>, ExchangeError> {
+        let mut all: Vec<PublishedDocument> = Vec::new();
+        loop {
+            let mut call =
+                Call::get(&self.extension(&["documents", "history"])).query("kind", &kind);
+            if let Some(last) = all.last() {
+                call = call.query("after", &last.sha256);
+            }
+            let page: DocumentHistory = match self.transport.find(call).await {
+                Ok(Some(answer)) => answer.json()?,
+                // Older ones take `history` for a digest.
+                Ok(None) | Err(ExchangeError::Invalid { .. }) if all.is_empty() => return Ok(None),
+                Ok(None) => return Ok(Some(all)),
+                Err(error) => return Err(error),
+            };
+            let is_last = !page.more || page.documents.is_empty();
+            all.extend(page.documents);
+            if is_last {
+                return Ok(Some(all));
+            }
+        }
     }
 }

@@ -6,11 +6,12 @@ use sqlx::{Row as _, sqlite::SqliteRow};
 use super::{Change, Posted, Store, StoreError, Write, bad, column, number};
 use crate::{
     exchange::api::{
-        Credential, Operation, PatternRequest, PolicyRequest, ServicePolicyRequest, ServiceRequest,
+        Credential, Operation, PatternRequest, PolicyRequest, PublishedDocument,
+        ServicePolicyRequest, ServiceRequest,
     },
     sign::{Envelope, SigningKey},
     trust::{CatalogEntry, Header},
-    types::{Digest, DocumentKey, NodeId, OrgId, Subject},
+    types::{Digest, DocumentKey, DocumentKind, NodeId, OrgId, Subject},
 };
 
 /// A document to publish, verified against the organization's trust.
@@ -87,6 +88,33 @@ impl Store {
                    ORDER BY epoch DESC, seq DESC LIMIT 1";
         let query = sqlx::query_scalar(sql).bind(org.as_str()).bind(key.to_string());
         Ok(query.fetch_optional(self.read()).await?)
+    }
+
+    /// Every document of a kind that was ever published, whose digest comes after `after`: at most
+    /// `limit` of them, in the order of their digests.
+    pub async fn document_history(
+        &self,
+        org: &OrgId,
+        kind: DocumentKind,
+        after: Option<&Digest>,
+        limit: u32,
+    ) -> Result<Vec<PublishedDocument>, StoreError> {
+        let sql = "SELECT document_key, sha256 FROM signed_documents \
+                   WHERE org = $1 AND sha256 > $2 AND substr(document_key, 1, $3) = $4 \
+                   ORDER BY sha256 LIMIT $5";
+        let start = format!("{kind}/");
+        let query = sqlx::query_as(sql)
+            .bind(org.as_str())
+            .bind(after.map(Digest::hex).unwrap_or_default())
+            .bind(i64::try_from(start.len()).unwrap_or(i64::MAX))
+            .bind(start)
+            .bind(i64::from(limit));
+        let rows: Vec<(String, String)> = query.fetch_all(self.read()).await?;
+        let read = |(key, sha256): (String, String)| {
+            let sha256 = Digest::from_hex(&sha256).map_err(bad)?;
+            Ok(PublishedDocument { key: key.parse().map_err(bad)?, sha256 })
+        };
+        rows.into_iter().map(read).collect()
     }
 
     /// Publishes a document: its envelope, what hzn and anax see of it, its logins, the catalog that

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     exchange::api::{NodeReport, RefusalReport},
     trust::{Catalog, Marks, Trust, TrustPin, Verified},
-    types::DocumentKey,
+    types::{DocumentKey, DocumentKind},
 };
 
 #[tokio::test]
@@ -203,4 +203,26 @@ async fn a_node_reports_about_itself_alone() {
     assert!(matches!(refused, ExchangeError::Denied { .. }), "{refused:?}");
     let refused = lab.as_user("bob").report(&id).await.unwrap_err();
     assert!(matches!(refused, ExchangeError::Denied { .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_history_lists_what_was_replaced_and_withdrawn_too() {
+    let lab = Lab::start().await;
+    let mut published = Vec::new();
+    for seq in 1..=2 {
+        published.push(lab.publish(lab.hello(seq, "Hello")).await.unwrap().sha256);
+    }
+    let withdrawn = lab.sealed((&hello()).into(), 3, State::Withdrawn, &json!(null));
+    published.push(lab.publish(withdrawn).await.unwrap().sha256);
+    published.sort_unstable();
+
+    let history = lab.ada.document_history(DocumentKind::Service).await.unwrap().unwrap();
+    let digests: Vec<_> = history.iter().map(|it| it.sha256).collect();
+    assert_eq!(digests, published);
+    assert!(history.iter().all(|it| it.key == DocumentKey::from(&hello())));
+    for digest in digests {
+        assert_eq!(lab.ada.document(&digest).await.unwrap().digest(), digest);
+    }
+    let patterns = lab.ada.document_history(DocumentKind::Pattern).await.unwrap().unwrap();
+    assert!(patterns.is_empty());
 }

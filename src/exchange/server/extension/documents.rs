@@ -1,17 +1,23 @@
 //! Signed documents, as their publishers signed them.
 
-use axum::{extract::State, response::Response};
+use axum::{Json, extract::State, response::Response};
 use serde::Deserialize;
 
 use super::{may_read, verbatim};
 use crate::{
-    exchange::server::{
-        ApiError, AppState,
-        caller::Caller,
-        extract::{Path, Query},
+    exchange::{
+        api::DocumentHistory,
+        server::{
+            ApiError, AppState,
+            caller::Caller,
+            extract::{Path, Query},
+        },
     },
-    types::{Digest, DocumentKey, OrgId},
+    types::{Digest, DocumentKey, DocumentKind, OrgId},
 };
+
+/// How many documents are on one page of the history.
+const PAGE: u32 = 1000;
 
 /// Which document.
 #[derive(Debug, Deserialize)]
@@ -42,4 +48,25 @@ pub(super) async fn by_digest(
         Digest::from_hex(&sha256).map_err(|error| ApiError::InvalidInput(error.to_string()))?;
     let envelope = state.store.document(&org, &sha256).await?;
     verbatim(envelope, || format!("signed document '{org}/{}'", sha256.hex()))
+}
+
+/// Which page of the history.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page {
+    kind: DocumentKind,
+    after: Option<Digest>,
+}
+
+/// Lists every document of a kind that was ever published: what an older one names may still be in
+/// use where the newer one has not arrived.
+pub(super) async fn history(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(org): Path<OrgId>,
+    Query(Page { kind, after }): Query<Page>,
+) -> Result<Json<DocumentHistory>, ApiError> {
+    may_read(&caller, &org)?;
+    let documents = state.store.document_history(&org, kind, after.as_ref(), PAGE).await?;
+    let more = documents.len() == PAGE as usize;
+    Ok(Json(DocumentHistory { documents, more }))
 }

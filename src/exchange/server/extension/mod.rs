@@ -49,6 +49,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/catalog/{version}", get(trust::catalog))
         .route("/publish", publish)
         .route("/documents", get(documents::newest))
+        .route("/documents/history", get(documents::history))
         .route("/documents/{sha256}", get(documents::by_digest))
         .route("/services/{id}/credentials", get(credentials::of_service))
         .route("/changes", post(changes::wait))
