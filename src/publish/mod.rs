@@ -134,7 +134,7 @@ impl Publisher {
         for image in &found {
             shipped.push(ship::ship(image, order.foreign, &self.keys, registries, progress).await?);
         }
-        ship::look_again(&found, registries).await?;
+        Box::pin(ship::look_again(&found, registries)).await?;
         let mut published = if edgepost {
             let logins = credentials(&order.logins)?;
             let published = self.commit(draft, logins, order.existing).await?;

@@ -25,6 +25,7 @@ mod horizon;
 mod horizon_data;
 mod horizon_policies;
 mod layers;
+mod leftovers;
 mod lies;
 mod new;
 mod node;
