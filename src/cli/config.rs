@@ -132,6 +132,20 @@ impl Environment {
         Some(folder.join("config.json"))
     }
 
+    /// The login files for registries, in the order in which they are asked: the one that Podman's
+    /// `REGISTRY_AUTH_FILE` names, Docker's, Podman's. What is kept goes into the first.
+    pub(crate) fn login_files(&self) -> Vec<PathBuf> {
+        let folder = |name: &str| self.get(name).map(Path::new);
+        let named = folder("REGISTRY_AUTH_FILE").map(Path::to_owned);
+        let running = folder("XDG_RUNTIME_DIR").map(|it| it.join("containers/auth.json"));
+        let config = folder("XDG_CONFIG_HOME")
+            .map(Path::to_owned)
+            .or_else(|| folder("HOME").map(|home| home.join(".config")));
+        let lasting = config.map(|it| it.join("containers/auth.json"));
+        let all = [named, self.docker_login_file(), running, lasting];
+        all.into_iter().flatten().collect()
+    }
+
     /// The container engine of this machine: `DOCKER_HOST`, or the first socket there is.
     pub(crate) fn engine(&self) -> Result<Option<EngineEndpoint>, CliError> {
         Ok(match self.sockets()? {
@@ -159,10 +173,11 @@ impl Environment {
     /// The folders that may hold `HOST[:PORT]/ca.crt`, as Docker and Podman read them.
     pub(crate) fn certs_folders(&self) -> Vec<PathBuf> {
         let own = self.home().join("certs.d");
-        let podman =
-            self.get("HOME").map(|home| Path::new(home).join(".config/containers/certs.d"));
+        let users = self.get("HOME").into_iter().flat_map(|home| {
+            [".config/containers/certs.d", ".docker/certs.d"].map(|it| Path::new(home).join(it))
+        });
         let system = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
-        [own].into_iter().chain(podman).chain(system).collect()
+        [own].into_iter().chain(users).chain(system).collect()
     }
 }
 

@@ -1,6 +1,11 @@
 //! The registries' side of the surroundings: login files, certificate folders.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
 
 use crate::{
     cli::Context,
@@ -12,12 +17,10 @@ use crate::{
 /// A client's configuration with the logins of this user, and with what earlier transfers taught: for
 /// pushing.
 pub(super) fn push_config(context: &Context, plain_http: &[Registry]) -> ClientConfig {
-    let logins = match context.environment.docker_login_file() {
-        Some(file) => Logins::none().and_file(file),
-        None => Logins::none(),
-    };
+    let files = context.environment.login_files();
     ClientConfig {
-        logins,
+        logins: files.into_iter().fold(Logins::none(), Logins::and_file),
+        token_servers: token_servers(context),
         certs_dirs: context.environment.certs_folders(),
         plain_http: plain_http.iter().cloned().collect(),
         memory: context
@@ -26,6 +29,45 @@ pub(super) fn push_config(context: &Context, plain_http: &[Registry]) -> ClientC
             .map_or_else(Memory::default, |folder| Memory::at(&folder, Arc::clone(&context.clock))),
         ..ClientConfig::default()
     }
+}
+
+/// The token servers that may see the logins of registries on other hosts, by `EDGEPOST_TOKEN_SERVERS`:
+/// `REGISTRY=HOST`, parted by commas.
+fn token_servers(context: &Context) -> BTreeMap<Registry, BTreeSet<String>> {
+    let mut all: BTreeMap<Registry, BTreeSet<String>> = BTreeMap::new();
+    let text = context.environment.get("EDGEPOST_TOKEN_SERVERS").unwrap_or_default();
+    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let read = pair.split_once('=').map(|(registry, host)| (registry.parse(), host));
+        if let Some((Ok(registry), host)) = read {
+            all.entry(registry).or_default().insert(host.to_ascii_lowercase());
+        } else {
+            let what = format!("EDGEPOST_TOKEN_SERVERS: `{pair}` is not REGISTRY=HOST");
+            context.output.note(format!("warning: {what}, so it counts for nothing"));
+        }
+    }
+    all
+}
+
+/// Says of the logins that nodes get when they end, where they are tokens that say so.
+pub(super) fn warn_of_ends(logins: &[PullLogin], context: &Context) {
+    for login in logins {
+        let own = Login::new(login.username.clone(), login.token.clone());
+        let Some(ends) = own.expires() else { continue };
+        let place = format!("the login of `{}` for {}", login.username, login.registry);
+        let days = days_until(ends, context);
+        if days < 0 {
+            context.output.note(format!("warning: {place} has ended on {ends}"));
+        } else {
+            context.output.note(format!(
+                "warning: {place} is a token that ends on {ends} ({days} days): nodes cannot pull with it afterwards"
+            ));
+        }
+    }
+}
+
+/// Whole days until then; less than none if it is past.
+pub(super) fn days_until(then: Timestamp, context: &Context) -> i64 {
+    then.duration_since(context.clock.now()).as_hours().div_euclid(24)
 }
 
 /// The same with nothing but the given logins: what nodes will have.

@@ -20,7 +20,7 @@ use crate::{
         operator::read_operator,
         output::Output,
         project::{find_in_project, read_definition},
-        registries::with_logins,
+        registries::{warn_of_ends, with_logins},
         stop_signal,
         transfer::{PushArgs, TransferArgs},
     },
@@ -157,6 +157,7 @@ impl PublishArgs {
                     .push(read_login(line.trim(), &format!("{}:{}", file.display(), number + 1))?);
             }
         }
+        warn_of_ends(&logins, context);
         Ok(logins)
     }
 

@@ -4,6 +4,8 @@ mod check;
 mod delete;
 mod gc;
 mod lists;
+mod login;
+mod logout;
 mod reach;
 
 use clap::{Args, Subcommand};
@@ -23,6 +25,10 @@ pub(super) struct RegistryArgs {
 /// What is done with registries that others run.
 #[derive(Debug, Subcommand)]
 enum RegistryCommand {
+    /// Prove a login at a registry, and keep it where Docker and Podman find it too
+    Login(login::LoginArgs),
+    /// Forget the login for a registry
+    Logout(logout::LogoutArgs),
     /// Say whether a registry can be reached, and takes our login
     Check(check::CheckArgs),
     /// List the tags of a repository
@@ -42,6 +48,8 @@ impl RegistryArgs {
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
         match &self.command {
             None => self.serve.run(context).await,
+            Some(RegistryCommand::Login(args)) => args.run(context).await,
+            Some(RegistryCommand::Logout(args)) => args.run(context).await,
             Some(RegistryCommand::Check(args)) => args.run(context).await,
             Some(RegistryCommand::Tags(args)) => args.run(context).await,
             Some(RegistryCommand::Repos(args)) => args.run(context).await,

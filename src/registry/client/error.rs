@@ -63,6 +63,10 @@ pub enum TlsProblem {
     BadAuthority,
     /// It does not speak TLS, but something else, such as plain HTTP.
     NotTls,
+    /// The client certificate given for this registry cannot be used.
+    BadIdentity,
+    /// The registry wants a client certificate, and got none or takes another.
+    WantsIdentity,
     /// It is too old a version, or anything else.
     Other,
 }
@@ -78,6 +82,8 @@ impl fmt::Display for TlsProblem {
             Self::Expired => "its certificate is not valid at this time",
             Self::BadAuthority => "a CA certificate that is configured for it cannot be read",
             Self::NotTls => "what it speaks is not TLS",
+            Self::BadIdentity => "the client certificate that is configured for it cannot be used",
+            Self::WantsIdentity => "it wants a client certificate, and takes none that it is shown from here",
             Self::Other => "no TLS connection could be made",
         })
     }

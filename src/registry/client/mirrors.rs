@@ -245,7 +245,11 @@ mod tests {
         let asked = |now| mirrors.sources_at(&origin, now).current().mirror.clone();
         assert_eq!(asked(now), Some(mirror.clone()));
 
-        let lacks = RegistryError::NotFound { place: (&origin).into(), what: "blob".to_owned() };
+        let lacks = RegistryError::NotFound {
+            place: (&origin).into(),
+            what: "blob".to_owned(),
+            message: String::new(),
+        };
         assert!(mirrors.sources(&origin).pass_over_mirror(&lacks));
         assert_eq!(asked(now), Some(mirror.clone()), "it may have the next one");
 

@@ -18,6 +18,7 @@ use crate::{
 
 mod auth;
 mod blobs;
+pub mod check;
 pub mod cloud;
 mod delete;
 pub mod download;
@@ -44,6 +45,7 @@ mod upload;
 
 pub use auth::AZURE_TOKEN_USER;
 pub use blobs::BlobOutcome;
+pub use check::{Challenge, Way};
 pub use cloud::Cloud;
 pub use download::{BlobStream, DownloadError};
 pub use error::{Place, RegistryError, TlsProblem};
@@ -59,6 +61,7 @@ pub use push::{Foreign, PushOptions, Pushed, push_image};
 pub use referrers::{ListedBy, Referrers};
 pub use retry::RetryPolicy;
 pub use source::RegistryImage;
+pub use tls::{Proxies, ShownCertificate};
 
 use http::{Call, refuse_page};
 
@@ -78,13 +81,16 @@ pub struct ClientConfig {
     pub logins: Logins,
     /// CA certificates in PEM, each trusted for one registry alone, besides the system's.
     pub ca: BTreeMap<Registry, Vec<String>>,
-    /// Folders like `/etc/docker/certs.d`, whose `HOST[:PORT]/*.crt` are CA certificates.
+    /// Folders like `/etc/docker/certs.d`, whose `HOST[:PORT]/*.crt` are CA certificates; `*.cert` with
+    /// `*.key` is our own certificate for that registry.
     pub certs_dirs: Vec<PathBuf>,
     /// Registries without TLS: whoever is on the way sees and changes everything. A registry on
     /// this machine needs no entry.
     pub plain_http: BTreeSet<Registry>,
     /// Hosts of token servers that may see the login of a registry on another host.
     pub token_servers: BTreeMap<Registry, BTreeSet<String>>,
+    /// The proxies on the way to registries that are not on this machine.
+    pub proxies: Proxies,
     /// What we call ourselves.
     pub user_agent: String,
     /// How often and how patiently requests are tried.
@@ -120,6 +126,7 @@ impl Default for ClientConfig {
             certs_dirs: Vec::new(),
             plain_http: BTreeSet::new(),
             token_servers: BTreeMap::new(),
+            proxies: Proxies::Environment,
             user_agent: concat!("edgepost/", env!("CARGO_PKG_VERSION")).to_owned(),
             retry: RetryPolicy::default(),
             stall: STALL,
@@ -160,6 +167,7 @@ impl RegistryClient {
             certs_dirs,
             mut plain_http,
             token_servers,
+            proxies,
             user_agent,
             retry,
             stall,
@@ -173,7 +181,7 @@ impl RegistryClient {
         } = config;
         let mirrors = mirrors::Mirrors::new(mirrors);
         plain_http.extend(mirrors.plain_http().cloned());
-        let connections = tls::Connections::new(ca, certs_dirs, plain_http, user_agent);
+        let connections = tls::Connections::new(ca, certs_dirs, plain_http, proxies, user_agent);
         Self {
             auth: Arc::new(auth::Authenticator::new(logins, token_servers, stall)),
             connections: Arc::new(connections),

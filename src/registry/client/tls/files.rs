@@ -1,0 +1,95 @@
+//! What lies in a folder like `/etc/docker/certs.d` for one registry: `HOST[:PORT]/*.crt` are CA
+//! certificates, `*.cert` with a `*.key` of the same name is a certificate of our own.
+
+use std::{
+    error::Error as StdError,
+    fs, io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use reqwest::{Certificate, Identity};
+use zeroize::Zeroizing;
+
+use crate::types::Registry;
+
+/// Why a file is not used.
+pub(super) type BadFile = Box<dyn StdError + Send + Sync>;
+
+/// Whether there is anything for `registry` in `dir`.
+pub(super) fn has_any(dir: &Path, registry: &Registry) -> bool {
+    ["crt", "cert", "key"].iter().any(|it| !with_extension(dir, registry, it).is_empty())
+}
+
+/// The CA certificates for `registry` in `dir`.
+pub(super) fn authorities(dir: &Path, registry: &Registry) -> Result<Vec<Certificate>, BadFile> {
+    let mut certificates = Vec::new();
+    for path in with_extension(dir, registry, "crt") {
+        let found = Certificate::from_pem_bundle(&read(&path)?)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        if found.is_empty() {
+            return Err(format!("there is no certificate in {}", path.display()).into());
+        }
+        certificates.extend(found);
+    }
+    Ok(certificates)
+}
+
+/// Our own certificate for `registry` with its key in `dir`: the first, if there are several. One
+/// without the other is an error, as it is for Docker.
+pub(super) fn identity(dir: &Path, registry: &Registry) -> Result<Option<Identity>, BadFile> {
+    for key in with_extension(dir, registry, "key") {
+        let certificate = key.with_extension("cert");
+        if !certificate.is_file() {
+            return Err(format!("{} has no certificate beside it", key.display()).into());
+        }
+    }
+    let certificates = with_extension(dir, registry, "cert");
+    let Some(certificate) = certificates.first() else { return Ok(None) };
+    if certificates.len() > 1 {
+        tracing::warn!(used = %certificate.display(), "several client certificates, of which the first is used");
+    }
+    let key = certificate.with_extension("key");
+    check_mode(&key)?;
+    let mut pem = read(certificate)?;
+    pem.push(b'\n');
+    pem.extend_from_slice(&read(&key)?);
+    let identity = Identity::from_pem(&pem).map_err(|_| {
+        // The library's words are about one of the two, and do not say which.
+        format!("{} and its key are no pair in PEM", certificate.display())
+    })?;
+    Ok(Some(identity))
+}
+
+/// A private key that everybody can read is none.
+fn check_mode(key: &Path) -> Result<(), BadFile> {
+    let mode = fs::metadata(key).map_err(|error| unreadable(key, &error))?.permissions().mode();
+    if mode & 0o007 != 0 || mode & 0o020 != 0 {
+        let mode = mode & 0o777;
+        let path = key.display();
+        return Err(
+            format!("others may read or change {path}: its mode is {mode:03o}, chmod 600").into()
+        );
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, BadFile> {
+    fs::read(path).map(Zeroizing::new).map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> BadFile {
+    format!("failed to read {}: {error}", path.display()).into()
+}
+
+fn with_extension(dir: &Path, registry: &Registry, wanted: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir.join(registry.as_str())) else {
+        return Vec::new();
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == wanted))
+        .collect();
+    files.sort();
+    files
+}

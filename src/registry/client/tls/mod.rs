@@ -1,0 +1,238 @@
+//! Connections: whom we trust as which registry, and where we do not go.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    error::Error as StdError,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use reqwest::{Certificate, Client, Identity};
+use url::Url;
+
+use super::{RegistryError, TlsProblem};
+use crate::types::Registry;
+
+mod chain;
+mod endpoint;
+mod files;
+mod problem;
+mod proxies;
+mod resolver;
+
+pub use chain::ShownCertificate;
+pub(super) use endpoint::Endpoint;
+pub(super) use problem::connection_error;
+pub use proxies::Proxies;
+
+use files::BadFile;
+use resolver::GuardedResolver;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Idle connections are dropped before the usual servers drop them.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// The kinds of connections, which do not share pools.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Kind {
+    /// To this machine, in plain.
+    Loopback,
+    /// To this machine, with the system's authorities.
+    LoopbackTls,
+    /// To a registry that was named as one without TLS.
+    Plain,
+    /// With the system's authorities.
+    System,
+    /// With the system's authorities, to where a registry elsewhere pointed.
+    Guarded,
+    /// With the system's authorities and those of one host, and our own certificate for it.
+    Private(Registry),
+}
+
+/// Makes and keeps connections.
+#[derive(Debug)]
+pub(super) struct Connections {
+    authorities: BTreeMap<Registry, Vec<String>>,
+    certs_dirs: Vec<PathBuf>,
+    plain_http: BTreeSet<Registry>,
+    proxies: Proxies,
+    user_agent: String,
+    clients: Mutex<HashMap<Kind, Client>>,
+}
+
+impl Connections {
+    pub(super) fn new(
+        authorities: BTreeMap<Registry, Vec<String>>,
+        certs_dirs: Vec<PathBuf>,
+        plain_http: BTreeSet<Registry>,
+        proxies: Proxies,
+        user_agent: String,
+    ) -> Self {
+        let clients = Mutex::default();
+        Self { authorities, certs_dirs, plain_http, proxies, user_agent, clients }
+    }
+
+    /// Where the API of `registry` is. Plain HTTP is spoken to registries named as such, and on
+    /// this machine unless a certificate for the registry says otherwise.
+    pub(super) fn endpoint(&self, registry: &Registry) -> Result<Endpoint, RegistryError> {
+        let host = match registry.as_str() {
+            "docker.io" | "index.docker.io" => "registry-1.docker.io",
+            host => host,
+        };
+        let plain = self.plain_http.contains(registry)
+            || registry.is_loopback() && !self.has_certificates(registry);
+        let scheme = if plain { "http" } else { "https" };
+        let base = Url::parse(&format!("{scheme}://{host}/"))
+            .map_err(|error| RegistryError::protocol(&registry.into(), error.to_string()))?;
+        Ok(Endpoint { registry: registry.clone(), base })
+    }
+
+    /// Whether anything was configured for TLS with `registry`.
+    fn has_certificates(&self, registry: &Registry) -> bool {
+        self.authorities.get(registry).is_some_and(|pems| !pems.is_empty())
+            || self.certs_dirs.iter().any(|dir| files::has_any(dir, registry))
+    }
+
+    /// The connections to use for `url`, on behalf of the registry at `endpoint`.
+    pub(super) fn client(&self, url: &Url, endpoint: &Endpoint) -> Result<Client, RegistryError> {
+        let target =
+            if endpoint.owns(url) { Some(endpoint.registry.clone()) } else { registry_of(url) };
+        let is_plain = url.scheme() == "http";
+        let kind = match target {
+            Some(target) if !is_plain && self.has_certificates(&target) => Kind::Private(target),
+            Some(target) if target.is_loopback() => {
+                if is_plain {
+                    Kind::Loopback
+                } else {
+                    Kind::LoopbackTls
+                }
+            }
+            _ if is_plain => Kind::Plain,
+            _ if endpoint.owns(url) || endpoint.registry.is_loopback() => Kind::System,
+            _ => Kind::Guarded,
+        };
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&kind) {
+            return Ok(client.clone());
+        }
+        let client = self.build(&kind, &endpoint.registry)?;
+        clients.insert(kind, client.clone());
+        Ok(client)
+    }
+
+    fn build(&self, kind: &Kind, registry: &Registry) -> Result<Client, RegistryError> {
+        let failed = |problem, source: Box<dyn StdError + Send + Sync>| RegistryError::Tls {
+            registry: registry.clone(),
+            problem,
+            source,
+        };
+        let builder = Client::builder()
+            .user_agent(&self.user_agent)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .tcp_keepalive(Duration::from_secs(30))
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false);
+        // A proxy would look for this machine in its own place.
+        let on_this_machine = match kind {
+            Kind::Loopback | Kind::LoopbackTls => true,
+            Kind::Private(host) => host.is_loopback(),
+            _ => false,
+        };
+        let builder = if on_this_machine {
+            builder.no_proxy()
+        } else {
+            let unusable = |source: proxies::UnusableProxy| RegistryError::Unreachable {
+                registry: registry.clone(),
+                source: source.into(),
+            };
+            self.proxies.of(builder).map_err(unusable)?
+        };
+        let builder = match kind {
+            Kind::Loopback | Kind::Plain => builder.tls_certs_only([]),
+            Kind::LoopbackTls | Kind::System => builder,
+            Kind::Guarded => {
+                let proxies = self.proxies.hosts();
+                builder.dns_resolver(Arc::new(GuardedResolver { proxies }))
+            }
+            Kind::Private(host) => {
+                let authorities = self
+                    .certificates(host)
+                    .map_err(|error| failed(TlsProblem::BadAuthority, error))?;
+                let identity =
+                    self.identity(host).map_err(|error| failed(TlsProblem::BadIdentity, error))?;
+                let builder = builder.tls_certs_merge(authorities);
+                match identity {
+                    Some(identity) => builder.identity(identity),
+                    None => builder,
+                }
+            }
+        };
+        builder.build().map_err(|error| {
+            // A key that does not fit its certificate is found here.
+            let problem = match kind {
+                Kind::Private(host) if matches!(self.identity(host), Ok(Some(_))) => {
+                    TlsProblem::BadIdentity
+                }
+                _ => TlsProblem::Other,
+            };
+            failed(problem, error.into())
+        })
+    }
+
+    fn certificates(&self, registry: &Registry) -> Result<Vec<Certificate>, BadFile> {
+        let mut certificates = Vec::new();
+        for pem in self.authorities.get(registry).into_iter().flatten() {
+            let found = Certificate::from_pem_bundle(pem.as_bytes())?;
+            if found.is_empty() {
+                return Err("there is no certificate in it".into());
+            }
+            certificates.extend(found);
+        }
+        for dir in &self.certs_dirs {
+            certificates.extend(files::authorities(dir, registry)?);
+        }
+        Ok(certificates)
+    }
+
+    /// Our own certificate for `registry`, from the first folder that has one.
+    fn identity(&self, registry: &Registry) -> Result<Option<Identity>, BadFile> {
+        for dir in &self.certs_dirs {
+            if let Some(identity) = files::identity(dir, registry)? {
+                return Ok(Some(identity));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The proxy on the way to `endpoint`, without its credentials.
+    pub(super) fn proxy(&self, endpoint: &Endpoint) -> Option<String> {
+        if endpoint.registry.is_loopback() {
+            None
+        } else {
+            self.proxies.on_the_way_to(&endpoint.base)
+        }
+    }
+
+    /// The certificates that the server at `endpoint` shows, its own first.
+    pub(super) async fn chain(
+        &self,
+        endpoint: &Endpoint,
+    ) -> std::io::Result<Vec<ShownCertificate>> {
+        let host = endpoint.base.host_str().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = endpoint.base.port_or_known_default().unwrap_or(443);
+        tokio::task::spawn_blocking(move || chain::shown_by(&host, port, CONNECT_TIMEOUT))
+            .await
+            .unwrap_or_else(|error| Err(error.into()))
+    }
+}
+
+fn registry_of(url: &Url) -> Option<Registry> {
+    let host = url.host_str()?;
+    match url.port() {
+        Some(port) => format!("{host}:{port}").parse().ok(),
+        None => host.parse().ok(),
+    }
+}
