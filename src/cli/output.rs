@@ -96,7 +96,7 @@ impl Output {
     }
 
     /// Prints bytes that are the result, as they are.
-    pub(crate) fn raw(self, bytes: &[u8]) {
+    pub(crate) fn raw(bytes: &[u8]) {
         use io::Write as _;
         // A reader that went away is no error.
         let _ = io::stdout().write_all(bytes);

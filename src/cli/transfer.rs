@@ -26,9 +26,7 @@ pub(super) struct PackingArgs {
 impl PackingArgs {
     /// How they are packed.
     pub(super) fn packing(&self) -> Packing {
-        let mut packing = Packing::default();
-        packing.compression = self.compression.unwrap_or_default();
-        packing
+        Packing { compression: self.compression.unwrap_or_default() }
     }
 }
 

@@ -93,7 +93,7 @@ impl LocalPlace {
             None => asked.map_or(Wanted::Only, Wanted::Image),
         };
         Ok(match self {
-            Self::Layout(folder, _) => Box::new(OciLayout::open_wanted(folder, wanted).await?),
+            Self::Layout(folder, _) => Box::new(OciLayout::open_wanted(folder, wanted)?),
             Self::OciArchive(file, _) | Self::DockerArchive(file, _) => {
                 Box::new(archive::open(file, wanted, packing).await?)
             }

@@ -237,7 +237,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let image = SyntheticImage::new(1).layers(1, 1000).entrypoint(["/bin/x", "-v"]);
         image.in_folder(folder.path(), Some("1.0")).await.unwrap();
-        let layout = OciLayout::open(folder.path(), Some("1.0")).await.unwrap();
+        let layout = OciLayout::open(folder.path(), Some("1.0")).unwrap();
         let Manifest::Image(manifest) = layout.root().await.unwrap().parse().unwrap() else {
             panic!("an image");
         };
@@ -248,6 +248,6 @@ mod tests {
             .unwrap();
         let config = ImageConfig::from_json(&config).unwrap();
         assert_eq!(config.rootfs.diff_ids.len(), 1);
-        assert!(OciLayout::open(folder.path(), Some("2.0")).await.is_err());
+        assert!(OciLayout::open(folder.path(), Some("2.0")).is_err());
     }
 }

@@ -131,11 +131,13 @@ impl PullError {
 
     fn download(image: &PinnedImage, error: DownloadError) -> Self {
         match error {
-            DownloadError::Origin { source, .. } => Self::registry(image, source),
+            DownloadError::Origin { source, .. } => Self::registry(image, *source),
             DownloadError::WrongContent { expected, received } => {
                 Self::swapped(image.clone(), expected, received)
             }
-            DownloadError::BrokenOff { digest, size, source, .. } if matches!(source, RegistryError::WrongSize { received, .. } if received > size) => {
+            DownloadError::BrokenOff { digest, size, ref source, .. }
+                if source.is_longer_than(size) =>
+            {
                 Self::swapped(image.clone(), digest, format!("more than {size} bytes"))
             }
             other => Self::Download { image: image.clone(), source: Box::new(other) },

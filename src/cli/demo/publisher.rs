@@ -91,7 +91,7 @@ impl Stage {
 
     /// A layer that only `version` has.
     pub(super) async fn a_new_layer(&self, version: &str) -> Result<Digest, TheftError> {
-        let layout = OciLayout::open(&self.layout(version), None).await?;
+        let layout = OciLayout::open(&self.layout(version), None)?;
         let manifest = image_manifest(&layout).await?;
         Ok(manifest.layers.first().ok_or("the image has no layer")?.digest)
     }

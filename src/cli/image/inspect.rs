@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::place::{self, Opened, open, unusable};
 use crate::{
     cli::{
-        Context, code, documents::Sheet, error::CliError, progress::amount, transfer::TransferArgs,
+        Context, code, documents::Sheet, error::CliError, output::Output, progress::amount,
+        transfer::TransferArgs,
     },
     image::{
         Descriptor, ImageManifest, ImageSource, Index, Manifest, Packing, Parts, Place, Platforms,
@@ -132,7 +133,7 @@ impl InspectArgs {
     ) -> Result<(), CliError> {
         let root = &source.root;
         if self.raw {
-            context.output.raw(&root.bytes);
+            Output::raw(&root.bytes);
             return Ok(());
         }
         let (platforms, image) = match parse(place, root)? {

@@ -101,9 +101,9 @@ impl PublishArgs {
         }
         drop(teller);
         note_no_login(first, output);
-        let published = PublishedEach { services };
-        output.result(&published, || {
-            published.services.iter().map(|it| describe_published(it) + "\n").collect()
+        let each = PublishedEach { services };
+        output.result(&each, || {
+            each.services.iter().map(|it| describe_published(it) + "\n").collect()
         });
         output.next(NEXT);
         Ok(())

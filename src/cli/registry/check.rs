@@ -116,9 +116,10 @@ impl CheckArgs {
                 steps.held("access", "the registry lets us in", &json!({}));
             }
             Place::Repository(repository) => {
-                let text = match client.may_pull(repository).await.map_err(advised)? {
-                    true => format!("{repository} can be pulled from"),
-                    false => format!("{repository} is not there, or is not shown to this login"),
+                let text = if client.may_pull(repository).await.map_err(advised)? {
+                    format!("{repository} can be pulled from")
+                } else {
+                    format!("{repository} is not there, or is not shown to this login")
                 };
                 steps.held("pull", &text, &json!({}));
                 if self.push {

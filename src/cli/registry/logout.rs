@@ -33,11 +33,13 @@ impl LogoutArgs {
         if forgotten.is_empty() {
             context.output.note(format!("there was no login for {registry}"));
         }
-        context
-            .output
-            .result(&json!({"ok": true, "registry": registry, "forgottenBy": forgotten}), || {
-                forgotten.iter().map(|by| format!("{registry}  forgotten by {by}\n")).collect()
-            });
+        context.output.result(
+            &json!({"ok": true, "registry": registry, "forgottenBy": forgotten}),
+            || {
+                let lines = forgotten.iter().map(|by| format!("{registry}  forgotten by {by}"));
+                lines.collect::<Vec<_>>().join("\n")
+            },
+        );
         Ok(())
     }
 }

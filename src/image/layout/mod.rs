@@ -46,12 +46,12 @@ pub struct OciLayout {
 impl OciLayout {
     /// The image of the layout at `folder` that is called `name`: its tag, whole name or digest.
     /// Without a name the layout must have exactly one image.
-    pub async fn open(folder: &Path, name: Option<&str>) -> Result<Self, ImageError> {
-        Self::open_wanted(folder, name.map_or(Wanted::Only, Wanted::Name)).await
+    pub fn open(folder: &Path, name: Option<&str>) -> Result<Self, ImageError> {
+        Self::open_wanted(folder, name.map_or(Wanted::Only, Wanted::Name))
     }
 
     /// The image of the layout at `folder` that is meant by `wanted`.
-    pub async fn open_wanted(folder: &Path, wanted: Wanted<'_>) -> Result<Self, ImageError> {
+    pub fn open_wanted(folder: &Path, wanted: Wanted<'_>) -> Result<Self, ImageError> {
         let origin = origin(folder);
         let marker = read_bounded(&folder.join("oci-layout"))?;
         let index = read_bounded(&folder.join("index.json"))?;

@@ -79,7 +79,7 @@ impl RegistryClient {
         F: Future<Output = Result<BlobReader, ImageError>>,
     {
         let endpoint = self.connections.endpoint(repository.registry())?;
-        let upload = self.upload_of(repository, &endpoint, descriptor, &());
+        let upload = Self::upload_of(repository, &endpoint, descriptor, &());
         if self.is_there(&upload).await? {
             return Ok(BlobOutcome::Existed);
         }
@@ -89,7 +89,6 @@ impl RegistryClient {
     /// A blob that is to come into `repository`. The right to push is asked for from the beginning
     /// on, so that one token serves for everything.
     pub(super) fn upload_of<'a>(
-        &self,
         repository: &'a Repository,
         endpoint: &'a Endpoint,
         descriptor: &'a Descriptor,

@@ -261,6 +261,11 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
+    /// Whether more came of a blob than its `size`: then it is another.
+    pub fn is_longer_than(&self, size: u64) -> bool {
+        matches!(self, Self::WrongSize { received, .. } if *received > size)
+    }
+
     /// Whether the same request may well succeed in a moment.
     pub fn may_pass(&self) -> bool {
         match self {

@@ -204,15 +204,15 @@ impl Push<'_> {
 
     async fn has_blob(&self, blob: &Descriptor) -> Result<bool, RegistryError> {
         let endpoint = self.client.connections.endpoint(self.repository.registry())?;
-        let upload = self.client.upload_of(self.repository, &endpoint, blob, &());
+        let upload = RegistryClient::upload_of(self.repository, &endpoint, blob, &());
         self.client.is_there(&upload).await
     }
 
     async fn bring(&self, blob: &Descriptor) -> Result<BlobOutcome, RegistryError> {
         let lane = if blob.size > TINY { Some(self.lanes.enter(blob.size).await) } else { None };
-        let watch = Told { blob, lane, progress: self.progress, told: Mutex::new(None) };
+        let watch = Told { blob, lane, progress: self.progress, last: Mutex::new(None) };
         let endpoint = self.client.connections.endpoint(self.repository.registry())?;
-        let upload = self.client.upload_of(self.repository, &endpoint, blob, &watch);
+        let upload = RegistryClient::upload_of(self.repository, &endpoint, blob, &watch);
         let open = || self.source.blob(blob);
         self.client.bring_blob(&upload, &open, self.source.repository()).await
     }
@@ -231,7 +231,7 @@ struct Told<'a> {
     blob: &'a Descriptor,
     lane: Option<Lane<'a>>,
     progress: &'a dyn Progress,
-    told: Mutex<Option<Instant>>,
+    last: Mutex<Option<Instant>>,
 }
 
 impl Watch for Told<'_> {
@@ -239,9 +239,9 @@ impl Watch for Told<'_> {
         if let Some(lane) = &self.lane {
             lane.moved(bytes);
         }
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if bytes == self.blob.size || told.is_none_or(|told| told.elapsed() >= TELL) {
-            *told = Some(Instant::now());
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if bytes == self.blob.size || last.is_none_or(|last| last.elapsed() >= TELL) {
+            *last = Some(Instant::now());
             self.progress.moved(self.blob, bytes);
         }
     }

@@ -130,7 +130,7 @@ mod tests {
             assert!(patience.after(&error, round).is_some());
         }
         assert_eq!(patience.after(&error, 99 + PROGRESS), Some(Duration::ZERO));
-        let fruitless = (0..).take_while(|_| patience.after(&error, 99).is_some()).count();
+        let fruitless = (0..100).take_while(|_| patience.after(&error, 99).is_some()).count();
         assert_eq!(fruitless, policy.fruitless - 1);
     }
 

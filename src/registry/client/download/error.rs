@@ -15,7 +15,7 @@ pub enum DownloadError {
         /// The blob.
         digest: Digest,
         /// What the origin said.
-        source: RegistryError,
+        source: Box<RegistryError>,
     },
     /// Its description names a length that no layer has.
     #[error("{digest} is said to have {size} bytes, and no more than {longest} are fetched")]
@@ -37,7 +37,7 @@ pub enum DownloadError {
         /// How much there is, in bytes.
         size: u64,
         /// Why it broke off.
-        source: RegistryError,
+        source: Box<RegistryError>,
     },
     /// The origin gave something else, twice.
     #[error("expected {expected}, received {received}")]

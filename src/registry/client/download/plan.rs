@@ -155,6 +155,7 @@ impl<'a> Plan<'a> {
 
     fn failure(&self, source: RegistryError, refused: bool, received: u64) -> DownloadError {
         let Descriptor { digest, size, .. } = *self.descriptor;
+        let source = Box::new(source);
         if refused {
             DownloadError::Origin { digest, source }
         } else {

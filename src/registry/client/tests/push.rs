@@ -181,7 +181,7 @@ fn everything_can_be_spawned(client: &RegistryClient, source: &dyn crate::image:
     can_be_spawned(client.small_blob(&repository, &descriptor, 10));
     can_be_spawned(client.push_blob(&repository, &descriptor, open_layer, None));
     let image = "a.b/c:1".parse().unwrap();
-    let (wanted, packing) = (crate::image::Wanted::Image(&image), Default::default());
+    let (wanted, packing) = (crate::image::Wanted::Image(&image), crate::image::Packing::default());
     can_be_spawned(crate::image::archive::open(std::path::Path::new(""), wanted, &packing));
     let engine = "tcp://127.0.0.1:1".parse().unwrap();
     can_be_spawned(crate::image::engine::export(&engine, &image, &packing));
