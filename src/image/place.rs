@@ -52,6 +52,8 @@ impl Place {
             }
             "docker" if text.contains(':') => in_engine(rest, engine),
             "registry" if text == "registry:" => return Ok(Self::Registry(None)),
+            // A word alone is rather a file than an image of Docker Hub.
+            _ if !text.contains('/') => return Err(refuse()),
             _ => {
                 return text.parse().map(|image| Self::Registry(Some(image))).map_err(|_| refuse());
             }

@@ -33,10 +33,6 @@ pub(super) fn read(text: &str, context: &Context) -> Result<Place, CliError> {
         .map_err(|error| refused(error.to_string()))?;
     match &place {
         Place::Registry(None) => Err(refused("it names no image".to_owned())),
-        // A word alone, or a path, is rather a file than an image of Docker Hub.
-        Place::Registry(Some(_)) if !text.contains('/') => {
-            Err(refused("a word alone may be anything".to_owned()))
-        }
         Place::Local(LocalPlace::Engine(_, None)) => {
             Err(refused("an engine has many images, and none is named".to_owned()))
         }
