@@ -1,7 +1,11 @@
 //! How many transfers go at a time: several on a fast link, fewer where they only take the room
 //! from each other.
+//!
+//! One lane takes the shortest that is left, so that a link that breaks leaves much done; the others
+//! take the longest, so that none of them has to go alone at the end.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -10,6 +14,8 @@ use std::{
 };
 
 use tokio::{sync::Notify, time::Instant};
+
+use crate::image::Descriptor;
 
 /// How many lanes there are at the most.
 pub(super) const MOST: usize = 4;
@@ -27,48 +33,69 @@ const QUIET: Duration = Duration::from_secs(30);
 /// How often those who wait look again.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The lanes of one link. Whoever comes first gets the next one.
+/// What is to be sent over one link, and its lanes.
 #[derive(Debug)]
-pub(super) struct Lanes {
+pub(super) struct Lanes<'a> {
+    /// The shortest first.
+    waiting: Mutex<VecDeque<&'a Descriptor>>,
+    link: Link,
+    door: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Link {
     state: Mutex<Adaptive>,
     /// Somebody left, or proved that there is room for another.
     changed: Notify,
-    door: tokio::sync::Mutex<()>,
+}
+
+impl Link {
+    fn state(&self) -> MutexGuard<'_, Adaptive> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The right to transfer something, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Lane<'a> {
-    lanes: &'a Lanes,
+    link: &'a Link,
     id: u64,
     moved: AtomicU64,
 }
 
-impl Lanes {
-    /// All of them are open.
-    pub(super) fn new() -> Self {
+impl<'a> Lanes<'a> {
+    /// All of them are open to `blobs`, the shortest first.
+    pub(super) fn new(blobs: Vec<&'a Descriptor>) -> Self {
         Self {
-            state: Mutex::new(Adaptive::new(Instant::now())),
-            changed: Notify::new(),
+            waiting: Mutex::new(blobs.into()),
+            link: Link { state: Mutex::new(Adaptive::new(Instant::now())), changed: Notify::new() },
             door: tokio::sync::Mutex::default(),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, Adaptive> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for a lane for `size` bytes.
-    pub(super) async fn enter(&self, size: u64) -> Lane<'_> {
+    /// Waits for a lane; gives it with the blob that goes there. None if none is left.
+    pub(super) async fn enter(&self) -> Option<(Lane<'_>, &'a Descriptor)> {
         let _door = self.door.lock().await;
         loop {
-            let changed = self.changed.notified();
-            if let Some(id) = self.state().enter(size, Instant::now()) {
-                return Lane { lanes: self, id, moved: AtomicU64::new(0) };
+            let changed = self.link.changed.notified();
+            if self.waiting().is_empty() {
+                return None;
+            }
+            if let Some((id, end)) = self.link.state().enter(Instant::now()) {
+                let mut waiting = self.waiting();
+                let blob = match end {
+                    End::Short => waiting.pop_front(),
+                    End::Long => waiting.pop_back(),
+                }?;
+                return Some((Lane { link: &self.link, id, moved: AtomicU64::new(0) }, blob));
             }
             // Lanes are also opened by time alone.
             let _ = tokio::time::timeout(LOOK, changed).await;
         }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<&'a Descriptor>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,21 +104,21 @@ impl Lane<'_> {
     pub(super) fn moved(&self, bytes: u64) {
         let before = self.moved.fetch_max(bytes, Ordering::Relaxed);
         let fresh = bytes.saturating_sub(before);
-        if self.lanes.state().moved(self.id, fresh, Instant::now()) {
-            self.lanes.changed.notify_one();
+        if self.link.state().moved(self.id, fresh, Instant::now()) {
+            self.link.changed.notify_one();
         }
     }
 
     /// The transfer broke off, or stalled.
     pub(super) fn trouble(&self) {
-        self.lanes.state().trouble(Instant::now());
+        self.link.state().trouble(Instant::now());
     }
 }
 
 impl Drop for Lane<'_> {
     fn drop(&mut self) {
-        self.lanes.state().leave(self.id, Instant::now());
-        self.lanes.changed.notify_one();
+        self.link.state().leave(self.id, Instant::now());
+        self.link.changed.notify_one();
     }
 }
 
@@ -100,8 +127,8 @@ impl Drop for Lane<'_> {
 #[derive(Debug)]
 struct Adaptive {
     open: usize,
-    /// Who is in, and how many bytes each has to move before another may enter.
-    inside: Vec<(u64, u64)>,
+    /// Who is in, in the order of entering.
+    inside: Vec<Inside>,
     next: u64,
     /// When the present measurement began, and what has moved since.
     since: Instant,
@@ -110,6 +137,21 @@ struct Adaptive {
     rates: [Option<f64>; MOST + 1],
     /// Until when no lane is opened.
     quiet: Instant,
+}
+
+/// Which end of what waits a lane takes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Short,
+    Long,
+}
+
+#[derive(Debug)]
+struct Inside {
+    id: u64,
+    end: End,
+    /// How many bytes it has to move before another may enter.
+    cold: u64,
 }
 
 impl Adaptive {
@@ -125,29 +167,31 @@ impl Adaptive {
         }
     }
 
-    fn enter(&mut self, size: u64, now: Instant) -> Option<u64> {
-        let is_warm = self.inside.last().is_none_or(|(_, left)| *left == 0);
+    fn enter(&mut self, now: Instant) -> Option<(u64, End)> {
+        let is_warm = self.inside.last().is_none_or(|it| it.cold == 0);
         if self.inside.len() >= self.open || !is_warm {
             return None;
         }
+        let has_short = self.inside.iter().any(|it| it.end == End::Short);
+        let end = if has_short { End::Long } else { End::Short };
         let id = self.next;
         self.next += 1;
-        self.inside.push((id, size.min(WARM)));
+        self.inside.push(Inside { id, end, cold: WARM });
         self.measure_anew(now);
-        Some(id)
+        Some((id, end))
     }
 
     fn leave(&mut self, id: u64, now: Instant) {
-        self.inside.retain(|(it, _)| *it != id);
+        self.inside.retain(|it| it.id != id);
         self.measure_anew(now);
     }
 
     /// `true` if another may enter now.
     fn moved(&mut self, id: u64, bytes: u64, now: Instant) -> bool {
         let mut proved = false;
-        if let Some((_, left)) = self.inside.iter_mut().find(|(it, _)| *it == id) {
-            proved = *left > 0 && *left <= bytes;
-            *left = left.saturating_sub(bytes);
+        if let Some(it) = self.inside.iter_mut().find(|it| it.id == id) {
+            proved = it.cold > 0 && it.cold <= bytes;
+            it.cold = it.cold.saturating_sub(bytes);
         }
         self.moved += bytes;
         let elapsed = now.saturating_duration_since(self.since);
@@ -193,14 +237,16 @@ impl Adaptive {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     /// A link that carries what `rate` says for so many transfers, looked at ten times a second.
     fn run(adaptive: &mut Adaptive, now: &mut Instant, seconds: u64, rate: impl Fn(u64) -> u64) {
         for _ in 0..seconds * 10 {
             *now += Duration::from_millis(100);
-            adaptive.enter(u64::MAX, *now);
-            let inside: Vec<u64> = adaptive.inside.iter().map(|(id, _)| *id).collect();
+            adaptive.enter(*now);
+            let inside: Vec<u64> = adaptive.inside.iter().map(|it| it.id).collect();
             let each = rate(inside.len() as u64) / inside.len() as u64 / 10;
             for id in inside {
                 adaptive.moved(id, each, *now);
@@ -244,7 +290,7 @@ mod tests {
         adaptive.trouble(now);
         adaptive.trouble(now);
         assert_eq!(adaptive.open, 1);
-        assert_eq!(adaptive.enter(1, now), None);
+        assert_eq!(adaptive.enter(now), None);
         run(&mut adaptive, &mut now, 29, |_| 100 << 20);
         assert_eq!(adaptive.open, 1);
         run(&mut adaptive, &mut now, 10, |_| 100 << 20);
@@ -252,13 +298,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_leaves_makes_room_for_the_next() {
-        let lanes = Lanes::new();
-        let first = lanes.enter(10).await;
-        let waiting = lanes.enter(10);
-        let mut waiting = std::pin::pin!(waiting);
-        assert!(futures_util::FutureExt::now_or_never(&mut waiting).is_none());
-        drop(first);
-        waiting.await.moved(5);
+    async fn one_lane_takes_the_short_end_and_the_others_the_long_one() {
+        let blobs: Vec<_> = (0..3).map(|at| Descriptor::of("x/y", &[0; 5][..at])).collect();
+        let lanes = Lanes::new(blobs.iter().collect());
+        let (short, blob) = lanes.enter().await.unwrap();
+        assert_eq!(blob, &blobs[0]);
+        assert!(lanes.enter().now_or_never().is_none(), "nothing is known of the link yet");
+        short.moved(WARM);
+        let (long, blob) = lanes.enter().await.unwrap();
+        assert_eq!(blob, &blobs[2]);
+        drop(short);
+        long.moved(WARM);
+        let (_short, blob) = lanes.enter().await.unwrap();
+        assert_eq!(blob, &blobs[1]);
+        assert!(lanes.enter().await.is_none());
     }
 }

@@ -5,13 +5,17 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
+use futures_util::{
+    FutureExt as _, StreamExt as _, TryStreamExt as _,
+    future::{BoxFuture, try_join, try_join_all},
+    stream,
+};
 use tokio::time::Instant;
 
 use super::{
     BlobOutcome, Progress, RegistryClient, RegistryError,
     auth::{Scope, Scopes},
-    lanes::{Lane, Lanes},
+    lanes::{Lane, Lanes, MOST},
     upload::Watch,
 };
 use crate::{
@@ -83,8 +87,7 @@ impl Pushed {
 /// Copies the image of `source` into `repository`, with everything below an index.
 ///
 /// The first question is whether its root is there: then everything is, and at most the tag is put.
-/// Else small blobs go first, so that they are not lost with a link that breaks; the root goes last,
-/// by `tag` if there is one, so that whoever sees it finds everything below.
+/// Else blobs go from both ends of their lengths, as [`Lanes`] says; the root goes last, by `tag` if there is one, so that whoever sees it finds everything below.
 pub async fn push_image(
     client: &RegistryClient,
     source: &dyn ImageSource,
@@ -103,7 +106,7 @@ pub async fn push_image(
     }
     let mut pushed =
         Pushed { root, existed: 0, mounted: 0, uploaded: 0, foreign: left_out, bytes: 0 };
-    let push = Push { client, source, repository, progress, lanes: Lanes::new() };
+    let push = Push { client, source, repository, progress };
     progress.planned(&blobs);
     if push.has_manifest(&pushed.root).await? && options.foreign == Foreign::LeaveOut {
         for blob in &blobs {
@@ -134,7 +137,6 @@ struct Push<'a> {
     source: &'a dyn ImageSource,
     repository: &'a Repository,
     progress: &'a dyn Progress,
-    lanes: Lanes,
 }
 
 impl Push<'_> {
@@ -182,16 +184,8 @@ impl Push<'_> {
         let asked = some_at_a_time(asking.collect()).await;
         let mut missing = missing.into_inner().unwrap_or_else(PoisonError::into_inner);
         missing.sort_by_key(|blob| (blob.size, blob.digest));
-        let bringing = missing.into_iter().map(|blob| {
-            let note = &note;
-            async move {
-                note(blob, self.bring(blob).await?);
-                Ok(())
-            }
-            .boxed()
-        });
         let brought = match asked {
-            Ok(()) => some_at_a_time(bringing.collect()).await,
+            Ok(()) => self.bring_all(missing, &note).await,
             Err(error) => Err(error),
         };
         let settled = settled.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -208,8 +202,38 @@ impl Push<'_> {
         self.client.is_there(&upload).await
     }
 
-    async fn bring(&self, blob: &Descriptor) -> Result<BlobOutcome, RegistryError> {
-        let lane = if blob.size > TINY { Some(self.lanes.enter(blob.size).await) } else { None };
+    /// Brings `missing`, the shortest first: tiny ones at once, the others as far as there are lanes.
+    async fn bring_all(
+        &self,
+        missing: Vec<&Descriptor>,
+        note: &(dyn Fn(&Descriptor, BlobOutcome) + Sync),
+    ) -> Result<(), RegistryError> {
+        let (tiny, long): (Vec<_>, Vec<_>) = missing.into_iter().partition(|it| it.size <= TINY);
+        let tiny = tiny.into_iter().map(|blob| {
+            async move {
+                note(blob, self.bring(blob, None).await?);
+                Ok(())
+            }
+            .boxed()
+        });
+        let lanes = &Lanes::new(long);
+        let long = (0..MOST).map(|_| {
+            async move {
+                while let Some((lane, blob)) = lanes.enter().await {
+                    note(blob, self.bring(blob, Some(lane)).await?);
+                }
+                Ok(())
+            }
+            .boxed()
+        });
+        try_join(some_at_a_time(tiny.collect()), try_join_all(long)).await.map(|_| ())
+    }
+
+    async fn bring<'b>(
+        &'b self,
+        blob: &'b Descriptor,
+        lane: Option<Lane<'b>>,
+    ) -> Result<BlobOutcome, RegistryError> {
         let watch = Told { blob, lane, progress: self.progress, last: Mutex::new(None) };
         let endpoint = self.client.connections.endpoint(self.repository.registry())?;
         let upload = RegistryClient::upload_of(self.repository, &endpoint, blob, &watch);
