@@ -22,7 +22,7 @@
 //!     ExchangeClient, Publisher, RegistryClient, ServiceDefinition, SigningKey,
 //!     document::source::{Source, Variables},
 //!     exchange::client::{Auth, ExchangeConfig},
-//!     image::{LocalPlace, Place},
+//!     image::{LocalPlace, Packing, Place},
 //!     publish::{self, Existing, Order, Registries},
 //!     registry::client::{ClientConfig, Foreign},
 //!     types::{Secret, SystemClock},
@@ -50,6 +50,7 @@
 //!     logins: Vec::new(),
 //!     registry_ca: BTreeMap::new(),
 //!     sources: vec![publish::Source { image: None, place: layout }],
+//!     packing: Packing::default(),
 //!     foreign: Foreign::LeaveOut,
 //!     existing: Existing::Refuse,
 //! };

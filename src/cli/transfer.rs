@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::{
     cli::{Context, progress::ProgressArgs, registries::push_config},
-    image::{Compression, Packing},
+    image::{Compression, Packing, Remembered},
     registry::client::{ByteRate, ClientConfig, Foreign, Pace, PushOptions},
     types::Registry,
 };
@@ -25,8 +25,14 @@ pub(super) struct PackingArgs {
 
 impl PackingArgs {
     /// How they are packed.
-    pub(super) fn packing(&self) -> Packing {
-        Packing { compression: self.compression.unwrap_or_default() }
+    pub(super) fn packing(&self, context: &Context) -> Packing {
+        Packing {
+            compression: self.compression.unwrap_or_default(),
+            remembered: context
+                .environment
+                .transfers_folder()
+                .map_or_else(Remembered::none, |it| Remembered::at(it.join("packed"))),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! How layers that an engine has in plain are compressed.
 
-use crate::image::media_type;
+use crate::image::{Remembered, media_type};
 
 /// How layers are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,12 @@ impl Compression {
         }
     }
 
+    /// Its name among the forms that images were packed to. Another version of us may compress
+    /// otherwise.
+    pub(super) fn form(self) -> String {
+        format!("{self:?} {}", env!("CARGO_PKG_VERSION"))
+    }
+
     /// Whether Docker's own manifest can name such layers.
     pub(super) fn is_dockers(self) -> bool {
         matches!(self, Self::Gzip(_))
@@ -47,8 +53,9 @@ impl Default for Compression {
 
 /// How a source that has plain layers makes an image of them that a registry takes.
 #[derive(Debug, Clone, Default)]
-#[non_exhaustive]
 pub struct Packing {
     /// How layers are compressed.
     pub compression: Compression,
+    /// What images became that were packed before.
+    pub remembered: Remembered,
 }

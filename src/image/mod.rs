@@ -20,6 +20,7 @@ pub mod media_type;
 mod parts;
 pub mod place;
 pub mod platforms;
+pub mod remembered;
 pub mod select;
 pub mod synthetic;
 mod target;
@@ -34,6 +35,7 @@ pub use manifest::{Descriptor, ImageManifest, Index, Manifest, ManifestError, Ra
 pub use parts::Parts;
 pub use place::{LocalPlace, ParsePlaceError, Place};
 pub use platforms::Platforms;
+pub use remembered::Remembered;
 pub use target::ImageTarget;
 pub use verified::{VerifiedReader, VerifyError};
 

@@ -106,7 +106,7 @@ impl LocalPlace {
                         "an engine has many images, and none is named",
                     ));
                 };
-                Box::new(engine::export(endpoint, image, packing).await?)
+                Box::new(engine::open(endpoint, image, packing).await?)
             }
         })
     }

@@ -8,7 +8,7 @@ use crate::{
         Descriptor, ImageConfig, ImageError, ImageManifest, ImageSource, Manifest, Packing, Place,
         RawManifest, VerifiedReader, select,
     },
-    publish::{Registries, error::PublishError, order::Source},
+    publish::{Order, Registries, error::PublishError, order::Source},
     registry::client::RegistryImage,
     types::{Arch, ImageRef, PinnedImage, Platform},
 };
@@ -42,14 +42,13 @@ impl FoundImage {
 
 /// Finds every image of the definition, each once.
 pub(super) async fn find_images(
-    definition: &ServiceDefinition,
+    order: &Order,
     arch: &Arch,
-    sources: &[Source],
     registries: &Registries,
 ) -> Result<Vec<FoundImage>, PublishError> {
     let mut found = Vec::new();
-    for image in images(definition)? {
-        found.push(find_image(&image, arch, sources, registries).await?);
+    for image in images(&order.definition)? {
+        found.push(find_image(&image, arch, order, registries).await?);
     }
     Ok(found)
 }
@@ -79,10 +78,10 @@ fn images(definition: &ServiceDefinition) -> Result<Vec<ImageRef>, PublishError>
 async fn find_image(
     image: &ImageRef,
     arch: &Arch,
-    sources: &[Source],
+    order: &Order,
     registries: &Registries,
 ) -> Result<FoundImage, PublishError> {
-    let Located { place, source, root } = Box::pin(locate(image, sources, registries)).await?;
+    let Located { place, source, root } = Box::pin(locate(image, order, registries)).await?;
     let (platform, size) = inspect(image, source.as_ref(), &root, arch).await?;
     let outside = !is_its_own_registry(place, image);
     Ok(FoundImage { image: image.clone(), source, outside, root, platform, size })
@@ -98,12 +97,12 @@ struct Located<'a> {
 /// Looks for an image in each place where it may be.
 async fn locate<'a>(
     image: &ImageRef,
-    sources: &'a [Source],
+    order: &'a Order,
     registries: &Registries,
 ) -> Result<Located<'a>, PublishError> {
     let mut searched = Vec::new();
-    for place in places(image, sources) {
-        match look(image, place, registries).await {
+    for place in places(image, &order.sources) {
+        match look(image, place, &order.packing, registries).await {
             Ok((source, root)) => return Ok(Located { place, source, root }),
             Err(error) if is_absence(&error) => searched.push(error.to_string()),
             Err(source) => return Err(PublishError::of(image, source)),
@@ -146,13 +145,12 @@ fn is_absence(error: &ImageError) -> bool {
 /// The architectures of Linux that every image of the definition is there for, in the order of the
 /// first one's index.
 pub(super) async fn architectures(
-    definition: &ServiceDefinition,
-    sources: &[Source],
+    order: &Order,
     registries: &Registries,
 ) -> Result<Vec<Arch>, PublishError> {
     let mut common: Option<Vec<Arch>> = None;
-    for image in images(definition)? {
-        let Located { source, root, .. } = Box::pin(locate(&image, sources, registries)).await?;
+    for image in images(&order.definition)? {
+        let Located { source, root, .. } = Box::pin(locate(&image, order, registries)).await?;
         let there = architectures_of(&image, source.as_ref(), &root).await?;
         common = Some(match common {
             None => there,
@@ -192,6 +190,7 @@ fn parse(image: &ImageRef, raw: &RawManifest) -> Result<Manifest, PublishError> 
 async fn look(
     image: &ImageRef,
     place: &Place,
+    packing: &Packing,
     registries: &Registries,
 ) -> Result<(Box<dyn ImageSource>, RawManifest), ImageError> {
     let source: Box<dyn ImageSource> = match place {
@@ -199,7 +198,7 @@ async fn look(
             let image = other.as_ref().unwrap_or(image);
             Box::new(RegistryImage::new(registries.push.clone(), image))
         }
-        Place::Local(place) => place.open(Some(image), &Packing::default()).await?,
+        Place::Local(place) => place.open(Some(image), packing).await?,
     };
     let root = source.root().await?;
     Ok((source, root))

@@ -153,7 +153,7 @@ impl Publisher {
         order: &Order,
         registries: &Registries,
     ) -> Result<Vec<Arch>, PublishError> {
-        find::architectures(&order.definition, &order.sources, registries).await
+        find::architectures(order, registries).await
     }
 
     /// Withdraws what stands under `key`: a signed word that it is gone, which no node can miss or
@@ -174,7 +174,7 @@ impl Publisher {
         registries: &Registries,
     ) -> Result<(ServiceId, Vec<FoundImage>), PublishError> {
         let id = order.definition.service_id(&self.org);
-        let found = find_images(&order.definition, &id.arch, &order.sources, registries).await?;
+        let found = find_images(order, &id.arch, registries).await?;
         Ok((id, found))
     }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, str::FromStr as _};
 
 use crate::{
     document::{OperatorArchive, ServiceDefinition, ServicePolicy},
-    image::{ParsePlaceError, Place, engine::EngineEndpoint},
+    image::{Packing, ParsePlaceError, Place, engine::EngineEndpoint},
     publish::PullLogin,
     registry::client::Foreign,
     types::{ImageRef, Registry},
@@ -25,6 +25,8 @@ pub struct Order {
     pub registry_ca: BTreeMap<Registry, String>,
     /// Where images are looked for, in this order; an image that no place is said for, in its registry.
     pub sources: Vec<Source>,
+    /// How layers are packed that an engine or archive has in plain.
+    pub packing: Packing,
     /// What becomes of layers that only their maker may serve.
     pub foreign: Foreign,
     /// What to do when other content stands under the same version.

@@ -12,7 +12,9 @@ use crate::{
         Pattern, ServiceDefinition, project,
         source::{Source, Variables},
     },
-    image::{ImageManifest, ImageSource as _, LocalPlace, Manifest, Place, layout::OciLayout},
+    image::{
+        ImageManifest, ImageSource as _, LocalPlace, Manifest, Packing, Place, layout::OciLayout,
+    },
     publish::{self, Existing, Order, Publisher, PullLogin, Registries},
     registry::client::{ClientConfig, Foreign, Login, Logins, RegistryClient},
     sign::SigningKey,
@@ -63,6 +65,7 @@ impl Stage {
                 image: None,
                 place: Place::Local(LocalPlace::Layout(self.layout(version), None)),
             }],
+            packing: Packing::default(),
             foreign: Foreign::LeaveOut,
             existing: Existing::Refuse,
         };

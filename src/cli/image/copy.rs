@@ -126,7 +126,7 @@ impl CopyArgs {
     ) -> Result<Copied, CliError> {
         // Each end keeps to the rate by itself: what comes from one registry goes to the other.
         let client = RegistryClient::new(self.transfer.config(context));
-        let source = open(from, &client, &self.packing.packing()).await?;
+        let source = open(from, &client, &self.packing.packing(context)).await?;
         let platforms = self.platforms();
         let mut copied = match to {
             Place::Registry(Some(image)) => {
@@ -137,7 +137,7 @@ impl CopyArgs {
             Place::Registry(None) => return Err(nameless(to)),
             Place::Local(local) => {
                 tell_root(&source, context);
-                keep(from, &client, &source, local, &platforms, teller).await?
+                keep(from, &client, &source, local, &platforms, context, teller).await?
             }
         };
         copied.destination = to.to_string();
@@ -193,9 +193,10 @@ async fn keep(
     source: &Opened,
     local: &LocalPlace,
     platforms: &Platforms,
+    context: &Context,
     teller: &Teller,
 ) -> Result<Copied, CliError> {
-    let target = target(local).await?;
+    let target = target(local, context).await?;
     let name = local.name();
     let copied = match source.repository() {
         Some(registry) => {

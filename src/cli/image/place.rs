@@ -14,10 +14,13 @@ use crate::{
     },
     image::{
         BlobReader, Descriptor, ImageError, ImageSource, ImageTarget, LocalPlace, Packing, Place,
-        RawManifest, engine::EngineEndpoint, layout::OciLayoutWriter,
+        RawManifest,
+        archive::{ArchiveTarget, Form},
+        engine::{EngineEndpoint, EngineTarget},
+        layout::OciLayoutWriter,
     },
     registry::client::{DownloadError, RegistryClient, RegistryError, RegistryImage},
-    types::Repository,
+    types::{Digest, Repository},
 };
 
 /// Reads a place.
@@ -95,19 +98,41 @@ pub(super) async fn open(
 }
 
 /// Opens a place of this machine as a target.
-pub(super) async fn target(place: &LocalPlace) -> Result<Box<dyn ImageTarget>, CliError> {
+pub(super) async fn target(
+    place: &LocalPlace,
+    context: &Context,
+) -> Result<Box<dyn ImageTarget>, CliError> {
     match place {
         LocalPlace::Layout(folder, _) => {
             check_layout(folder)?;
             let writer = OciLayoutWriter::create(folder).await;
             Ok(Box::new(writer.map_err(|error| unusable(place, error))?))
         }
-        LocalPlace::OciArchive(..) | LocalPlace::DockerArchive(..) | LocalPlace::Engine(..) => {
-            Err(CliError::new(code::USAGE, "images are not written there")
-                .at(place)
-                .help("copy it to oci:FOLDER or to a registry"))
+        LocalPlace::OciArchive(file, _) => archive(place, file, Form::Oci).await,
+        LocalPlace::DockerArchive(file, _) => archive(place, file, Form::Docker).await,
+        LocalPlace::Engine(engine, image) => {
+            let Some(image) = image else {
+                return Err(CliError::new(code::USAGE, "the image needs a name in the engine")
+                    .at(place)
+                    .help("write docker:IMAGE"));
+            };
+            let folder = context.environment.transfers_folder().unwrap_or_else(std::env::temp_dir);
+            // The same image for the same engine is gathered in the same place.
+            let name = Digest::of(format!("{engine} {image}").as_bytes()).hex();
+            let file = folder.join(format!("engine-{}.tar", &name[..16]));
+            let target = EngineTarget::create(engine, image, file).await;
+            Ok(Box::new(target.map_err(|error| unusable(place, error))?))
         }
     }
+}
+
+async fn archive(
+    place: &LocalPlace,
+    file: &Path,
+    form: Form,
+) -> Result<Box<dyn ImageTarget>, CliError> {
+    let target = ArchiveTarget::create(file, form).await;
+    Ok(Box::new(target.map_err(|error| unusable(place, error))?))
 }
 
 /// Refuses to put an image among files that are none of a layout's.

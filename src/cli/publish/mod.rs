@@ -22,7 +22,7 @@ use crate::{
         project::{find_in_project, read_definition},
         registries::{warn_of_ends, with_logins},
         stop_signal,
-        transfer::{PushArgs, TransferArgs},
+        transfer::{PackingArgs, PushArgs, TransferArgs},
     },
     document::{ServiceDefinition, ServicePolicy},
     image::{LocalPlace, Place, engine::EngineEndpoint},
@@ -68,6 +68,8 @@ pub(super) struct PublishArgs {
     registry_ca: Vec<String>,
     #[command(flatten)]
     each: each::EachArgs,
+    #[command(flatten)]
+    packing: PackingArgs,
     #[command(flatten)]
     push: PushArgs,
     #[command(flatten)]
@@ -134,6 +136,7 @@ impl PublishArgs {
             logins,
             registry_ca: self.registry_ca()?,
             sources: self.sources(context)?,
+            packing: self.packing.packing(context),
             foreign: self.push.options().foreign,
             existing: if self.overwrite { Existing::Overwrite } else { Existing::Refuse },
         })

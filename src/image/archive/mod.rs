@@ -25,6 +25,9 @@ mod compress;
 mod docker;
 mod oci;
 mod tar_index;
+mod target;
+
+pub use target::{ArchiveTarget, Form};
 
 use tar_index::{Slice, TarIndex};
 

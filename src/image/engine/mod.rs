@@ -1,21 +1,34 @@
 //! An image of the engine on this machine: Docker, or Podman through Docker's API.
 
+mod target;
+
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
+use async_trait::async_trait;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::StreamExt as _;
-use tokio::io::AsyncWriteExt as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::OnceCell,
+    time::timeout,
+};
 
 use crate::{
     image::{
-        ImageError, Packing,
+        BlobReader, Descriptor, ImageError, ImageSource, Manifest, Packing, RawManifest,
+        VerifiedReader,
         archive::{self, ArchiveImage},
+        remembered::Packed,
     },
-    types::ImageRef,
+    types::{Digest, ImageRef},
 };
+
+pub use target::EngineTarget;
 
 /// How long an engine may be silent. It writes nothing while it gathers the layers of a large image.
 const PATIENCE: Duration = Duration::from_mins(5);
+/// How much of a saved image is written at a time.
+const BUFFER: usize = 256 * 1024;
 
 /// Where an engine listens: `unix:///run/docker.sock`, or only the path, or `tcp://host:port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,46 +91,145 @@ impl EngineEndpoint {
     }
 }
 
-/// Has the engine save `image`, into a file that goes with the result.
-pub async fn export(
+/// One image of an engine. The engine saves it when something of it is first asked for that was not
+/// packed before.
+#[derive(Debug)]
+pub struct EngineImage {
+    docker: Docker,
+    endpoint: EngineEndpoint,
+    name: String,
+    /// What the engine calls its content.
+    id: String,
+    packing: Packing,
+    /// What it was packed to before.
+    known: Option<Packed>,
+    saved: OnceCell<ArchiveImage>,
+}
+
+/// The image that the engine knows as `image`.
+pub async fn open(
     endpoint: &EngineEndpoint,
     image: &ImageRef,
     packing: &Packing,
-) -> Result<ArchiveImage, ImageError> {
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| ImageError::Engine {
-        endpoint: endpoint.to_string(),
-        image: image.to_string(),
-        source,
-    };
+) -> Result<EngineImage, ImageError> {
     let name = local_name(image);
-    let docker = endpoint.connect(PATIENCE).await.map_err(|error| failed(error.into()))?;
-    if let Err(error) = docker.inspect_image(&name).await {
-        return Err(match error {
-            bollard::errors::Error::DockerResponseServerError { status_code: 404, .. } => {
-                ImageError::NoSuchImage {
-                    origin: format!("the engine at {endpoint}"),
-                    wanted: name,
-                    available: Vec::new(),
-                }
+    let docker =
+        endpoint.connect(PATIENCE).await.map_err(|error| failed(endpoint, &name, error))?;
+    let inspected = docker.inspect_image(&name).await.map_err(|error| match error {
+        bollard::errors::Error::DockerResponseServerError { status_code: 404, .. } => {
+            ImageError::NoSuchImage {
+                origin: format!("the engine at {endpoint}"),
+                wanted: name.clone(),
+                available: Vec::new(),
             }
-            error => failed(error.into()),
-        });
+        }
+        error => failed(endpoint, &name, error),
+    })?;
+    let id = inspected.id.unwrap_or_default();
+    let known = packing.remembered.recall(&id, &packing.compression.form());
+    Ok(EngineImage {
+        docker,
+        endpoint: endpoint.clone(),
+        name,
+        id,
+        packing: packing.clone(),
+        known,
+        saved: OnceCell::new(),
+    })
+}
+
+fn failed(
+    endpoint: &EngineEndpoint,
+    name: &str,
+    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> ImageError {
+    ImageError::Engine {
+        endpoint: endpoint.to_string(),
+        image: name.to_owned(),
+        source: error.into(),
+    }
+}
+
+impl EngineImage {
+    /// The image as the engine saves it.
+    async fn saved(&self) -> Result<&ArchiveImage, ImageError> {
+        self.saved.get_or_try_init(|| Box::pin(self.save())).await
     }
 
-    let (file, path) = tempfile::NamedTempFile::new()
-        .map_err(ImageError::io("create a file in", std::env::temp_dir()))?
-        .into_parts();
-    let mut file = tokio::fs::File::from_std(file);
-    let mut chunks = Box::pin(docker.export_image(&name));
-    while let Some(chunk) =
-        tokio::time::timeout(PATIENCE, chunks.next()).await.map_err(|late| failed(late.into()))?
-    {
-        let chunk = chunk.map_err(|error| failed(error.into()))?;
-        file.write_all(&chunk).await.map_err(ImageError::io("write", &*path))?;
+    async fn save(&self) -> Result<ArchiveImage, ImageError> {
+        let (file, path) = tempfile::NamedTempFile::new()
+            .map_err(ImageError::io("create a file in", std::env::temp_dir()))?
+            .into_parts();
+        let mut file = tokio::fs::File::from_std(file);
+        file.set_max_buf_size(BUFFER);
+        let mut chunks = Box::pin(self.docker.export_image(&self.name));
+        while let Some(chunk) =
+            timeout(PATIENCE, chunks.next()).await.map_err(|late| self.failed(late))?
+        {
+            let chunk = chunk.map_err(|error| self.failed(error))?;
+            file.write_all(&chunk).await.map_err(ImageError::io("write", &*path))?;
+        }
+        file.flush().await.map_err(ImageError::io("write", &*path))?;
+        let saved = archive::open_temporary(path, self.describe(), &self.packing).await?;
+        self.compare(&saved).await?;
+        Ok(saved)
     }
-    file.flush().await.map_err(ImageError::io("write", &*path))?;
-    let origin = format!("the image {name} of the engine at {endpoint}");
-    archive::open_temporary(path, origin, packing).await
+
+    /// Remembers what was saved, or forgets what it should have been.
+    async fn compare(&self, saved: &ArchiveImage) -> Result<(), ImageError> {
+        let (remembered, form) = (&self.packing.remembered, self.packing.compression.form());
+        let root = saved.root().await?;
+        match &self.known {
+            Some(known) if known.root.digest != root.digest => {
+                remembered.forget(&self.id, &form);
+                let why = "it is packed otherwise now than it was; the same command begins anew";
+                Err(ImageError::malformed(self.describe(), why))
+            }
+            Some(_) => Ok(()),
+            None => {
+                let Ok(Manifest::Image(image)) = root.parse() else { return Ok(()) };
+                let mut config = Vec::new();
+                let reader = saved.blob(&image.config).await?;
+                VerifiedReader::new(reader, &image.config)
+                    .read_to_end(&mut config)
+                    .await
+                    .map_err(|error| ImageError::malformed(self.describe(), error.to_string()))?;
+                remembered.keep(&self.id, &form, &Packed { root, config: config.into() });
+                Ok(())
+            }
+        }
+    }
+
+    fn failed(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ImageError {
+        failed(&self.endpoint, &self.name, error)
+    }
+}
+
+#[async_trait]
+impl ImageSource for EngineImage {
+    async fn root(&self) -> Result<RawManifest, ImageError> {
+        match &self.known {
+            Some(known) => Ok(known.root.clone()),
+            None => self.saved().await?.root().await,
+        }
+    }
+
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<RawManifest, ImageError> {
+        self.saved().await?.manifest(descriptor).await
+    }
+
+    async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, ImageError> {
+        match &self.known {
+            Some(known) if Digest::of(&known.config) == descriptor.digest => {
+                Ok(BlobReader::bytes(known.config.clone()))
+            }
+            _ => self.saved().await?.blob(descriptor).await,
+        }
+    }
+
+    fn describe(&self) -> String {
+        format!("the image {} of the engine at {}", self.name, self.endpoint)
+    }
 }
 
 /// The name by which an engine knows the image: without Docker Hub's, which Docker leaves out and
@@ -145,7 +257,7 @@ mod tests {
     async fn an_engine_that_is_away_is_named() {
         let endpoint = "unix:///nowhere/docker.sock".parse().unwrap();
         let error =
-            export(&endpoint, &"hello:1".parse().unwrap(), &Packing::default()).await.unwrap_err();
+            open(&endpoint, &"hello:1".parse().unwrap(), &Packing::default()).await.unwrap_err();
         assert!(error.to_string().contains("unix:///nowhere/docker.sock"), "{error}");
     }
 }

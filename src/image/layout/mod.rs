@@ -36,6 +36,9 @@ struct LayoutFile {
     image_layout_version: String,
 }
 
+/// Where the content of a layout lies in it.
+pub(in crate::image) const BLOBS: &str = "blobs/sha256";
+
 /// One image of a layout folder.
 #[derive(Debug)]
 pub struct OciLayout {
@@ -166,7 +169,7 @@ fn name_of(image: &Descriptor) -> String {
 }
 
 fn blob_path(folder: &Path, digest: &Digest) -> PathBuf {
-    folder.join("blobs").join("sha256").join(digest.hex())
+    folder.join(BLOBS).join(digest.hex())
 }
 
 fn read_bounded(path: &Path) -> Result<Vec<u8>, ImageError> {

@@ -15,7 +15,9 @@ use tokio::{
     io::{AsyncRead, AsyncWriteExt as _, BufReader},
 };
 
-use super::{OciLayout, REF_NAME, blob_path, check_version, origin, read_bounded, read_error};
+use super::{
+    BLOBS, OciLayout, REF_NAME, blob_path, check_version, origin, read_bounded, read_error,
+};
 use crate::{
     image::{
         BlobReader, Descriptor, ImageError, ImageTarget, RawManifest, VerifiedReader, VerifyError,
@@ -38,7 +40,7 @@ pub struct OciLayoutWriter {
 impl OciLayoutWriter {
     /// Begins to fill `folder`, which is made if it does not exist.
     pub async fn create(folder: &Path) -> Result<Self, ImageError> {
-        let blobs = folder.join("blobs").join("sha256");
+        let blobs = folder.join(BLOBS);
         for folder in [blobs, folder.join(PARTIAL)] {
             fs::create_dir_all(&folder).await.map_err(ImageError::io("create", folder))?;
         }

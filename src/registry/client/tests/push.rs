@@ -184,7 +184,7 @@ fn everything_can_be_spawned(client: &RegistryClient, source: &dyn crate::image:
     let (wanted, packing) = (crate::image::Wanted::Image(&image), crate::image::Packing::default());
     can_be_spawned(crate::image::archive::open(std::path::Path::new(""), wanted, &packing));
     let engine = "tcp://127.0.0.1:1".parse().unwrap();
-    can_be_spawned(crate::image::engine::export(&engine, &image, &packing));
+    can_be_spawned(crate::image::engine::open(&engine, &image, &packing));
 }
 
 fn can_be_spawned<F: Future + Send>(future: F) {

@@ -1,0 +1,194 @@
+//! An archive that is filled: content lies in a folder beside it until it is whole, then it is
+//! written at once. A copy that was broken off goes on with what lies there.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use async_trait::async_trait;
+use serde_json::json;
+
+use crate::image::{
+    BlobReader, Descriptor, ImageError, ImageManifest, ImageTarget, Manifest, RawManifest,
+    layout::{BLOBS, OciLayoutWriter},
+};
+
+/// How much is written at a time.
+const BUFFER: usize = 256 * 1024;
+
+/// Who is to read an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Whoever reads an OCI layout in a tar.
+    Oci,
+    /// `docker load` and `podman load`, of every version: an OCI layout in a tar that has a
+    /// `manifest.json` as well. It takes the image for one platform.
+    Docker,
+}
+
+/// A tar of one image.
+#[derive(Debug)]
+pub struct ArchiveTarget {
+    staging: OciLayoutWriter,
+    folder: PathBuf,
+    file: PathBuf,
+    form: Form,
+}
+
+impl ArchiveTarget {
+    /// Begins to fill `file`, which is written over at the end, if it is there.
+    pub async fn create(file: &Path, form: Form) -> Result<Self, ImageError> {
+        let no_name = || ImageError::malformed(file.display().to_string(), "it names no file");
+        let mut name = std::ffi::OsString::from(".");
+        name.push(file.file_name().ok_or_else(no_name)?);
+        name.push(".partial");
+        let folder = file.with_file_name(name);
+        let staging = OciLayoutWriter::create(&folder).await?;
+        Ok(Self { staging, folder, file: file.to_owned(), form })
+    }
+}
+
+#[async_trait]
+impl ImageTarget for ArchiveTarget {
+    async fn has(&self, descriptor: &Descriptor) -> bool {
+        self.staging.has(descriptor).await
+    }
+
+    async fn put_blob(
+        &mut self,
+        descriptor: &Descriptor,
+        reader: BlobReader,
+    ) -> Result<(), ImageError> {
+        self.staging.put_blob(descriptor, reader).await
+    }
+
+    fn partial(&self, descriptor: &Descriptor) -> PathBuf {
+        self.staging.partial(descriptor)
+    }
+
+    async fn adopt(&mut self, descriptor: &Descriptor, file: PathBuf) -> Result<(), ImageError> {
+        self.staging.adopt(descriptor, file).await
+    }
+
+    async fn put_manifest(&mut self, raw: &RawManifest) -> Result<(), ImageError> {
+        self.staging.put_manifest(raw).await
+    }
+
+    async fn finish(
+        self: Box<Self>,
+        root: &RawManifest,
+        name: Option<&str>,
+    ) -> Result<(), ImageError> {
+        let target = self.describe();
+        let Self { staging, folder, file, form } = *self;
+        let dockers = match form {
+            Form::Oci => None,
+            Form::Docker => Some(dockers_manifest(root, name, target)?),
+        };
+        // What an attempt left that wanted another image is not listed: only this one is packed.
+        let index = folder.join("index.json");
+        match fs::remove_file(&index) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(ImageError::io("replace", index)(error));
+            }
+            _ => (),
+        }
+        let wanted = names(root, &folder)?;
+        staging.finish(root.descriptor(), name).await?;
+        let written = file.clone();
+        let packed = tokio::task::spawn_blocking(move || {
+            pack(&folder, &file, &wanted, dockers.as_deref())?;
+            fs::remove_dir_all(&folder)
+        });
+        packed.await.map_err(io::Error::other).flatten().map_err(ImageError::io("write", written))
+    }
+
+    fn describe(&self) -> String {
+        format!("the archive {}", self.file.display())
+    }
+}
+
+/// The digests, in hex, of all that `root` needs, in the order in which they are packed.
+fn names(root: &RawManifest, folder: &Path) -> Result<Vec<String>, ImageError> {
+    let mut names = vec![root.digest.hex()];
+    let mut add = |name: String| {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    };
+    let mut waiting = vec![root.clone()];
+    while let Some(raw) = waiting.pop() {
+        let parsed = raw.parse().map_err(|source| ImageError::Manifest {
+            origin: folder.display().to_string(),
+            source,
+        })?;
+        match parsed {
+            Manifest::Image(image) => {
+                image.blobs().for_each(|blob| add(blob.digest.hex()));
+            }
+            Manifest::Index(index) => {
+                for child in index.manifests {
+                    let path = folder.join(BLOBS).join(child.digest.hex());
+                    // What was left out of an index is not here.
+                    if let Ok(bytes) = fs::read(&path) {
+                        add(child.digest.hex());
+                        waiting.push(RawManifest::new(child.media_type, bytes));
+                    }
+                }
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// What `docker load` reads first.
+fn dockers_manifest(
+    root: &RawManifest,
+    name: Option<&str>,
+    target: String,
+) -> Result<Vec<u8>, ImageError> {
+    let Ok(Manifest::Image(ImageManifest { config, layers, .. })) = root.parse() else {
+        let why = "it takes the image for one platform, and this is an index of several";
+        return Err(ImageError::Unfit { target, why: why.to_owned() });
+    };
+    let path = |blob: &Descriptor| format!("{BLOBS}/{}", blob.digest.hex());
+    let manifest = json!([{
+        "Config": path(&config),
+        "RepoTags": name.into_iter().collect::<Vec<_>>(),
+        "Layers": layers.iter().map(path).collect::<Vec<_>>(),
+    }]);
+    Ok(manifest.to_string().into_bytes())
+}
+
+/// Writes the tar, whole or not at all. The same image gives the same bytes.
+fn pack(folder: &Path, file: &Path, blobs: &[String], dockers: Option<&[u8]>) -> io::Result<()> {
+    let parent = file.parent().filter(|it| !it.as_os_str().is_empty());
+    let temporary = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)) // the umask applies
+        .tempfile_in(parent.unwrap_or_else(|| Path::new(".")))?;
+    let mut tar = tar::Builder::new(io::BufWriter::with_capacity(BUFFER, temporary.as_file()));
+    let mut add = |name: &str, size: u64, content: &mut dyn io::Read| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(size);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        tar.append_data(&mut header, name, content)
+    };
+    let files = ["oci-layout".to_owned(), "index.json".to_owned()];
+    let blobs = blobs.iter().map(|blob| format!("{BLOBS}/{blob}"));
+    for name in files.into_iter().chain(blobs) {
+        match File::open(folder.join(&name)) {
+            Ok(mut content) => add(&name, content.metadata()?.len(), &mut content)?,
+            // Layers that only their maker may serve.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+            Err(error) => return Err(error),
+        }
+    }
+    if let Some(manifest) = dockers {
+        add("manifest.json", manifest.len() as u64, &mut &manifest[..])?;
+    }
+    tar.into_inner()?.flush()?;
+    temporary.persist(file).map(|_| ()).map_err(|error| error.error)
+}
