@@ -1,8 +1,11 @@
 """A link that is cut again and again: a relay on loopback that resets every connection after so many bytes."""
 
+import select
 import socket
 import struct
 import threading
+
+BUFFER = 64 * 1024
 
 
 class Link:
@@ -30,28 +33,33 @@ class Link:
             except OSError:
                 return
             far = socket.create_connection(("127.0.0.1", self.target))
-            allowance = [self.every]
-            for source, sink, way in (near, far, "up"), (far, near, "down"):
-                threading.Thread(target=self.relay, args=(source, sink, way, allowance), daemon=True).start()
+            for end in near, far:
+                # A link holds little: what lies in it when it breaks is lost.
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+            threading.Thread(target=self.relay, args=(near, far), daemon=True).start()
 
-    def relay(self, source, sink, way, allowance):
+    def relay(self, near, far):
+        left = self.every
         try:
-            while data := source.recv(64 * 1024):
-                with self.lock:
-                    data = data[: allowance[0]]
-                    allowance[0] -= len(data)
-                    setattr(self, way, getattr(self, way) + len(data))
-                sink.sendall(data)
-                if allowance[0] <= 0:
+            while left > 0:
+                for source in select.select([near, far], [], [])[0]:
+                    data = source.recv(min(BUFFER, left))
+                    if not data:
+                        return
+                    left -= len(data)
+                    sink, way = (far, "up") if source is near else (near, "down")
                     with self.lock:
-                        self.resets += 1
-                    break
-            else:
-                sink.shutdown(socket.SHUT_WR)
-                return
+                        setattr(self, way, getattr(self, way) + len(data))
+                    sink.sendall(data)
+                    if left <= 0:
+                        break
+            with self.lock:
+                self.resets += 1
+            for end in near, far:
+                # No lingering: what is on its way is lost, as when a modem hangs up.
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         except OSError:
-            pass
-        for end in source, sink:
-            # No lingering: what is on its way is lost, as when a modem hangs up.
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            end.close()
+            pass  # one end went away
+        finally:
+            near.close()
+            far.close()
