@@ -54,20 +54,26 @@ pub(super) fn warn_of_ends(logins: &[PullLogin], context: &Context) {
         let own = Login::new(login.username.clone(), login.token.clone());
         let Some(ends) = own.expires() else { continue };
         let place = format!("the login of `{}` for {}", login.username, login.registry);
-        let days = days_until(ends, context);
-        if days < 0 {
-            context.output.note(format!("warning: {place} has ended on {ends}"));
-        } else {
-            context.output.note(format!(
-                "warning: {place} is a token that ends on {ends} ({days} days): nodes cannot pull with it afterwards"
-            ));
-        }
+        context.output.note(match time_until(ends, context) {
+            None => format!("warning: {place} has ended on {ends}"),
+            Some(left) => format!(
+                "warning: {place} is a token that ends on {ends}, in {left}: nodes cannot pull with it afterwards"
+            ),
+        });
     }
 }
 
 /// Whole days until then; less than none if it is past.
 pub(super) fn days_until(then: Timestamp, context: &Context) -> i64 {
-    then.duration_since(context.clock.now()).as_hours().div_euclid(24)
+    then.duration_since(context.clock.now()).as_secs().div_euclid(24 * 3600)
+}
+
+/// How long it is until then, in the largest unit of which there are two; none if it is past.
+pub(super) fn time_until(then: Timestamp, context: &Context) -> Option<String> {
+    let seconds = then.duration_since(context.clock.now()).as_secs();
+    let units = [(24 * 3600, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds")];
+    let (length, name) = units.into_iter().find(|(length, _)| seconds >= 2 * length)?;
+    Some(format!("{} {name}", seconds / length))
 }
 
 /// The same with nothing but the given logins: what nodes will have.

@@ -10,10 +10,10 @@ use crate::{
         Context, code,
         error::CliError,
         output::Output,
-        registries::{days_until, push_config},
+        registries::{days_until, push_config, time_until},
     },
     registry::client::{
-        Challenge, Cloud, FoundLogin, Login, LoginOrigin, Place, RegistryClient, RegistryError,
+        Challenge, FoundLogin, Login, LoginOrigin, Place, RegistryClient,
         check::{addresses_of, listens_at},
     },
     types::{Registry, Repository, image_ref::ParseImageError},
@@ -112,18 +112,18 @@ impl CheckArgs {
         tell_login(found.as_ref(), steps);
         match &self.place {
             Place::Registry(registry) => {
-                client.ping(registry).await.map_err(advised)?;
+                client.ping(registry).await?;
                 steps.held("access", "the registry lets us in", &json!({}));
             }
             Place::Repository(repository) => {
-                let text = if client.may_pull(repository).await.map_err(advised)? {
+                let text = if client.may_pull(repository).await? {
                     format!("{repository} can be pulled from")
                 } else {
                     format!("{repository} is not there, or is not shown to this login")
                 };
                 steps.held("pull", &text, &json!({}));
                 if self.push {
-                    client.may_push(repository).await.map_err(advised)?;
+                    client.may_push(repository).await?;
                     let text = format!("{repository} can be pushed to");
                     steps.held("push", &text, &json!({}));
                 }
@@ -174,14 +174,18 @@ async fn connect(
         let days = days_until(certificate.ends, steps.context);
         let own = if at == 0 { "" } else { "by " };
         let name = if certificate.subject.is_empty() { "(no name)" } else { &certificate.subject };
-        let text = format!("{own}{name}, ends in {days} days, SHA-256 {}", certificate.sha256);
+        let end = match time_until(certificate.ends, steps.context) {
+            Some(left) => format!("ends in {left}"),
+            None => format!("ended on {}", certificate.ends),
+        };
+        let text = format!("{own}{name}, {end}, SHA-256 {}", certificate.sha256);
         let more = json!({
             "subject": certificate.subject, "issuer": certificate.issuer, "sha256": certificate.sha256,
             "ends": certificate.ends.to_string(), "daysLeft": days,
         });
         steps.held("tls", &text, &more);
         if days < SOON {
-            steps.warn(&format!("the certificate of `{name}` ends in {days} days"));
+            steps.warn(&format!("the certificate of `{name}` {end}"));
         }
     }
     Ok(())
@@ -219,35 +223,23 @@ fn tell_login(found: Option<&FoundLogin>, steps: &mut Steps<'_>) {
     };
     let ends = login.expires();
     let days = ends.map(|ends| days_until(ends, steps.context));
+    let left = ends.map(|ends| time_until(ends, steps.context));
     let username = login.username();
-    let life = days.map(|days| format!(", a token that ends in {days} days")).unwrap_or_default();
+    let life = match &left {
+        Some(Some(left)) => format!(", a token that ends in {left}"),
+        Some(None) => ", a token that has ended".to_owned(),
+        None => String::new(),
+    };
     let more = json!({
         "username": username, "kind": kind, "file": file, "key": key,
         "expires": ends.map(|it| it.to_string()), "daysLeft": days,
     });
     steps.held("login", &format!("{username}, {kind} ****, {origin}{life}"), &more);
-    match days {
-        Some(days) if days < 0 => steps.warn("the token of this login has ended, by its own words"),
-        Some(days) if days < SOON => {
-            steps.warn(&format!("the token of this login ends in {days} days"));
+    match left {
+        Some(None) => steps.warn("the token of this login has ended, by its own words"),
+        Some(Some(left)) if days.is_some_and(|days| days < SOON) => {
+            steps.warn(&format!("the token of this login ends in {left}"));
         }
         _ => (),
-    }
-}
-
-/// A registry's failure, with what is known of the cloud that runs it.
-fn advised(error: RegistryError) -> CliError {
-    use RegistryError as E;
-    let cloud = error.place().and_then(|place| Cloud::of(place.registry()));
-    let advice = cloud.and_then(|cloud| match &error {
-        E::Unauthorized { .. } => Some(cloud.login_advice()),
-        E::Denied { .. } => Some(cloud.denied_advice()),
-        E::NotFound { .. } => Some(cloud.missing_advice()),
-        _ => None,
-    });
-    let told = CliError::from(error);
-    match advice {
-        Some(advice) => told.help(advice),
-        None => told,
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     cli::{
         Context, code,
         error::CliError,
-        registries::{days_until, push_config},
+        registries::{push_config, time_until},
         user::first_line,
     },
     registry::client::{
@@ -87,8 +87,8 @@ impl LoginArgs {
                 .note("the file is not encrypted; a `credsStore` in it would keep logins better");
         }
         if let Some(ends) = ends {
-            let days = days_until(ends, context);
-            context.output.note(format!("the token ends on {ends} ({days} days)"));
+            let left = time_until(ends, context).map(|left| format!(", in {left}"));
+            context.output.note(format!("the token ends on {ends}{}", left.unwrap_or_default()));
         } else if let Some(life) = Cloud::of(registry).and_then(|it| it.token_life(username)) {
             context.output.note(life);
         }
@@ -118,7 +118,7 @@ impl LoginArgs {
             None => asked_for_password()?,
         };
         let login = Login::new(username, password);
-        if login.expires().is_some_and(|ends| days_until(ends, context) < 0) {
+        if login.expires().is_some_and(|ends| time_until(ends, context).is_none()) {
             context.output.note("warning: this token has ended, by its own words");
         }
         let logins = Logins::none().with(self.registry.clone(), login.clone());

@@ -55,6 +55,7 @@ fn explained(advice: &Advice) -> Code {
     use Advice as A;
     match advice {
         A::ForeignLayers => code::FOREIGN_LAYERS,
+        A::LogIn(_) => code::REGISTRY_AUTH,
         A::NewGrant | A::PullOnly | A::NoProject | A::NoNamespace => code::REGISTRY_DENIED,
         A::BodyTooLong { .. } => code::REGISTRY_LIMIT,
         A::NoRoute | A::NotARegistry { .. } => code::NOT_A_REGISTRY,
@@ -72,7 +73,7 @@ fn usual_advice(error: &RegistryError) -> (Code, &'static str) {
     use RegistryError as E;
     match error {
         E::Unauthorized { .. } => {
-            (code::REGISTRY_AUTH, "docker login REGISTRY, with an account that may push")
+            (code::REGISTRY_AUTH, "edgepost registry login HOST, with an account that may do this")
         }
         E::Denied { .. } => (
             code::REGISTRY_DENIED,

@@ -1,4 +1,4 @@
-//! What is known of the registries of clouds: how one logs in there, and what their refusals mean.
+//! What is known of the registries of clouds: their names, and how one logs in there.
 //!
 //! Pure knowledge, by the registry's name: nothing here talks to anybody.
 
@@ -22,17 +22,14 @@ impl Cloud {
     pub fn of(registry: &Registry) -> Option<Self> {
         let host = registry.host();
         let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| host.ends_with(suffix));
-        let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| host.starts_with(prefix));
         if ends(&[".azurecr.io", ".azurecr.cn", ".azurecr.us", ".azurecr.de"]) {
             Some(Self::Azure)
         } else if host == "icr.io" || ends(&[".icr.io"]) {
             Some(Self::Ibm)
-        } else if begins(&[
-            "default-route-openshift-image-registry.",
-            "image-registry.openshift-image-registry.svc",
-            "docker-registry-default.",
-            "docker-registry.default.svc",
-        ]) {
+        } else if host.contains("openshift-image-registry")
+            || host.starts_with("docker-registry-default.")
+            || host.starts_with("docker-registry.default.svc")
+        {
             Some(Self::OpenShift)
         } else {
             None
@@ -44,7 +41,8 @@ impl Cloud {
         match self {
             Self::Azure => {
                 "log in with a service principal, a repository-scoped token or the admin user; or with a token of your own: \
-                 az account get-access-token --query accessToken -o tsv | edgepost registry login HOST --azure-token-stdin"
+                 az account get-access-token --query accessToken -o tsv | edgepost registry login HOST --azure-token-stdin. \
+                 A password that was just made takes up to ten minutes to count"
             }
             Self::Ibm => {
                 "log in as `iamapikey` with an API key of a service ID; `iambearer` takes an access token of IAM, which ends \
@@ -53,36 +51,6 @@ impl Cloud {
             Self::OpenShift => {
                 "log in with any user name and a token as password: `oc whoami -t` gives one that ends after a day, \
                  `oc create token SERVICEACCOUNT` one of a service account"
-            }
-        }
-    }
-
-    /// What a refusal to a good login may mean.
-    pub fn denied_advice(self) -> &'static str {
-        match self {
-            Self::Azure => {
-                "pulling needs the role AcrPull, pushing AcrPush; a new grant takes up to ten minutes, and counts from the next login on"
-            }
-            Self::Ibm => {
-                "the namespace must exist in this region (ibmcloud cr namespace-add), and IAM must give the service ID Reader to pull, \
-                 Writer to push"
-            }
-            Self::OpenShift => {
-                "the project must exist (oc new-project), and the account needs a role in it: system:image-puller to pull, \
-                 system:image-builder to push"
-            }
-        }
-    }
-
-    /// What it may mean that a repository is not there.
-    pub fn missing_advice(self) -> &'static str {
-        match self {
-            Self::Azure => "a repository is made by the first push to it",
-            Self::Ibm => {
-                "names are NAMESPACE/NAME, and the namespace is made by hand: ibmcloud cr namespace-add"
-            }
-            Self::OpenShift => {
-                "names are PROJECT/IMAGE, and the project is made by hand: oc new-project"
             }
         }
     }
@@ -111,18 +79,6 @@ impl fmt::Display for Cloud {
     }
 }
 
-/// How to give an `OpenShift` cluster the route to its registry that it lacks.
-pub const ROUTE_ADVICE: &str = "the cluster has no route to its registry; its administrator makes one: \
-    oc patch configs.imageregistry.operator.openshift.io/cluster --type merge --patch '{\"spec\":{\"defaultRoute\":true}}'";
-
-/// Whether an answer is the page of an `OpenShift` router that knows no such route.
-pub fn is_missing_route(status: u16, body: &[u8]) -> bool {
-    // The page is longer than this, but says it in its first lines.
-    let head = body.get(..4096).unwrap_or(body);
-    matches!(status, 503 | 404)
-        && String::from_utf8_lossy(head).contains("Application is not available")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,13 +98,5 @@ mod tests {
         ] {
             assert_eq!(Cloud::of(&registry.parse().unwrap()), cloud, "{registry}");
         }
-    }
-
-    #[test]
-    fn the_page_of_a_router_without_the_route_is_known() {
-        let page = b"<html><head></head><body><h1>Application is not available</h1>";
-        assert!(is_missing_route(503, page));
-        assert!(!is_missing_route(200, page));
-        assert!(!is_missing_route(503, b"busy"));
     }
 }

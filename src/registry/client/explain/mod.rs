@@ -5,8 +5,13 @@
 
 use std::fmt;
 
-use super::{RegistryError, TlsProblem};
+use super::{Cloud, RegistryError, TlsProblem};
 use crate::{image::ManifestError, registry::protocol::ErrorCode, types::Registry};
+
+mod alien;
+
+use alien::{Alien, alien};
+pub(super) use alien::{alien_words, is_alien};
 
 /// Whose registry it is, as far as its name or its answers show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,19 +31,16 @@ pub enum Host {
 impl Host {
     /// By the registry's host name.
     pub fn of(registry: &Registry) -> Self {
-        let host = registry.host();
-        if [".azurecr.io", ".azurecr.cn", ".azurecr.us"].iter().any(|end| host.ends_with(end)) {
-            Self::Azure
-        } else if host == "icr.io" || host.ends_with(".icr.io") {
-            Self::Ibm
-        } else if host.contains("image-registry.openshift")
-            || host.contains("openshift-image-registry")
-        {
-            Self::OpenShift
-        } else if *registry == Registry::docker_hub() || host.ends_with(".docker.io") {
-            Self::DockerHub
-        } else {
-            Self::Other
+        match Cloud::of(registry) {
+            Some(Cloud::Azure) => Self::Azure,
+            Some(Cloud::Ibm) => Self::Ibm,
+            Some(Cloud::OpenShift) => Self::OpenShift,
+            None if *registry == Registry::docker_hub()
+                || registry.host().ends_with(".docker.io") =>
+            {
+                Self::DockerHub
+            }
+            None => Self::Other,
         }
     }
 }
@@ -49,6 +51,8 @@ impl Host {
 pub enum Advice {
     /// The image has layers that only their maker may serve.
     ForeignLayers,
+    /// The login is missing or wrong, and the cloud has its own ways.
+    LogIn(Cloud),
     /// A right that has just been given may not have arrived.
     NewGrant,
     /// Something before the registry takes no bodies of this length.
@@ -94,6 +98,7 @@ impl fmt::Display for Advice {
                 "push those layers too: --include-foreign-layers. Or let the registry's operator set \
                  REGISTRY_VALIDATION_DISABLED=true there, or allow their makers' hosts by validation.manifests.urls.allow"
             }
+            Self::LogIn(cloud) => cloud.login_advice(),
             Self::NewGrant => {
                 "a new role or token takes up to ten minutes to arrive everywhere in Azure: log in again after that. \
                  Pushing needs AcrPush, pulling AcrPull"
@@ -110,7 +115,7 @@ impl fmt::Display for Advice {
                 "a token that may only pull cannot push: log in with an account that may push"
             }
             Self::NoRoute => {
-                "an administrator of the cluster makes the route: oc patch configs.imageregistry.operator.openshift.io/cluster \
+                "the cluster has no route to its registry, or the registry does not run; an administrator of the cluster makes the route: oc patch configs.imageregistry.operator.openshift.io/cluster \
                  --type merge -p '{\"spec\":{\"defaultRoute\":true}}'; `oc get route default-route -n openshift-image-registry` then shows the host"
             }
             Self::NoProject => {
@@ -119,7 +124,7 @@ impl fmt::Display for Advice {
             }
             Self::NoNamespace => {
                 "the first part of the repository is the namespace, which must exist: ibmcloud cr namespace-add NAMESPACE; \
-                 it belongs to one region: check the registry's host too"
+                 it belongs to one region: check the registry's host too. In it, IAM must give the service ID Reader to pull, Writer to push"
             }
             Self::Quota => {
                 "make room: `edgepost registry gc` lists what no service needs; space is often counted minutes later. Or raise the quota"
@@ -173,7 +178,7 @@ pub fn advice(error: &RegistryError) -> Option<Advice> {
         E::ForeignLayers { .. } => Some(Advice::ForeignLayers),
         E::NoDeletion { .. } => Some(Advice::NoDeletion(host)),
         E::NoTagDeletion { .. } => Some(Advice::NoTagDeletion),
-        E::Unauthorized { user: Some(_), .. } if host == Host::Azure => Some(Advice::NewGrant),
+        E::Unauthorized { registry, .. } => Cloud::of(registry).map(Advice::LogIn),
         E::Denied { message, .. } => denied(message, host),
         E::NotFound { message, .. } => not_found(message, host),
         E::Refused { status, code, message, .. } => refused(*status, code.as_ref(), message, host),
@@ -206,7 +211,7 @@ fn denied(message: &str, host: Host) -> Option<Advice> {
     }
     match host {
         Host::Azure => Some(Advice::NewGrant),
-        Host::Ibm if speaks_of(message, &["namespace"]) => Some(Advice::NoNamespace),
+        Host::Ibm => Some(Advice::NoNamespace),
         Host::OpenShift => Some(Advice::NoProject),
         _ if speaks_of(message, &["not `push`", "action push", "insufficient_scope"]) => {
             Some(Advice::PullOnly)
@@ -245,7 +250,8 @@ fn refused(status: u16, code: Option<&ErrorCode>, message: &str, host: Host) -> 
         (503, None) if speaks_of(message, &["application is not available"]) => {
             Some(Advice::NoRoute)
         }
-        (401, _) if host == Host::Azure => Some(Advice::NewGrant),
+        // The same to a HEAD, whose answer has no page.
+        (503, None) if host == Host::OpenShift && alien.is_some() => Some(Advice::NoRoute),
         (_, None) => alien.map(|it| Advice::NotARegistry { server: it.server }),
         _ => None,
     }
@@ -255,51 +261,6 @@ fn refused(status: u16, code: Option<&ErrorCode>, message: &str, host: Host) -> 
 fn speaks_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |&error| error.source());
     causes.any(|cause| cause.to_string().contains("invalid HTTP version parsed"))
-}
-
-/// Begins the words of whatever answered in the place of a registry.
-const ALIEN: &str = "no registry's answer";
-
-/// The words of an answer that is no registry's: who says to have sent it, and the title of the page.
-pub(super) fn alien_words(server: Option<&str>, page: &str) -> String {
-    let title = title_of(page);
-    let by = server.map(|server| format!(", by {server}")).unwrap_or_default();
-    let says = if title.is_empty() { String::new() } else { format!(": {title}") };
-    format!("{ALIEN}{by}{says}")
-}
-
-/// Whether these are words of an answer that is no registry's.
-pub(super) fn is_alien(message: &str) -> bool {
-    message.starts_with(ALIEN)
-}
-
-/// Who sent an answer that is no registry's, if it is none.
-fn alien(message: &str) -> Option<Alien> {
-    let rest = message.strip_prefix(ALIEN)?;
-    let server = rest.strip_prefix(", by ").map(|rest| {
-        let end = rest.find(": ").unwrap_or(rest.len());
-        rest.get(..end).unwrap_or(rest).to_owned()
-    });
-    Some(Alien { server })
-}
-
-/// Who answered in the place of a registry.
-struct Alien {
-    /// What it calls itself.
-    server: Option<String>,
-}
-
-/// The title of a web page, or what its first heading says; a text without either has none.
-fn title_of(page: &str) -> String {
-    let lower = page.to_ascii_lowercase();
-    let inside = |tag: &str| {
-        let begin = lower.find(&format!("<{tag}"))?;
-        let begin = begin + lower.get(begin..)?.find('>')? + 1;
-        let end = begin + lower.get(begin..)?.find('<')?;
-        let words: Vec<&str> = page.get(begin..end)?.split_whitespace().collect();
-        (!words.is_empty()).then(|| words.join(" "))
-    };
-    inside("title").or_else(|| inside("h1")).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -346,9 +307,13 @@ mod tests {
             (denial(AZURE, ""), Some(Advice::NewGrant)),
             (
                 RegistryError::Unauthorized { registry: AZURE.parse().unwrap(), user: by("app") },
-                Some(Advice::NewGrant),
+                Some(Advice::LogIn(Cloud::Azure)),
             ),
-            (RegistryError::Unauthorized { registry: AZURE.parse().unwrap(), user: None }, None),
+            (
+                RegistryError::Unauthorized { registry: IBM.parse().unwrap(), user: None },
+                Some(Advice::LogIn(Cloud::Ibm)),
+            ),
+            (RegistryError::Unauthorized { registry: HUB.parse().unwrap(), user: None }, None),
             (
                 refusal(HUB, 413, None, &nginx),
                 Some(Advice::BodyTooLong { server: by("nginx/1.18.0") }),
@@ -356,6 +321,8 @@ mod tests {
             (refusal(HUB, 413, None, ""), Some(Advice::BodyTooLong { server: None })),
             (denial(HUB, "its token allows `pull`, and not `push`"), Some(Advice::PullOnly)),
             (refusal(OPENSHIFT, 503, None, &router), Some(Advice::NoRoute)),
+            (refusal(OPENSHIFT, 503, None, &alien_words(None, "")), Some(Advice::NoRoute)),
+            (refusal(OPENSHIFT, 503, None, "no room"), None),
             (
                 denial(OPENSHIFT, "requested access to the resource is denied"),
                 Some(Advice::NoProject),
@@ -403,17 +370,5 @@ mod tests {
         let source = crate::image::RawManifest::new(schema1, "{}").parse().unwrap_err();
         let error = RegistryError::Manifest { place: place("a.b"), source };
         assert_eq!(advice(&error), Some(Advice::Schema1));
-    }
-
-    #[test]
-    fn a_page_is_named_by_its_title_or_its_heading() {
-        assert_eq!(title_of("<title lang=en>413\n  Too Large</title><h1>x</h1>"), "413 Too Large");
-        assert_eq!(
-            title_of("<html><h1>Application is not available</h1>"),
-            "Application is not available"
-        );
-        for page in ["", "plain", "<title", "<title>", "<title>x", "<title></title>"] {
-            assert_eq!(title_of(page), "", "{page}");
-        }
     }
 }
