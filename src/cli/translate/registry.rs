@@ -7,7 +7,7 @@ use crate::{
         code::{self, Code},
         error::CliError,
     },
-    registry::client::{DownloadError, RegistryError, explain, explain::Advice},
+    registry::client::{DownloadError, RegistryError, TlsProblem, explain, explain::Advice},
 };
 
 impl From<RegistryError> for CliError {
@@ -63,6 +63,7 @@ fn explained(advice: &Advice) -> Code {
         A::TooManyRequests => code::REGISTRY_BUSY,
         A::LostBlobs => code::REGISTRY_AWAY,
         A::PlainHttp | A::SpeaksTls => code::TLS,
+        A::NameTokenServer { .. } => code::ANSWER,
         A::Schema1 => code::SOURCE,
         A::NoDeletion(_) | A::NoTagDeletion => code::REGISTRY_KEEPS,
     }
@@ -87,6 +88,10 @@ fn usual_advice(error: &RegistryError) -> (Code, &'static str) {
             code::REGISTRY_AWAY,
             "is the registry up? One on this machine is spoken to in plain HTTP, unless its CA lies in certs.d/HOST:PORT/ca.crt. \
                  The same command goes on where it stopped",
+        ),
+        E::Tls { problem: TlsProblem::WantsIdentity | TlsProblem::BadIdentity, .. } => (
+            code::TLS,
+            "put the certificate that it knows us by into certs.d/HOST:PORT/client.cert, and its key beside it into client.key, chmod 600",
         ),
         E::Tls { .. } => (
             code::TLS,

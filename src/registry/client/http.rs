@@ -142,7 +142,12 @@ impl RegistryClient {
         if !call.body.is_empty() || matches!(call.method, Method::POST | Method::PUT) {
             request = request.body(call.body.clone());
         }
-        in_time(self.stall, endpoint, request.send()).await
+        match in_time(self.stall, endpoint, request.send()).await {
+            Err(error) if is_silent(&error) => {
+                Err(self.connections.alert_of(url, endpoint, self.stall).await.unwrap_or(error))
+            }
+            answer => answer,
+        }
     }
 
     /// What a refusal means. `what` was asked for.
@@ -182,6 +187,14 @@ impl RegistryClient {
             }
         }
     }
+}
+
+/// Whether a connection was made, and ended before an answer. An alert of TLS may be the cause, of which
+/// the HTTP client does not always tell.
+fn is_silent(error: &RegistryError) -> bool {
+    let RegistryError::Unreachable { source, .. } = error else { return false };
+    let error = source.downcast_ref::<reqwest::Error>();
+    error.is_some_and(|it| it.is_request() && !it.is_connect() && !it.is_timeout())
 }
 
 /// Waits for the head of an answer, but not for ever.

@@ -50,6 +50,13 @@ enum Kind {
     Private(Registry),
 }
 
+/// Which versions of HTTP are spoken.
+#[derive(Debug, Clone, Copy)]
+enum Versions {
+    All,
+    Http1,
+}
+
 /// Makes and keeps connections.
 #[derive(Debug)]
 pub(super) struct Connections {
@@ -96,10 +103,41 @@ impl Connections {
 
     /// The connections to use for `url`, on behalf of the registry at `endpoint`.
     pub(super) fn client(&self, url: &Url, endpoint: &Endpoint) -> Result<Client, RegistryError> {
+        let kind = self.kind(url, endpoint);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&kind) {
+            return Ok(client.clone());
+        }
+        let client = self.build(&kind, &endpoint.registry, Versions::All)?;
+        clients.insert(kind, client.clone());
+        Ok(client)
+    }
+
+    /// Why a connection to `url` broke off without a word. A server that does not like our
+    /// certificate, or that we have none, says so after the handshake; with HTTP/2 that is lost, so
+    /// that it is asked for once more, without it. None: it is not about certificates.
+    pub(super) async fn alert_of(
+        &self,
+        url: &Url,
+        endpoint: &Endpoint,
+        patience: Duration,
+    ) -> Option<RegistryError> {
+        if url.scheme() != "https" {
+            return None;
+        }
+        let kind = self.kind(url, endpoint);
+        let client = self.build(&kind, &endpoint.registry, Versions::Http1).ok()?;
+        let root = url.join("/").ok()?;
+        let asked = tokio::time::timeout(patience, client.head(root).send()).await.ok()?;
+        let error = connection_error(asked.err()?, &endpoint.registry);
+        matches!(error, RegistryError::Tls { .. }).then_some(error)
+    }
+
+    fn kind(&self, url: &Url, endpoint: &Endpoint) -> Kind {
         let target =
             if endpoint.owns(url) { Some(endpoint.registry.clone()) } else { registry_of(url) };
         let is_plain = url.scheme() == "http";
-        let kind = match target {
+        match target {
             Some(target) if !is_plain && self.has_certificates(&target) => Kind::Private(target),
             Some(target) if target.is_loopback() => {
                 if is_plain {
@@ -111,17 +149,15 @@ impl Connections {
             _ if is_plain => Kind::Plain,
             _ if endpoint.owns(url) || endpoint.registry.is_loopback() => Kind::System,
             _ => Kind::Guarded,
-        };
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&kind) {
-            return Ok(client.clone());
         }
-        let client = self.build(&kind, &endpoint.registry)?;
-        clients.insert(kind, client.clone());
-        Ok(client)
     }
 
-    fn build(&self, kind: &Kind, registry: &Registry) -> Result<Client, RegistryError> {
+    fn build(
+        &self,
+        kind: &Kind,
+        registry: &Registry,
+        versions: Versions,
+    ) -> Result<Client, RegistryError> {
         let failed = |problem, source: Box<dyn StdError + Send + Sync>| RegistryError::Tls {
             registry: registry.clone(),
             problem,
@@ -134,6 +170,10 @@ impl Connections {
             .tcp_keepalive(Duration::from_secs(30))
             .redirect(reqwest::redirect::Policy::none())
             .referer(false);
+        let builder = match versions {
+            Versions::All => builder,
+            Versions::Http1 => builder.http1_only(),
+        };
         // A proxy would look for this machine in its own place.
         let on_this_machine = match kind {
             Kind::Loopback | Kind::LoopbackTls => true,

@@ -78,7 +78,10 @@ fn problem_of_alert(alert: rustls::AlertDescription) -> TlsProblem {
         | Alert::CertificateRevoked
         | Alert::CertificateExpired
         | Alert::CertificateUnknown
-        | Alert::UnknownCA => TlsProblem::WantsIdentity,
+        | Alert::UnknownCA
+        | Alert::AccessDenied
+        // An authority of the same name with another key.
+        | Alert::DecryptError => TlsProblem::WantsIdentity,
         _ => TlsProblem::Other,
     }
 }
