@@ -17,6 +17,10 @@ const KNOWN_TOKEN_SERVERS: [(&str, &str); 4] = [
     ("registry.gitlab.com", "gitlab.com"),
 ];
 
+/// Why a token server gets no login.
+pub(in crate::registry::client) const UNKNOWN_TOKEN_SERVER: &str =
+    "is not known as its token server, so it gets no login";
+
 /// Hosts of token servers that may see the login of a registry on another host.
 pub(in crate::registry::client) type TokenServers = BTreeMap<Registry, BTreeSet<String>>;
 
@@ -80,5 +84,5 @@ fn check_realm(
     if (realm.scheme() == "https" && (same_host || is_known)) || on_loopback {
         return Ok(());
     }
-    Err(endpoint.unsafe_target(realm, "is not known as its token server, so it gets no login"))
+    Err(endpoint.unsafe_target(realm, UNKNOWN_TOKEN_SERVER))
 }

@@ -24,7 +24,7 @@ mod scope;
 mod token;
 
 pub use azure::AZURE_TOKEN_USER;
-pub(super) use challenge::{Scheme, TokenServers};
+pub(super) use challenge::{Scheme, TokenServers, UNKNOWN_TOKEN_SERVER};
 pub(super) use scope::{Scope, Scopes};
 
 use scope::{covers, main_of};

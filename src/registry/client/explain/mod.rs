@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{Cloud, RegistryError, TlsProblem};
+use super::{Cloud, RegistryError, TlsProblem, auth::UNKNOWN_TOKEN_SERVER};
 use crate::{image::ManifestError, registry::protocol::ErrorCode, types::Registry};
 
 mod alien;
@@ -53,6 +53,13 @@ pub enum Advice {
     ForeignLayers,
     /// The login is missing or wrong, and the cloud has its own ways.
     LogIn(Cloud),
+    /// The registry names a token server on a host that is not known to be its own.
+    NameTokenServer {
+        /// The registry.
+        registry: Registry,
+        /// The token server's host.
+        server: String,
+    },
     /// A right that has just been given may not have arrived.
     NewGrant,
     /// Something before the registry takes no bodies of this length.
@@ -99,6 +106,13 @@ impl fmt::Display for Advice {
                  REGISTRY_VALIDATION_DISABLED=true there, or allow their makers' hosts by validation.manifests.urls.allow"
             }
             Self::LogIn(cloud) => cloud.login_advice(),
+            Self::NameTokenServer { registry, server } => {
+                return write!(
+                    f,
+                    "if that is the registry's own token server, and may see the login, name it: \
+                     EDGEPOST_TOKEN_SERVERS={registry}={server}"
+                );
+            }
             Self::NewGrant => {
                 "a new role or token takes up to ten minutes to arrive everywhere in Azure: log in again after that. \
                  Pushing needs AcrPush, pulling AcrPull"
@@ -179,6 +193,11 @@ pub fn advice(error: &RegistryError) -> Option<Advice> {
         E::NoDeletion { .. } => Some(Advice::NoDeletion(host)),
         E::NoTagDeletion { .. } => Some(Advice::NoTagDeletion),
         E::Unauthorized { registry, .. } => Cloud::of(registry).map(Advice::LogIn),
+        E::UnsafeTarget { registry, target, why } if *why == UNKNOWN_TOKEN_SERVER => {
+            let host = target.strip_prefix("https://")?;
+            let server = host.split(':').next().unwrap_or(host).to_owned();
+            Some(Advice::NameTokenServer { registry: registry.clone(), server })
+        }
         E::Denied { message, .. } => denied(message, host),
         E::NotFound { message, .. } => not_found(message, host),
         E::Refused { status, code, message, .. } => refused(*status, code.as_ref(), message, host),
