@@ -16,6 +16,7 @@ mod attacks;
 mod bad_days;
 mod bad_input;
 mod check;
+mod clouds;
 mod cluster;
 mod containers;
 mod copy;

@@ -1,5 +1,7 @@
 //! The words that stories are told in.
 
+pub mod authority;
+pub mod cloud;
 pub mod hub;
 pub mod image;
 pub mod liar;
@@ -8,5 +10,7 @@ pub mod node;
 pub mod peers;
 pub mod podman;
 pub mod program;
+pub mod proxy;
 pub mod publisher;
 pub mod thief;
+pub mod web;

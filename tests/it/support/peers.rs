@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use super::authority::Authority;
+
 /// The accounts of the registry: `pusher`/`push-secret` and `puller`/`pull-secret`, by bcrypt at cost 4.
 const HTPASSWD: &str = "\
 pusher:$2y$04$yhvd0uLqE079XTrHgwT5zeJ9wIrtc0sxv2t7sBh5Z5t6MuYsxgALy
@@ -139,21 +141,14 @@ fn write_config(folder: &Path, port: u16) {
 
 /// A CA, and a certificate by it for 127.0.0.1: `ca.crt`, `server.crt`, `server.key`.
 pub fn make_certificates(folder: &Path) {
-    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-    let mut ca = CertificateParams::new(Vec::new()).expect("no names are needed");
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().expect("keys can be made"))
-        .expect("a CA can be made");
-    let server_key = KeyPair::generate().expect("keys can be made");
-    let server = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])
-        .and_then(|params| params.signed_by(&server_key, &ca))
-        .expect("a certificate can be made");
+    let ca = Authority::new();
+    let server = ca.server(&["127.0.0.1", "localhost"]);
     let write = |name: &str, text: String| {
         fs::write(folder.join(name), text).expect("the folder is writable");
     };
     write("ca.crt", ca.pem());
-    write("server.crt", server.pem());
-    write("server.key", server_key.serialize_pem());
+    write("server.crt", server.certificate);
+    write("server.key", server.key);
 }
 
 /// A loopback port that was free a moment ago.

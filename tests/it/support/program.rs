@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -51,6 +51,11 @@ impl Program {
         self.environment.insert(name.to_owned(), format!("{value}"));
     }
 
+    /// Takes a variable out of its environment.
+    pub fn unset(&mut self, name: &str) {
+        self.environment.remove(name);
+    }
+
     /// The same program with one more variable.
     pub fn with(&self, name: &str, value: impl std::fmt::Display) -> Self {
         let mut program = self.clone();
@@ -80,7 +85,24 @@ impl Program {
     #[must_use]
     #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Outcome {
-        let mut child = self.command(arguments).spawn().expect("the program starts");
+        Self::end(self.command(arguments).spawn().expect("the program starts"))
+    }
+
+    /// Runs a command to its end, with `input` as its standard input.
+    #[must_use]
+    #[track_caller]
+    pub fn run_told(&self, arguments: &[&str], input: &str) -> Outcome {
+        let child = self.command(arguments).stdin(Stdio::piped()).spawn();
+        let mut child = child.expect("the program starts");
+        let mut stdin = child.stdin.take().expect("piped");
+        // A command that refuses its arguments does not listen.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        Self::end(child)
+    }
+
+    #[track_caller]
+    fn end(mut child: Child) -> Outcome {
         let (mut out, mut err) =
             (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
         let read_out = std::thread::spawn(move || {
