@@ -6,10 +6,11 @@ use bytes::Bytes;
 use reqwest::{
     Method, Response, StatusCode,
     header::{
-        AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, SERVER,
+        AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, SERVER,
         WWW_AUTHENTICATE,
     },
 };
+use tokio::time::Instant;
 use url::Url;
 
 use super::{
@@ -17,6 +18,7 @@ use super::{
     auth::Scopes,
     explain::alien_words,
     tls::{Endpoint, connection_error},
+    watch::{Stall, Watch},
 };
 use crate::registry::protocol::{ErrorBody, ErrorCode};
 
@@ -142,9 +144,9 @@ impl RegistryClient {
         if !call.body.is_empty() || matches!(call.method, Method::POST | Method::PUT) {
             request = request.body(call.body.clone());
         }
-        match in_time(self.stall, endpoint, request.send()).await {
+        match in_time(self.stall.silence, endpoint, request.send()).await {
             Err(error) if is_silent(&error) => {
-                Err(self.connections.alert_of(url, endpoint, self.stall).await.unwrap_or(error))
+                Err(self.connections.alert_of(url, endpoint, self.stall.silence).await.unwrap_or(error))
             }
             answer => answer,
         }
@@ -210,11 +212,12 @@ pub(super) async fn in_time(
     }
 }
 
-/// The body of an answer, refused beyond `limit` bytes and after silence.
+/// The body of an answer, refused beyond `limit` bytes and when it stalls. It comes as it is: what is
+/// compressed was not asked for, and could become anything.
 pub(super) async fn bounded_body(
     response: &mut Response,
     limit: u64,
-    patience: Duration,
+    stall: Stall,
     place: &Place,
 ) -> Result<Bytes, RegistryError> {
     let too_large = || RegistryError::TooLarge { place: place.clone(), limit };
@@ -222,18 +225,31 @@ pub(super) async fn bounded_body(
     if response.content_length().is_some_and(|length| length > limit) {
         return Err(too_large());
     }
+    if let Some(encoding) = encoding_of(response.headers()) {
+        let why = format!("its answer is encoded ({encoding}), which nobody asked for");
+        return Err(RegistryError::protocol(place, words(&why)));
+    }
     let mut body = Vec::new();
+    let mut watch = Watch::new(stall);
     loop {
-        let chunk = tokio::time::timeout(patience, response.chunk())
+        let deadline = watch.deadline(Instant::now());
+        let chunk = tokio::time::timeout_at(deadline, response.chunk())
             .await
-            .map_err(|_| RegistryError::Timeout { registry: registry.clone(), waited: patience })?
+            .map_err(|_| watch.silent(registry))?
             .map_err(|error| connection_error(error, registry))?;
         let Some(chunk) = chunk else { return Ok(body.into()) };
+        watch.came(chunk.len(), Instant::now(), registry)?;
         if body.len() as u64 + chunk.len() as u64 > limit {
             return Err(too_large());
         }
         body.extend_from_slice(&chunk);
     }
+}
+
+/// In what an answer is wrapped, if it is.
+fn encoding_of(headers: &HeaderMap) -> Option<&str> {
+    let encoding = headers.get(CONTENT_ENCODING)?.to_str().unwrap_or("unreadable").trim();
+    (!encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity")).then_some(encoding)
 }
 
 /// Where a `Location` points, seen from `url`; refused if we do not go there.
@@ -299,12 +315,12 @@ fn words_of_none(response: &Response, body: &[u8]) -> String {
 pub(super) async fn refuse_page(
     response: &mut Response,
     place: &Place,
-    patience: Duration,
+    stall: Stall,
 ) -> Result<(), RegistryError> {
     if !is_page(response.headers(), b"") {
         return Ok(());
     }
-    let page = bounded_body(response, MAX_REFUSAL, patience, place).await.unwrap_or_default();
+    let page = bounded_body(response, MAX_REFUSAL, stall, place).await.unwrap_or_default();
     let server = server_of(response.headers());
     let why = alien_words(server.as_deref(), &String::from_utf8_lossy(&page));
     Err(RegistryError::protocol(place, words(&why)))

@@ -42,6 +42,7 @@ mod retry;
 mod source;
 mod tls;
 mod upload;
+mod watch;
 
 pub use auth::AZURE_TOKEN_USER;
 pub use blobs::BlobOutcome;
@@ -64,6 +65,7 @@ pub use source::RegistryImage;
 pub use tls::{Proxies, ShownCertificate};
 
 use http::{Call, refuse_page};
+use watch::Stall;
 
 /// How long a registry may be silent before it counts as gone.
 const STALL: Duration = Duration::from_secs(30);
@@ -97,8 +99,8 @@ pub struct ClientConfig {
     pub retry: RetryPolicy,
     /// How long a registry may be silent before it counts as gone.
     pub stall: Duration,
-    /// The least that must come of a blob on average over that time, or it counts as stalled, and is
-    /// taken up on a new connection: 1 kB/s by default. A link that is slow but faster is never given up.
+    /// The least that must come of an answer on average over that time, or it counts as stalled; a blob
+    /// is taken up on a new connection then: 1 kB/s by default. A link that is slow but faster is never given up.
     pub slowest: ByteRate,
     /// How many blobs, or pieces of a long one, come at a time, all downloads of the client together.
     pub streams: usize,
@@ -147,8 +149,7 @@ pub struct RegistryClient {
     auth: Arc<auth::Authenticator>,
     connections: Arc<tls::Connections>,
     retry: RetryPolicy,
-    stall: Duration,
-    slowest: ByteRate,
+    stall: Stall,
     /// Leave to bring something down.
     streams: Arc<Semaphore>,
     mirrors: Arc<mirrors::Mirrors>,
@@ -180,6 +181,7 @@ impl RegistryClient {
             largest_chunk,
         } = config;
         let mirrors = mirrors::Mirrors::new(mirrors);
+        let stall = Stall { silence: stall, slowest };
         plain_http.extend(mirrors.plain_http().cloned());
         let connections = tls::Connections::new(ca, certs_dirs, plain_http, proxies, user_agent);
         Self {
@@ -187,7 +189,6 @@ impl RegistryClient {
             connections: Arc::new(connections),
             retry,
             stall,
-            slowest,
             streams: Arc::new(Semaphore::new(streams.max(1))),
             mirrors: Arc::new(mirrors),
             tags_from_mirrors,

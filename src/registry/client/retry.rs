@@ -15,8 +15,8 @@ pub struct RetryPolicy {
     pub first_delay: Duration,
     /// The longest wait, also when the registry asks for a longer one.
     pub longest_delay: Duration,
-    /// How often in a row a transfer may break off without getting further than ever before. One
-    /// that moves is never given up, however slow the link.
+    /// How often in a row a transfer may break off without getting a few kilobytes further than ever
+    /// before. One that moves is never given up, however slow the link.
     pub fruitless: usize,
 }
 
@@ -76,6 +76,8 @@ impl RetryPolicy {
 
 /// After so many new bytes a broken link is taken up at once: it was not overloaded, it broke.
 const PROGRESS: u64 = 256 << 10;
+/// What came is none if it is less, in bytes: or a byte now and then would hold us for ever.
+const LEAST: u64 = 4 << 10;
 
 /// What has been tried in vain lately.
 #[derive(Debug)]
@@ -94,8 +96,8 @@ impl Patience {
     /// How long to wait after `error`, by when `reached` bytes were through; none: give it up.
     pub(super) fn after(&mut self, error: &RegistryError, reached: u64) -> Option<Duration> {
         let fresh = reached.saturating_sub(self.reached);
-        self.reached = self.reached.max(reached);
-        if fresh > 0 {
+        if fresh >= LEAST {
+            self.reached = reached;
             self.waits = waits(self.policy);
         }
         let asked_for = error.retry_after().map(|wait| wait.min(self.policy.longest_delay));
@@ -127,11 +129,12 @@ mod tests {
         let registry = "r.example:5000".parse().unwrap();
         let error = RegistryError::Timeout { registry, waited: Duration::ZERO };
         for round in 1..100 {
-            assert!(patience.after(&error, round).is_some());
+            assert!(patience.after(&error, round * LEAST).is_some());
         }
-        assert_eq!(patience.after(&error, 99 + PROGRESS), Some(Duration::ZERO));
-        let fruitless = (0..100).take_while(|_| patience.after(&error, 99).is_some()).count();
-        assert_eq!(fruitless, policy.fruitless - 1);
+        let reached = 99 * LEAST + PROGRESS;
+        assert_eq!(patience.after(&error, reached), Some(Duration::ZERO));
+        let crumbs = |more: &u64| patience.after(&error, reached + more).is_some();
+        assert_eq!((0..100).take_while(crumbs).count(), policy.fruitless - 1);
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl RegistryClient {
             .join("/oauth2/exchange")
             .map_err(|error| RegistryError::protocol(&place, error.to_string()))?;
         let request = self.connections.client(&url, &endpoint)?.post(url).form(&form);
-        let mut response = in_time(self.stall, &endpoint, request.send()).await?;
+        let mut response = in_time(self.stall.silence, &endpoint, request.send()).await?;
         match response.status() {
             StatusCode::OK => (),
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {

@@ -7,14 +7,15 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use reqwest::header::HeaderValue;
 
 use super::{
     FoundLogin, Login, Logins, Place, RegistryError,
+    logins::jwt,
     tls::{Connections, Endpoint},
+    watch::Stall,
 };
 use crate::types::{Registry, Repository};
 
@@ -27,7 +28,7 @@ pub use azure::AZURE_TOKEN_USER;
 pub(super) use challenge::{Scheme, TokenServers, UNKNOWN_TOKEN_SERVER};
 pub(super) use scope::{Scope, Scopes};
 
-use scope::{covers, main_of};
+use scope::{covers, lacking, main_of};
 use token::{Order, Token, bearer};
 
 /// What we know of one registry.
@@ -65,12 +66,12 @@ pub(super) struct Authenticator {
     token_servers: TokenServers,
     /// The inner lock is held while a token is asked for, so that parallel requests ask once.
     known: Mutex<HashMap<Registry, Arc<tokio::sync::Mutex<Known>>>>,
-    patience: Duration,
+    stall: Stall,
 }
 
 impl Authenticator {
-    pub(super) fn new(logins: Logins, token_servers: TokenServers, patience: Duration) -> Self {
-        Self { logins, token_servers, known: Mutex::default(), patience }
+    pub(super) fn new(logins: Logins, token_servers: TokenServers, stall: Stall) -> Self {
+        Self { logins, token_servers, known: Mutex::default(), stall }
     }
 
     fn known(&self, registry: &Registry) -> Arc<tokio::sync::Mutex<Known>> {
@@ -147,14 +148,24 @@ impl Authenticator {
     ) -> RegistryError {
         let known = self.known(&endpoint.registry);
         let mut known = known.lock().await;
+        let lacking = known.token(scopes).and_then(|token| lacking_in(token.text()?, scopes));
         known.tokens.clear();
         match (&known.scheme, known.login(scopes)) {
+            // The token that was given as the login says itself what it opens.
+            (Some(Scheme::Bearer { .. }), Some(Login::RegistryToken(token)))
+                if let Some(message) = lacking_in(token.expose(), scopes) =>
+            {
+                RegistryError::Denied { place: place.clone(), message }
+            }
             // The token server accepted the login, but its token does not open this.
             (Some(Scheme::Bearer { .. }), Some(login))
                 if !matches!(login, Login::RegistryToken(_)) =>
             {
                 let user = login.username();
-                let message = format!("the login of `{user}` is good, but does not allow this");
+                let message = match lacking {
+                    Some(lacking) => format!("the login of `{user}` is good, but {lacking}"),
+                    None => format!("the login of `{user}` is good, but does not allow this"),
+                };
                 RegistryError::Denied { place: place.clone(), message }
             }
             (_, login) => unauthorized(endpoint, login),
@@ -219,9 +230,9 @@ impl Authenticator {
                     _ => (),
                 }
             } else {
-                let (login, patience) = (login.as_ref(), self.patience);
+                let (login, stall) = (login.as_ref(), self.stall);
                 let order =
-                    Order { connections, endpoint, realm, service, scopes, login, patience };
+                    Order { connections, endpoint, realm, service, scopes, login, stall };
                 if let Some(sold) = order.place().await? {
                     let authorization = sold.token.authorization.clone();
                     if let Some(refresh) = sold.refresh {
@@ -243,6 +254,11 @@ impl Authenticator {
             login = renewed;
         }
     }
+}
+
+/// What a token lacks that is to open `scopes`, if it says what it opens.
+fn lacking_in(token: &str, scopes: &Scopes) -> Option<String> {
+    lacking(scopes, &jwt::access(token)?)
 }
 
 /// Lets a refresh token take the place of the one before: some token servers take each only once.

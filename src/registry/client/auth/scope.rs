@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::{registry::client::api_path, types::Repository};
+use crate::{
+    registry::client::{api_path, logins::jwt::Access},
+    types::Repository,
+};
 
 /// What a request needs to be allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +50,24 @@ impl Scope {
     }
 }
 
+/// What a token that opens `access` lacks of `wanted`, in words: `its token allows …, and not …`.
+pub(super) fn lacking(wanted: &Scopes, access: &[Access]) -> Option<String> {
+    wanted.iter().find_map(|scope| {
+        let repository = scope.repository.as_ref()?;
+        let name = api_path(repository);
+        let here = access.iter().filter(|it| it.kind == "repository" && it.name == name);
+        let held: BTreeSet<&str> = here.flat_map(|it| &it.actions).map(String::as_str).collect();
+        let known = ["pull", "push", "delete", "*"];
+        let held: Vec<&str> = known.into_iter().filter(|it| held.contains(it)).collect();
+        let lacked = scope.actions.split(',').find(|it| !held.contains(it) && !held.contains(&"*"))?;
+        let held = match held.as_slice() {
+            [] => "nothing".to_owned(),
+            held => format!("`{}`", held.join(",")),
+        };
+        Some(format!("its token allows {held} in {name}, and not `{lacked}`"))
+    })
+}
+
 /// The repository whose login counts: the one that is changed, or the first.
 pub(super) fn main_of(scopes: &Scopes) -> Option<&Repository> {
     let changed = scopes.iter().find(|scope| scope.actions != "pull");
@@ -64,6 +85,22 @@ pub(super) fn covers(held: &Scopes, wanted: &Scopes) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_token_lacks_is_told() {
+        let repository: Repository = "h.io/team/app".parse().unwrap();
+        let access = |actions: &[&str]| {
+            let actions = actions.iter().map(|it| (*it).to_owned()).collect();
+            [Access { kind: "repository".to_owned(), name: "team/app".to_owned(), actions }]
+        };
+        let push = Scopes::from([Scope::push(&repository)]);
+        let told = lacking(&push, &access(&["pull", "\x1b[2J"])).unwrap();
+        assert_eq!(told, "its token allows `pull` in team/app, and not `push`");
+        let told = lacking(&push, &[]).unwrap();
+        assert_eq!(told, "its token allows nothing in team/app, and not `pull`");
+        assert_eq!(lacking(&push, &access(&["push", "pull"])), None);
+        assert_eq!(lacking(&push, &access(&["*"])), None);
+    }
 
     #[test]
     fn a_wider_token_opens_what_a_narrow_one_does() {

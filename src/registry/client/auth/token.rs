@@ -14,6 +14,7 @@ use crate::{
         http::{bounded_body, in_time, retry_after},
         logins::jwt,
         tls::{Connections, Endpoint},
+        watch::Stall,
     },
     types::Secret,
 };
@@ -35,6 +36,11 @@ pub(super) struct Token {
 }
 
 impl Token {
+    /// As the token server sold it.
+    pub(super) fn text(&self) -> Option<&str> {
+        self.authorization.to_str().ok()?.strip_prefix("Bearer ")
+    }
+
     pub(super) fn is_valid(&self) -> bool {
         self.expires > Instant::now()
     }
@@ -65,7 +71,7 @@ pub(super) struct Order<'a> {
     pub(super) service: Option<&'a str>,
     pub(super) scopes: &'a Scopes,
     pub(super) login: Option<&'a Login>,
-    pub(super) patience: Duration,
+    pub(super) stall: Stall,
 }
 
 impl Order<'_> {
@@ -103,7 +109,7 @@ impl Order<'_> {
                 });
             }
         }
-        let body = bounded_body(&mut response, MAX_ANSWER, self.patience, &place).await?;
+        let body = bounded_body(&mut response, MAX_ANSWER, self.stall, &place).await?;
         // The parser's own words are not kept: they may quote the answer.
         let unusable =
             || RegistryError::protocol(&place, "its token server's answer holds no token");
@@ -149,7 +155,7 @@ impl Order<'_> {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<reqwest::Response, RegistryError> {
-        in_time(self.patience, self.endpoint, request.send()).await
+        in_time(self.stall.silence, self.endpoint, request.send()).await
     }
 }
 

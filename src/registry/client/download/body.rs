@@ -12,10 +12,13 @@ use tokio::time::Instant;
 use super::{
     Call, Place, RegistryClient, RegistryError, api_path,
     auth::{Scope, Scopes},
-    connection_error, content_length,
-    watch::Watch,
+    connection_error, content_length, Watch,
 };
 use crate::{image::Descriptor, registry::protocol::path, types::Repository};
+
+/// The least that is taken as an answer to a request for a range, in bytes, unless less was asked for.
+/// At the longest silence for each it is what a link must bring that is not stalled.
+const LEAST: u64 = 64 << 10;
 
 /// Some bytes of a blob on their way down: not verified, but never more than named.
 #[derive(Debug)]
@@ -76,7 +79,12 @@ impl RegistryClient {
                     return Err(wrong_size(total));
                 }
                 // It may send less at a time.
-                (0, range.end.min(sent.last.saturating_add(1)), true)
+                let until = range.end.min(sent.last.saturating_add(1));
+                if until.saturating_sub(range.start) < LEAST && until < range.end {
+                    let why = "it sends less of a blob at a time than would ever end";
+                    return Err(RegistryError::protocol(&call.place, why));
+                }
+                (0, until, true)
             }
             StatusCode::RANGE_NOT_SATISFIABLE => return Err(wrong_size(range.start)),
             _ => return Err(self.refusal(&call.place, &call.what, response).await),
@@ -85,7 +93,7 @@ impl RegistryClient {
             response,
             descriptor: descriptor.clone(),
             place: call.place,
-            watch: Watch::new(self.stall, self.slowest),
+            watch: Watch::new(self.stall),
             skip,
             left: until.saturating_sub(range.start),
             goes_on: !has_ranges && until < size,

@@ -12,12 +12,13 @@
 use std::path::Path;
 
 use super::{
-    BlobOutcome, ByteRate, Pace, Place, Progress, RegistryClient, RegistryError, api_path, auth,
+    BlobOutcome, Pace, Place, Progress, RegistryClient, RegistryError, api_path, auth,
     blobs::content_length,
     http::Call,
     mirrors::{Mirror, Source, Sources},
     retry::Patience,
     tls::connection_error,
+    watch::Watch,
 };
 use crate::{image::Descriptor, types::Repository};
 
@@ -28,7 +29,6 @@ mod part;
 mod plan;
 mod stream;
 mod transfer;
-mod watch;
 mod writer;
 
 pub use error::DownloadError;
@@ -37,8 +37,8 @@ pub use stream::BlobStream;
 use transfer::Transfer;
 
 /// The longest blob that is fetched, in bytes: a length that somebody else names decides how much
-/// memory remembers its blocks, which is 32 MiB for this one.
-const LONGEST: u64 = 1 << 40;
+/// memory remembers its blocks, which is 8 MiB for this one.
+const LONGEST: u64 = 1 << 38;
 
 /// How much room the disk must have for the rest of `blob`, whose partial file is `partial`, in bytes.
 /// What was set aside for it counts as here.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
 
 use super::blocks::{BLOCK, Blocks, Checkpoint, Record};
 use crate::{
@@ -60,6 +60,7 @@ impl Part {
             file.set_len(0)?;
             length = 0;
         }
+        check_room(&file, wanted.size)?;
         let mut part = Self {
             path: path.to_owned(),
             file,
@@ -275,6 +276,18 @@ impl Part {
         Checkpoint::remove(&self.path)?;
         Ok(if is_right { Ok(()) } else { Err(received) })
     }
+}
+
+/// Refuses a `size` that the disk has no room for, before memory is spent on it, or the last room of
+/// others for a moment.
+fn check_room(file: &File, size: u64) -> io::Result<()> {
+    let here = file.metadata()?.blocks().saturating_mul(512);
+    let disk = fstatvfs(file)?;
+    let free = disk.f_bfree.saturating_mul(disk.f_frsize);
+    if size.saturating_sub(here) > free {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Where a registry's API is, and where it may not send us.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
@@ -51,18 +51,28 @@ impl Endpoint {
     }
 }
 
+/// Where clouds keep credentials besides their links: Alibaba, Azure, Amazon.
+const CLOUD_V4: [Ipv4Addr; 2] =
+    [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
+const CLOUD_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
 /// Addresses that a registry elsewhere has no business to point to: this machine, and its link,
 /// where clouds keep credentials. Private networks are allowed: sites keep their storage there.
 pub(super) fn is_forbidden(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
-            v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || v4.is_multicast()
+            v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_unspecified()
+                || v4.is_multicast()
+                || CLOUD_V4.contains(&v4)
         }
         IpAddr::V6(v6) => {
             v6.is_loopback()
                 || v6.is_unicast_link_local()
                 || v6.is_unspecified()
                 || v6.is_multicast()
+                || v6 == CLOUD_V6
         }
     }
 }

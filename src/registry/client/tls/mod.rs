@@ -42,6 +42,8 @@ enum Kind {
     LoopbackTls,
     /// To a registry that was named as one without TLS.
     Plain,
+    /// In plain, to where such a registry pointed.
+    GuardedPlain,
     /// With the system's authorities.
     System,
     /// With the system's authorities, to where a registry elsewhere pointed.
@@ -146,9 +148,16 @@ impl Connections {
                     Kind::LoopbackTls
                 }
             }
-            _ if is_plain => Kind::Plain,
-            _ if endpoint.owns(url) || endpoint.registry.is_loopback() => Kind::System,
-            _ => Kind::Guarded,
+            target => {
+                let is_named = target.is_some_and(|it| self.plain_http.contains(&it));
+                let is_free = endpoint.owns(url) || endpoint.registry.is_loopback();
+                match (is_plain, is_free) {
+                    (true, free) if free || is_named => Kind::Plain,
+                    (true, _) => Kind::GuardedPlain,
+                    (false, true) => Kind::System,
+                    (false, false) => Kind::Guarded,
+                }
+            }
         }
     }
 
@@ -192,9 +201,13 @@ impl Connections {
         let builder = match kind {
             Kind::Loopback | Kind::Plain => builder.tls_certs_only([]),
             Kind::LoopbackTls | Kind::System => builder,
-            Kind::Guarded => {
+            Kind::Guarded | Kind::GuardedPlain => {
                 let proxies = self.proxies.hosts();
-                builder.dns_resolver(Arc::new(GuardedResolver { proxies }))
+                let builder = builder.dns_resolver(Arc::new(GuardedResolver { proxies }));
+                match kind {
+                    Kind::GuardedPlain => builder.tls_certs_only([]),
+                    _ => builder,
+                }
             }
             Kind::Private(host) => {
                 let authorities = self

@@ -33,6 +33,8 @@ use session::{Part, range, with_digest};
 /// Blobs up to this length in bytes go in one request. What is longer goes by PATCH, which servers
 /// keep as far as it came, and is committed by an empty PUT.
 pub(super) const SMALL: u64 = 1024 * 1024;
+/// The least that a registry keeps of a longer part, in bytes, if it is to get anywhere.
+const LEAST: u64 = 64 << 10;
 /// How often in a row a session may be redirected, or ask for a login, without taking anything.
 const MAX_TURNS: usize = 3;
 
@@ -195,14 +197,15 @@ where
                 return self.refused(&session, refused, end - from).await;
             }
             session.offset = range(&response).map_or(end, |received| received.min(end));
-            if session.offset <= from {
-                let why = "it keeps nothing of what is sent to it";
+            let kept = session.offset.saturating_sub(from);
+            self.turns = if kept < LEAST && session.offset < end { self.turns + 1 } else { 0 };
+            if kept == 0 || self.turns > MAX_TURNS {
+                let why = "it keeps nothing, or next to nothing, of what is sent to it";
                 return Err(RegistryError::protocol(&upload.place(), why));
             }
             if let Ok(next) = location(&response, &session.url, upload.endpoint, &upload.place()) {
                 session.url = next;
             }
-            self.turns = 0;
             self.kept.keep(&session.url);
             self.session = Some(session.clone());
         }

@@ -152,7 +152,7 @@ impl RegistryClient {
         if end > from {
             request = request.body(sending.until(end, self.pace.clone()));
         }
-        let response = sending.send(upload, request, end, self.stall).await?;
+        let response = sending.send(upload, request, end, self.stall.silence).await?;
         Ok((response, authorization))
     }
 

@@ -1,4 +1,4 @@
-//! Whether a link still moves.
+//! Whether a link still moves: one rule for every body that is waited for.
 
 use std::time::Duration;
 
@@ -7,27 +7,33 @@ use tokio::time::Instant;
 use super::{ByteRate, RegistryError};
 use crate::types::Registry;
 
+/// When a link counts as stalled.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stall {
+    /// How long nothing may come.
+    pub(super) silence: Duration,
+    /// The least that must come on average over that time.
+    pub(super) slowest: ByteRate,
+}
+
 /// Watches bytes come in. Only the time counts in which they were waited for: whoever reads slowly,
 /// because the disk is slow or the pace is limited, does not blame the link.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// How long nothing may come.
-    silence: Duration,
-    /// The least that must come on average over that time.
-    slowest: ByteRate,
+    stall: Stall,
     waiting_since: Option<Instant>,
     waited: Duration,
     moved: u64,
 }
 
 impl Watch {
-    pub(super) fn new(silence: Duration, slowest: ByteRate) -> Self {
-        Self { silence, slowest, waiting_since: None, waited: Duration::ZERO, moved: 0 }
+    pub(super) fn new(stall: Stall) -> Self {
+        Self { stall, waiting_since: None, waited: Duration::ZERO, moved: 0 }
     }
 
     /// Begins to wait, or goes on; until when the next bytes must be here.
     pub(super) fn deadline(&mut self, now: Instant) -> Instant {
-        *self.waiting_since.get_or_insert(now) + self.silence
+        *self.waiting_since.get_or_insert(now) + self.stall.silence
     }
 
     /// Some bytes came. Refused if there were too few lately.
@@ -40,12 +46,12 @@ impl Watch {
         let since = self.waiting_since.take().unwrap_or(now);
         self.waited += now.saturating_duration_since(since);
         self.moved += bytes as u64;
-        if self.waited < self.silence {
+        if self.waited < self.stall.silence {
             return Ok(());
         }
         let (waited, bytes) = (self.waited, self.moved);
         (self.waited, self.moved) = (Duration::ZERO, 0);
-        let least = u128::from(self.slowest.bytes_per_second()) * waited.as_millis() / 1000;
+        let least = u128::from(self.stall.slowest.bytes_per_second()) * waited.as_millis() / 1000;
         if u128::from(bytes) < least {
             return Err(RegistryError::Slow { registry: registry.clone(), bytes, waited });
         }
@@ -54,7 +60,7 @@ impl Watch {
 
     /// Nothing came in time.
     pub(super) fn silent(&self, registry: &Registry) -> RegistryError {
-        RegistryError::Timeout { registry: registry.clone(), waited: self.silence }
+        RegistryError::Timeout { registry: registry.clone(), waited: self.stall.silence }
     }
 }
 
@@ -63,7 +69,7 @@ mod tests {
     use super::*;
 
     fn watch() -> Watch {
-        Watch::new(Duration::from_secs(30), "1000".parse().unwrap())
+        Watch::new(Stall { silence: Duration::from_secs(30), slowest: "1000".parse().unwrap() })
     }
 
     /// `bytes` come each second for `seconds`; the second in which that was too slow.
