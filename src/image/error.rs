@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use crate::{
-    image::ManifestError,
+    image::{ManifestError, manifest::LONGEST},
     types::{Digest, Platform},
 };
 
@@ -54,6 +54,14 @@ pub enum ImageError {
         expected: Digest,
         /// The digest of what came.
         received: Digest,
+    },
+    /// The image names a length that no layer has.
+    #[error("{digest} is said to have {size} bytes, and no more than {LONGEST} are fetched")]
+    TooLong {
+        /// The content.
+        digest: Digest,
+        /// What the manifest says, in bytes.
+        size: u64,
     },
     /// A manifest cannot be read.
     #[error("{origin} has a manifest that cannot be used")]

@@ -13,6 +13,10 @@ use crate::{
 /// The longest manifest that is read, in bytes: what the OCI distribution-spec asks a registry to take.
 pub const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
 
+/// The longest blob that is moved, in bytes: a length that somebody else names decides how much
+/// memory remembers its parts, which is 8 MiB for this one.
+pub const LONGEST: u64 = 1 << 38;
+
 /// Why some bytes are not a manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {

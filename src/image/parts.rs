@@ -7,7 +7,11 @@ use futures_util::future::BoxFuture;
 use crate::{
     image::{
         Descriptor, ImageConfig, ImageError, ImageManifest, ImageSource, Index, Manifest,
-        Platforms, RawManifest, VerifiedReader, config::MAX_CONFIG, media_type, platforms::Taken,
+        Platforms, RawManifest, VerifiedReader,
+        config::MAX_CONFIG,
+        manifest::{LONGEST, MAX_MANIFEST},
+        media_type,
+        platforms::Taken,
         select,
     },
     types::Digest,
@@ -17,6 +21,11 @@ use crate::{
 const MAX_MANIFESTS: usize = 1000;
 /// How deep indexes may lie in indexes; nobody makes them deeper than one in another.
 const MAX_DEPTH: usize = 4;
+
+/// The most bytes that all manifests of an image have together: what they say is held in memory.
+pub(in crate::image) const MAX_BYTES: u64 = 2 * MAX_MANIFEST;
+/// The most configurations and layers of an image, all its platforms together.
+const MAX_BLOBS: usize = 10_000;
 
 /// The parts of an image, or of some of its platforms.
 #[derive(Debug, Clone)]
@@ -90,6 +99,8 @@ struct Gathering<'a> {
     seen: HashSet<Digest>,
     blobs: HashMap<Digest, Descriptor>,
     foreign: HashMap<Digest, Descriptor>,
+    /// How long all manifests are, in bytes.
+    bytes: u64,
 }
 
 impl<'a> Gathering<'a> {
@@ -100,6 +111,7 @@ impl<'a> Gathering<'a> {
             seen: HashSet::new(),
             blobs: HashMap::new(),
             foreign: HashMap::new(),
+            bytes: 0,
         }
     }
 
@@ -111,15 +123,28 @@ impl<'a> Gathering<'a> {
     /// Gathers `raw` and everything below it.
     fn gather(&mut self, raw: RawManifest, depth: usize) -> BoxFuture<'_, Result<(), ImageError>> {
         Box::pin(async move {
+            self.bytes += raw.size();
+            if self.bytes > MAX_BYTES {
+                let why = format!("its manifests have more than {MAX_BYTES} bytes");
+                return Err(ImageError::malformed(self.source.describe(), why));
+            }
             match self.parse(&raw)? {
                 Manifest::Image(image) => {
                     for blob in image.blobs() {
+                        if blob.size > LONGEST {
+                            let Descriptor { digest, size, .. } = *blob;
+                            return Err(ImageError::TooLong { digest, size });
+                        }
                         let kind = if blob.is_foreign_layer() {
                             &mut self.foreign
                         } else {
                             &mut self.blobs
                         };
                         kind.entry(blob.digest).or_insert_with(|| blob.clone());
+                    }
+                    if self.blobs.len() + self.foreign.len() > MAX_BLOBS {
+                        let why = format!("it names more than {MAX_BLOBS} blobs");
+                        return Err(ImageError::malformed(self.source.describe(), why));
                     }
                 }
                 Manifest::Index(index) => {

@@ -125,7 +125,7 @@ fn an_exchange_that_talks_nonsense_is_not_believed() {
 #[test]
 fn an_exchange_that_never_ends_its_answer_is_cut_off() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nedgepost-version: 1\r\n\r\n[";
-    settled_against(|_| Answer::Endless(head, b"[1,2,3],"));
+    settled_against(|_| Answer::Endless(head.to_owned(), b"[1,2,3],".to_vec()));
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod documents;
 mod horizon;
 mod horizon_data;
 mod horizon_policies;
+mod hostile;
 mod layers;
 mod leftovers;
 mod lies;

@@ -7,6 +7,7 @@ use crate::{
         code::{self, Code},
         error::CliError,
     },
+    image::ImageError,
     registry::client::{DownloadError, RegistryError, TlsProblem, explain, explain::Advice},
 };
 
@@ -105,6 +106,9 @@ fn usual_advice(error: &RegistryError) -> (Code, &'static str) {
         }
         E::Login { .. } => {
             (code::FILES, "check the Docker login file, and the credential helper that it names")
+        }
+        E::Source(ImageError::TooLong { .. }) => {
+            (code::CONTENT, "the image's manifest is damaged, or made to harm")
         }
         E::Source(_) => (code::SOURCE, "the text says what is wrong with the image"),
         error if error.may_pass() => {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use reqwest::{
     Method, Response, StatusCode,
     header::{
-        AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, SERVER,
-        WWW_AUTHENTICATE,
+        AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION,
+        RETRY_AFTER, SERVER, WWW_AUTHENTICATE,
     },
 };
 use tokio::time::Instant;

@@ -1,7 +1,12 @@
 //! What there is in a registry: its repositories, and their tags.
 
+use std::{fmt, marker::PhantomData, str::FromStr};
+
 use reqwest::Method;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, SeqAccess, Visitor},
+};
 
 use super::{
     Place, RegistryClient, RegistryError, api_path,
@@ -14,17 +19,63 @@ use crate::{
     types::{Registry, Repository, Tag},
 };
 
+/// The most names of one list that are read.
+const MAX_NAMES: usize = 250_000;
+
 /// What a registry says of one repository's tags, as far as it is read.
 #[derive(Deserialize)]
 struct TagList {
     /// Null where there are none.
-    tags: Option<Vec<String>>,
+    tags: Option<Names<Tag>>,
 }
 
 /// What a registry says of its repositories.
 #[derive(Deserialize)]
 struct Catalog {
-    repositories: Option<Vec<String>>,
+    repositories: Option<Names<RepositoryName>>,
+}
+
+/// The names in a list that are some; what is none is not even kept in memory.
+struct Names<T>(Vec<T>);
+
+impl<'de, T: FromStr> Deserialize<'de> for Names<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List<T>(PhantomData<T>);
+
+        impl<'de, T: FromStr> Visitor<'de> for List<T> {
+            type Value = Names<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of names")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names<T>, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = list.next_element::<String>()? {
+                    if names.len() < MAX_NAMES {
+                        names.extend(name.parse());
+                    }
+                }
+                Ok(Names(names))
+            }
+        }
+
+        deserializer.deserialize_seq(List(PhantomData))
+    }
+}
+
+/// Takes in the names of a page, unless there are too many.
+fn add<T, U>(
+    names: &mut Vec<U>,
+    page: Option<Names<T>>,
+    place: &Place,
+    made: impl Fn(T) -> Option<U>,
+) -> Result<(), RegistryError> {
+    names.extend(page.into_iter().flat_map(|it| it.0).filter_map(made));
+    if names.len() < MAX_NAMES {
+        return Ok(());
+    }
+    Err(RegistryError::protocol(place, format!("its list has {MAX_NAMES} names, or more")))
 }
 
 impl RegistryClient {
@@ -40,7 +91,7 @@ impl RegistryClient {
         let mut tags = Vec::new();
         while let Some(page) = pages.next().await? {
             let list: TagList = read(&page, &place, "tags")?;
-            tags.extend(list.tags.unwrap_or_default().iter().filter_map(|tag| tag.parse().ok()));
+            add(&mut tags, list.tags, &place, Some)?;
         }
         Ok(tags)
     }
@@ -60,9 +111,8 @@ impl RegistryClient {
         let mut repositories = Vec::new();
         while let Some(page) = pages.next().await? {
             let list: Catalog = read(&page, &place, "repositories")?;
-            let names = list.repositories.unwrap_or_default();
-            let names = names.iter().filter_map(|name| name.parse::<RepositoryName>().ok());
-            repositories.extend(names.filter_map(|name| format!("{registry}/{name}").parse().ok()));
+            let whole = |name: RepositoryName| format!("{registry}/{name}").parse().ok();
+            add(&mut repositories, list.repositories, &place, whole)?;
         }
         Ok(repositories)
     }

@@ -24,6 +24,9 @@ use crate::{
 /// How often the index under a fallback tag is written, if others write it at the same time.
 const MAX_WRITES: u32 = 6;
 
+/// The most referrers of one manifest that are read.
+const MAX_REFERRERS: usize = 50_000;
+
 /// Who keeps the list of what was said about a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListedBy {
@@ -112,6 +115,10 @@ impl RegistryClient {
                 index.manifests.retain(|it| is_of(it, artifact_type));
             }
             manifests.extend(index.manifests);
+            if manifests.len() > MAX_REFERRERS {
+                let why = format!("it lists more than {MAX_REFERRERS} referrers");
+                return Err(RegistryError::protocol(&place, why));
+            }
         }
     }
 

@@ -231,8 +231,7 @@ impl Authenticator {
                 }
             } else {
                 let (login, stall) = (login.as_ref(), self.stall);
-                let order =
-                    Order { connections, endpoint, realm, service, scopes, login, stall };
+                let order = Order { connections, endpoint, realm, service, scopes, login, stall };
                 if let Some(sold) = order.place().await? {
                     let authorization = sold.token.authorization.clone();
                     if let Some(refresh) = sold.refresh {

@@ -59,7 +59,8 @@ pub(super) fn lacking(wanted: &Scopes, access: &[Access]) -> Option<String> {
         let held: BTreeSet<&str> = here.flat_map(|it| &it.actions).map(String::as_str).collect();
         let known = ["pull", "push", "delete", "*"];
         let held: Vec<&str> = known.into_iter().filter(|it| held.contains(it)).collect();
-        let lacked = scope.actions.split(',').find(|it| !held.contains(it) && !held.contains(&"*"))?;
+        let lacked =
+            scope.actions.split(',').find(|it| !held.contains(it) && !held.contains(&"*"))?;
         let held = match held.as_slice() {
             [] => "nothing".to_owned(),
             held => format!("`{}`", held.join(",")),

@@ -10,9 +10,9 @@ use reqwest::{
 use tokio::time::Instant;
 
 use super::{
-    Call, Place, RegistryClient, RegistryError, api_path,
+    Call, Place, RegistryClient, RegistryError, Watch, api_path,
     auth::{Scope, Scopes},
-    connection_error, content_length, Watch,
+    connection_error, content_length,
 };
 use crate::{image::Descriptor, registry::protocol::path, types::Repository};
 

@@ -20,7 +20,10 @@ use super::{
     tls::connection_error,
     watch::Watch,
 };
-use crate::{image::Descriptor, types::Repository};
+use crate::{
+    image::{Descriptor, manifest::LONGEST},
+    types::Repository,
+};
 
 mod blocks;
 mod body;
@@ -35,10 +38,6 @@ pub use error::DownloadError;
 pub use stream::BlobStream;
 
 use transfer::Transfer;
-
-/// The longest blob that is fetched, in bytes: a length that somebody else names decides how much
-/// memory remembers its blocks, which is 8 MiB for this one.
-const LONGEST: u64 = 1 << 38;
 
 /// How much room the disk must have for the rest of `blob`, whose partial file is `partial`, in bytes.
 /// What was set aside for it counts as here.

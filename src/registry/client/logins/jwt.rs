@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn a_token_says_what_it_opens() {
-        let rights = r#"{"access":[{"type":"repository","name":"a/b","actions":["pull"]}],"exp":1}"#;
+        let rights =
+            r#"{"access":[{"type":"repository","name":"a/b","actions":["pull"]}],"exp":1}"#;
         let access = access(&token(rights)).unwrap();
         assert_eq!((access[0].kind.as_str(), access[0].name.as_str()), ("repository", "a/b"));
         assert_eq!(access[0].actions, ["pull"]);
