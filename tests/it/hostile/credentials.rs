@@ -47,7 +47,7 @@ fn a_token_server_elsewhere_gets_no_login() {
         let proxy = Liar::new(move |_| Answer::of("401 Unauthorized", &challenge, "{}"));
         let victim = Victim::of(REGISTRY).behind(&proxy);
         for outcome in [victim.pull(), victim.push(1000)] {
-            got_away(outcome, "E0503", &["registry.example:5000 points to "]);
+            got_away(&outcome, "E0503", &["registry.example:5000 points to "]);
         }
         assert!(!proxy.heard().is_empty());
         for request in proxy.heard() {
@@ -88,7 +88,7 @@ fn a_registry_with_tls_is_not_talked_out_of_it() {
         fs::create_dir_all(&certificates).unwrap();
         fs::copy(victim.path("ca.crt"), certificates.join("ca.crt")).unwrap();
         let outcome = if name == "upload" { victim.push(1000) } else { victim.pull() };
-        got_away(outcome, "E0503", &["which is not encrypted"]);
+        got_away(&outcome, "E0503", &["which is not encrypted"]);
         assert_eq!(plain.heard(), Vec::<String>::new(), "{name}");
     }
 }
@@ -115,7 +115,7 @@ fn a_redirect_is_followed_without_login_and_never_to_this_machine_or_its_link() 
     for target in targets {
         let to = format!("http://{target}/v2/team/app/manifests/1");
         let (proxy, victim) = elsewhere(move |_| redirect(&to));
-        got_away(victim.pull(), "E0503", &["is an address of this machine or of its link"]);
+        got_away(&victim.pull(), "E0503", &["is an address of this machine or of its link"]);
         only_told(&proxy, REGISTRY);
         assert!(proxy.heard().iter().all(|it| host_of(it) == REGISTRY));
     }
@@ -132,11 +132,11 @@ fn a_redirect_with_a_login_of_its_own_or_of_another_scheme_is_refused() {
         ("http://", "no usable Location"),
     ] {
         let (proxy, victim) = elsewhere(move |_| redirect(target));
-        got_away(victim.pull(), "E0503", &[words]);
+        got_away(&victim.pull(), "E0503", &[words]);
         only_told(&proxy, REGISTRY);
     }
     let (_, victim) = elsewhere(|_| redirect("http://registry.example:5000/v2/round"));
-    got_away(victim.pull(), "E0503", &["more than 10 redirects"]);
+    got_away(&victim.pull(), "E0503", &["more than 10 redirects"]);
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn an_upload_that_is_to_go_to_this_machine_stays_here() {
         Some("HEAD") => Answer::of("404 Not Found", "", ""),
         _ => Answer::of("202 Accepted", &to, ""),
     });
-    got_away(victim.push(1000), "E0503", &["is an address of this machine or of its link"]);
+    got_away(&victim.push(1000), "E0503", &["is an address of this machine or of its link"]);
     only_told(&proxy, REGISTRY);
     assert_eq!(thief.heard(), Vec::<String>::new());
 }
@@ -213,7 +213,7 @@ fn a_list_that_goes_on_elsewhere_is_refused() {
         let link = "link: <http://elsewhere.example/v2/team/app/tags/list>; rel=\"next\"\r\n";
         Answer::of("200 OK", link, "{\"name\":\"team/app\",\"tags\":[\"1\"]}")
     });
-    got_away(victim.tags(), "E0503", &["the next page of its list is elsewhere"]);
+    got_away(&victim.tags(), "E0503", &["the next page of its list is elsewhere"]);
     only_told(&proxy, REGISTRY);
     assert!(proxy.heard().iter().all(|it| host_of(it) == REGISTRY));
 }
@@ -231,7 +231,7 @@ fn a_token_server_that_sends_us_on_is_not_followed() {
             }
         });
         let victim = Victim::of(REGISTRY).behind(&proxy);
-        got_away(victim.pull(), "E0503", &["307: from its token server"]);
+        got_away(&victim.pull(), "E0503", &["307: from its token server"]);
         only_told(&proxy, REGISTRY);
         assert!(proxy.heard().iter().all(|it| !path_of(it).starts_with("/other")));
     }
@@ -290,7 +290,7 @@ fn a_name_that_means_this_machine_is_not_connected_to() {
     let to = format!("http://{name}:{}/v2/", thief.address().port());
     let registry = Liar::at(own, move |_| redirect(&to));
     let victim = Victim::of(registry.address());
-    got_away(victim.pull(), "E0501", &["has no address that may be connected to"]);
+    got_away(&victim.pull(), "E0501", &["has no address that may be connected to"]);
     assert!(!registry.heard().is_empty());
     assert_eq!(thief.heard(), Vec::<String>::new());
 }

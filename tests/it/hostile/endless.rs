@@ -11,13 +11,13 @@ fn endless(headers: &str, body: &[u8]) -> Answer {
 fn a_manifest_without_end_is_left() {
     let registry = Liar::new(|_| endless(MANIFEST, b"{\"schemaVersion\":2,"));
     let victim = Victim::of(registry.address());
-    got_away(victim.pull(), "E0503", &["/team/app answers with more than 4194304 bytes"]);
+    got_away(&victim.pull(), "E0503", &["/team/app answers with more than 4194304 bytes"]);
 
     // One that says how long it is is not even begun.
     let length = format!("{MANIFEST}content-length: 1152921504606846976\r\n");
     let registry = Liar::new(move |_| endless(&length, b"{"));
     let victim = Victim::of(registry.address());
-    got_away(victim.pull(), "E0503", &["/team/app answers with more than 4194304 bytes"]);
+    got_away(&victim.pull(), "E0503", &["/team/app answers with more than 4194304 bytes"]);
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn a_token_without_end_is_left() {
         }
     });
     let victim = Victim::of(registry.address());
-    got_away(victim.pull(), "E0503", &["answers with more than 65536 bytes"]);
+    got_away(&victim.pull(), "E0503", &["answers with more than 65536 bytes"]);
     assert!(registry.heard().iter().any(|it| it.to_lowercase().contains("authorization: basic")));
     assert!(!registry.heard().iter().any(|it| it.contains(PASSWORD)), "it is encoded");
 }
@@ -48,7 +48,7 @@ fn a_refusal_without_end_is_still_a_refusal() {
             let registry = Liar::new(move |_| {
                 Answer::Endless(Answer::head(status, ""), begin.as_bytes().to_vec())
             });
-            got_away(Victim::of(registry.address()).pull(), code, &[words]);
+            got_away(&Victim::of(registry.address()).pull(), code, &[words]);
         }
     }
 }
@@ -56,13 +56,13 @@ fn a_refusal_without_end_is_still_a_refusal() {
 #[test]
 fn a_web_page_without_end_is_no_registry() {
     let registry = Liar::new(|_| endless("content-type: text/html\r\n", b"<html><p>"));
-    got_away(Victim::of(registry.address()).pull(), "E0505", &["no registry"]);
+    got_away(&Victim::of(registry.address()).pull(), "E0505", &["no registry"]);
 }
 
 #[test]
 fn a_list_without_end_is_left_as_one_page_and_as_many() {
     let registry = Liar::new(|_| endless("", b"{\"tags\":["));
-    got_away(Victim::of(registry.address()).tags(), "E0503", &["more than 4194304 bytes"]);
+    got_away(&Victim::of(registry.address()).tags(), "E0503", &["more than 4194304 bytes"]);
 
     // Each page names another next one.
     let registry = Liar::new(|request| {
@@ -71,7 +71,7 @@ fn a_list_without_end_is_left_as_one_page_and_as_many() {
         let link = format!("link: </v2/team/app/tags/list?last={}>; rel=next\r\n", at + 1);
         Answer::of("200 OK", &link, "{\"tags\":[]}")
     });
-    got_away(Victim::of(registry.address()).tags(), "E0503", &["its list does not end"]);
+    got_away(&Victim::of(registry.address()).tags(), "E0503", &["its list does not end"]);
     assert!(registry.heard().len() < 1100, "{}", registry.heard().len());
 
     // Long pages are fewer.
@@ -82,7 +82,7 @@ fn a_list_without_end_is_left_as_one_page_and_as_many() {
         let tags = "\"-\",".repeat(1_000_000);
         Answer::of("200 OK", &link, format!("{{\"tags\":[{tags}\"1\"]}}"))
     });
-    got_away(Victim::of(registry.address()).tags(), "E0503", &["more than 67108864 bytes"]);
+    got_away(&Victim::of(registry.address()).tags(), "E0503", &["more than 67108864 bytes"]);
 
     // Many names are few bytes.
     let registry = Liar::new(|request| {
@@ -92,18 +92,18 @@ fn a_list_without_end_is_left_as_one_page_and_as_many() {
         let tags = "\"a\",".repeat(1_000_000);
         Answer::of("200 OK", &link, format!("{{\"tags\":[{tags}\"1\"]}}"))
     });
-    got_away(Victim::of(registry.address()).tags(), "E0503", &["its list has 250000 names"]);
+    got_away(&Victim::of(registry.address()).tags(), "E0503", &["its list has 250000 names"]);
 
     let registry = Liar::new(|_| {
         Answer::of("200 OK", "link: </v2/team/app/tags/list?n=1>; rel=next\r\n", "{\"tags\":[]}")
     });
-    got_away(Victim::of(registry.address()).tags(), "E0503", &["goes in a circle"]);
+    got_away(&Victim::of(registry.address()).tags(), "E0503", &["goes in a circle"]);
 }
 
 #[test]
 fn a_blob_is_read_no_further_than_its_size() {
     for length in ["", "content-length: 5\r\n", "content-length: 1152921504606846976\r\n"] {
-        let served = Served::new(&[7; 100_000]);
+        let served = Served::new(&vec![7; 100_000]);
         let registry = Liar::new(move |request| {
             if served.is_for_layer(request) {
                 endless(length, b"more")
@@ -112,12 +112,12 @@ fn a_blob_is_read_no_further_than_its_size() {
             }
         });
         let victim = Victim::of(registry.address());
-        got_away(victim.pull(), "E0801", &["should have 100000 bytes"]);
+        got_away(&victim.pull(), "E0801", &["should have 100000 bytes"]);
         let left = super::files_below(&victim.path("out"));
         assert!(left.iter().all(|(_, size)| *size <= 100_000), "{left:?}");
     }
     // The same where the layer goes on into another registry.
-    let served = Served::new(&[7; 100_000]);
+    let served = Served::new(&vec![7; 100_000]);
     let registry = Liar::new(move |request| match request.split(' ').next() {
         _ if path_of(request).starts_with("/v2/copy/") => match request.split(' ').next() {
             Some("HEAD") => Answer::of("404 Not Found", "", ""),
@@ -130,7 +130,7 @@ fn a_blob_is_read_no_further_than_its_size() {
     let victim = Victim::of(registry.address());
     let copy = format!("{}/copy/app:1", registry.address());
     let outcome = victim.program.run(&["image", "copy", &victim.image(), &copy]);
-    got_away(outcome, "E0801", &["should have 100000 bytes"]);
+    got_away(&outcome, "E0801", &["should have 100000 bytes"]);
     assert!(!registry.heard().iter().any(|it| it.starts_with("PUT") && it.contains("/manifests/")));
 }
 
@@ -145,7 +145,7 @@ fn a_configuration_is_read_no_further_than_its_size() {
             served.answer(request)
         }
     });
-    got_away(Victim::of(registry.address()).pull(), "E0801", &["should have "]);
+    got_away(&Victim::of(registry.address()).pull(), "E0801", &["should have "]);
     let victim = Victim::of(registry.address());
     let outcome = victim.program.run(&["image", "inspect", &victim.image()]);
     assert_ne!(outcome.code, 0, "{}", outcome.stdout);
@@ -161,6 +161,6 @@ fn headers_without_end_are_left() {
                 line.as_bytes().to_vec(),
             )
         });
-        got_away(Victim::of(registry.address()).pull(), "E0501", &["cannot be reached"]);
+        got_away(&Victim::of(registry.address()).pull(), "E0501", &["cannot be reached"]);
     }
 }

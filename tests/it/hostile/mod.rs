@@ -97,7 +97,7 @@ impl Victim {
 /// Whether the program got away: it ended soon, with this code, in little memory, and told by these
 /// words what happened.
 #[track_caller]
-fn got_away(outcome: Outcome, code: &str, words: &[&str]) {
+fn got_away(outcome: &Outcome, code: &str, words: &[&str]) {
     let all = format!("{}\n{}", outcome.stdout, outcome.stderr);
     assert!(all.contains(&format!("error[{code}]")), "no {code} in\n{all}");
     for word in words {
@@ -105,7 +105,7 @@ fn got_away(outcome: Outcome, code: &str, words: &[&str]) {
     }
     assert!(!all.contains("panicked"), "{all}");
     assert_ne!(outcome.code, 0, "{all}");
-    unharmed(&outcome);
+    unharmed(outcome);
 }
 
 /// Whether it ended soon, in little memory, and kept its secrets to itself.

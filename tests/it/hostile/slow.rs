@@ -45,7 +45,7 @@ fn client(liar: &Liar) -> (RegistryClient, Repository) {
 }
 
 fn trickle(status: &str, headers: &str) -> Answer {
-    Answer::of(status, headers, [b' '; 60_000]).trickled(PAUSE)
+    Answer::of(status, headers, vec![b' '; 60_000]).trickled(PAUSE)
 }
 
 /// Whether it was given up as too slow, and soon.
@@ -118,7 +118,7 @@ fn download(liar: &Liar, layer: &Descriptor, folder: &Path) -> DownloadError {
 fn a_blob_that_trickles_is_given_up_as_a_file_and_as_a_stream() {
     let start = Instant::now();
     let folder = tempfile::tempdir().unwrap();
-    let served = Served::new(&[b' '; 60_000]);
+    let served = Served::new(&vec![b' '; 60_000]);
     let layer = served.layer();
     let liar = Liar::new(|_| trickle("200 OK", ""));
     let error = download(&liar, &layer, folder.path());

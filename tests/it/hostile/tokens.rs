@@ -30,7 +30,7 @@ fn a_token_that_may_only_pull_is_recognised_and_explained() {
     let access = json!([{"type": "repository", "name": "team/app", "actions": ["pull"]}]);
     let registry = selling(json_web_token(&json!({"access": access, "exp": 4_000_000_000_u64})));
     got_away(
-        Victim::of(registry.address()).push(1000),
+        &Victim::of(registry.address()).push(1000),
         "E0403",
         &[
             "the login of `reader` is good, but its token allows `pull` in team/app, and not `push`",
@@ -47,7 +47,7 @@ fn a_token_for_another_repository_is_told() {
     ]);
     let registry = selling(json_web_token(&json!({"access": access})));
     let words = ["its token allows nothing in team/app, and not `pull`"];
-    got_away(Victim::of(registry.address()).pull(), "E0403", &words);
+    got_away(&Victim::of(registry.address()).pull(), "E0403", &words);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_token_that_says_nothing_is_not_guessed_at() {
     for token in odd {
         let registry = selling(token);
         let words = ["the login of `reader` is good, but does not allow this"];
-        got_away(Victim::of(registry.address()).push(1000), "E0403", &words);
+        got_away(&Victim::of(registry.address()).push(1000), "E0403", &words);
     }
 }
 
@@ -80,6 +80,6 @@ fn a_token_that_is_none_is_refused() {
             }
         });
         let words = ["its token server's answer holds no token"];
-        got_away(Victim::of(registry.address()).pull(), "E0503", &words);
+        got_away(&Victim::of(registry.address()).pull(), "E0503", &words);
     }
 }

@@ -135,7 +135,7 @@ impl<T: Read + Write + Send> Talk for T {}
 /// Reads a request to its end, and keeps its beginning.
 fn read_request(stream: &mut impl Read) -> String {
     let mut kept = Vec::new();
-    let mut buffer = [0; 64 * 1024];
+    let mut buffer = vec![0; 64 * 1024];
     let (mut total, mut end) = (0, None);
     while end.is_none_or(|end| total < end) {
         let Ok(length @ 1..) = stream.read(&mut buffer) else { break };
