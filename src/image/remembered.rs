@@ -153,7 +153,7 @@ mod tests {
         let path = remembered.path("i", "f").unwrap();
         let text = fs::read_to_string(&path).unwrap();
         for changed in [text.replace("linux", "other"), text[..text.len() / 2].to_owned()] {
-            fs::write(&path, changed).unwrap();
+            fs::File::create(&path).unwrap().write_all(changed.as_bytes()).unwrap();
             assert!(remembered.recall("i", "f").is_none());
         }
     }
@@ -163,7 +163,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let remembered = Remembered::at(folder.path().to_owned());
         for at in 0..MOST + 3 {
-            fs::write(folder.path().join(at.to_string()), "").unwrap();
+            fs::File::create(folder.path().join(at.to_string())).unwrap();
         }
         remembered.keep("i", "f", &packed());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), MOST);

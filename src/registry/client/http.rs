@@ -145,9 +145,11 @@ impl RegistryClient {
             request = request.body(call.body.clone());
         }
         match in_time(self.stall.silence, endpoint, request.send()).await {
-            Err(error) if is_silent(&error) => {
-                Err(self.connections.alert_of(url, endpoint, self.stall.silence).await.unwrap_or(error))
-            }
+            Err(error) if is_silent(&error) => Err(self
+                .connections
+                .alert_of(url, endpoint, self.stall.silence)
+                .await
+                .unwrap_or(error)),
             answer => answer,
         }
     }

@@ -7,7 +7,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use super::part::Part;
 
 /// How many batches wait for the disk; with their size this bounds the memory of a download.
-const QUEUE: usize = 3;
+const QUEUE: usize = 1;
 
 /// Bytes that belong together, and where.
 #[derive(Debug)]
