@@ -40,4 +40,5 @@ mod secrets;
 mod servers;
 mod service_policy;
 mod support;
+mod transfers;
 mod versions;

@@ -23,6 +23,8 @@ struct State {
     target: Mutex<SocketAddr>,
     /// Bytes per second in either direction; 0: as fast as it goes.
     rate: AtomicU64,
+    /// After how many bytes each connection breaks; 0: never.
+    lifetime: AtomicU64,
     /// Bytes that came from the target.
     down: AtomicU64,
     /// Bytes that went to the target.
@@ -38,6 +40,7 @@ impl Link {
         let state = Arc::new(State {
             target: Mutex::new(target),
             rate: AtomicU64::new(0),
+            lifetime: AtomicU64::new(0),
             down: AtomicU64::new(0),
             up: AtomicU64::new(0),
             cut: AtomicBool::new(false),
@@ -60,6 +63,11 @@ impl Link {
     /// Lets no more than `bytes` a second through, in each direction of each connection.
     pub fn slow_to(&self, bytes: u64) {
         self.state.rate.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Breaks each connection after `bytes` in both directions together.
+    pub fn break_every(&self, bytes: u64) {
+        self.state.lifetime.store(bytes, Ordering::SeqCst);
     }
 
     /// Cuts all connections and takes no more, until [`Link::mend`].
@@ -104,12 +112,19 @@ impl State {
         let target = *self.target.lock().expect("no thread panics");
         let Ok(server) = TcpStream::connect(target) else { return };
         let (Ok(client2), Ok(server2)) = (client.try_clone(), server.try_clone()) else { return };
-        let state = Arc::clone(&self);
-        thread::spawn(move || state.pump(client2, server2, &state.up));
-        self.pump(server, client, &self.down);
+        let (state, carried) = (Arc::clone(&self), Arc::new(AtomicU64::new(0)));
+        let together = Arc::clone(&carried);
+        thread::spawn(move || state.pump(client2, server2, &state.up, &together));
+        self.pump(server, client, &self.down, &carried);
     }
 
-    fn pump(&self, mut from: TcpStream, mut to: TcpStream, count: &AtomicU64) {
+    fn pump(
+        &self,
+        mut from: TcpStream,
+        mut to: TcpStream,
+        count: &AtomicU64,
+        carried: &AtomicU64,
+    ) {
         let _ = from.set_read_timeout(Some(Duration::from_millis(50)));
         let mut buffer = vec![0; 64 * 1024];
         loop {
@@ -133,6 +148,11 @@ impl State {
                 break;
             }
             count.fetch_add(length as u64, Ordering::SeqCst);
+            let carried = carried.fetch_add(length as u64, Ordering::SeqCst) + length as u64;
+            let lifetime = self.lifetime.load(Ordering::SeqCst);
+            if lifetime > 0 && carried >= lifetime {
+                break;
+            }
             let rate = self.rate.load(Ordering::SeqCst);
             if let Some(micros) = (length as u64 * 1_000_000).checked_div(rate) {
                 thread::sleep(Duration::from_micros(micros));
