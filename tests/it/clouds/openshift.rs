@@ -1,11 +1,15 @@
 //! The registry within an OpenShift cluster.
 
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
 use axum::{Router, http::StatusCode, response::Html};
 
 use super::{Person, step};
 use crate::support::{
     authority::Authority,
     cloud::openshift::{self, ADMIN, HOST, NO_ROUTE, PULLER, PUSHER, cluster},
+    hub::Hub,
+    image::{definition, write},
     web::{Door, Web},
 };
 
@@ -86,4 +90,34 @@ fn a_registry_without_a_route_is_told_as_such() {
         assert!(told.contains("defaultRoute"), "{told}");
     }
     super::is_nowhere_in(&router.everything(), &token);
+}
+
+#[test]
+fn who_publishes_is_told_when_the_token_for_the_nodes_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let cloud = openshift::start(folder.path());
+    let person = Person::before(folder.path(), &[&cloud]);
+    let mut hub = Hub::start(folder.path());
+    let (pusher, puller) =
+        (cluster().token_of(PUSHER, DAY), cluster().token_of(PULLER, 30 * DAY + 60));
+    hub.log_in(HOST, "pusher", &pusher);
+    hub.publisher.set("HTTPS_PROXY", format!("http://{}", person.proxy.address()));
+    let file = write(&hub, "hello.json", &definition("1.0.0", &format!("{HOST}/line/hello:1.0.0")));
+    let person = person.as_by(hub.publisher.clone());
+    for secret in [&pusher, &puller] {
+        person.hide(secret);
+    }
+    let publish = |login: String| {
+        let logins = folder.path().join("logins");
+        fs::write(&logins, format!("{login}\n")).unwrap();
+        fs::set_permissions(&logins, fs::Permissions::from_mode(0o600)).unwrap();
+        let from = ["--source", "oci:image", "--registry-token-file", "logins", "--overwrite"];
+        person.run(&[&["publish", &file], &from[..]].concat(), "")
+    };
+
+    let told = publish(format!("{HOST}:puller:{puller}")).good();
+    let ended = publish(format!("{HOST}:puller:{}", cluster().token_of(PULLER, -60)));
+
+    assert!(told.stderr.contains(", in 30 days: nodes cannot pull"), "{}", told.stderr);
+    assert!(ended.stderr.contains("has ended on"), "{}", ended.stderr);
 }
