@@ -25,7 +25,7 @@ const MAX_DEPTH: usize = 4;
 /// The most bytes that all manifests of an image have together: what they say is held in memory.
 pub(in crate::image) const MAX_BYTES: u64 = 2 * MAX_MANIFEST;
 /// The most configurations and layers of an image, all its platforms together.
-const MAX_BLOBS: usize = 10_000;
+pub(in crate::image) const MAX_BLOBS: usize = 10_000;
 
 /// The parts of an image, or of some of its platforms.
 #[derive(Debug, Clone)]

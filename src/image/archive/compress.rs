@@ -17,7 +17,7 @@ use super::{
     tar_index::{Slice, TarIndex},
 };
 use crate::{
-    image::{Compression, Descriptor, ImageError, hashing::HashingWriter},
+    image::{Compression, Descriptor, ImageError, hashing::HashingWriter, parts::MAX_BLOBS},
     types::{Digest, DigestHasher},
 };
 
@@ -44,6 +44,9 @@ pub(super) async fn layers(
     dockers: bool,
     places: &mut HashMap<Digest, Place>,
 ) -> Result<Vec<Descriptor>, ImageError> {
+    if layers.len() > MAX_BLOBS {
+        return Err(reading.malformed(format!("it names more than {MAX_BLOBS} blobs")));
+    }
     let mut distinct: Vec<PlainLayer> = Vec::new();
     for layer in layers {
         if distinct.iter().all(|other| other.slice != layer.slice) {

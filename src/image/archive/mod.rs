@@ -23,6 +23,7 @@ use crate::{
 
 mod compress;
 mod docker;
+mod headers;
 mod oci;
 mod tar_index;
 mod target;

@@ -6,7 +6,7 @@ use super::{Contents, Place, Reading, compress, compress::PlainLayer};
 use crate::{
     image::{
         Descriptor, ImageConfig, ImageError, ImageManifest, Index, Manifest, RawManifest, Wanted,
-        config::MAX_CONFIG, layout, manifest::MAX_MANIFEST, media_type, select,
+        config::MAX_CONFIG, layout, manifest::MAX_MANIFEST, media_type, parts::MAX_BYTES, select,
     },
     types::Digest,
 };
@@ -28,6 +28,8 @@ pub(super) async fn read(reading: &Reading, wanted: Wanted<'_>) -> Result<Conten
 #[derive(Default)]
 struct Parts {
     manifests: HashMap<Digest, RawManifest>,
+    /// How long all manifests that were read are, in bytes.
+    bytes: u64,
     blobs: HashMap<Digest, Place>,
 }
 
@@ -54,29 +56,16 @@ async fn take_index(
     parts: &mut Parts,
 ) -> Result<RawManifest, ImageError> {
     let mut kept = Vec::new();
+    let mut taken: HashMap<Digest, Option<Descriptor>> = HashMap::new();
     for child in &index.manifests {
-        if reading.tar.find(&blob_name(&child.digest)).is_none() {
-            continue;
-        }
-        let raw = manifest(reading, child)?;
-        let Manifest::Image(image) = layout::parse(&reading.origin, &raw)? else {
-            return Err(reading.malformed("it has an index within an index"));
+        let own = match taken.get(&child.digest) {
+            Some(own) => own.clone(),
+            None => take_child(reading, child, parts).await?,
         };
-        let whole = image.blobs().all(|blob| {
-            blob.is_foreign_layer() || reading.tar.find(&blob_name(&blob.digest)).is_some()
-        });
-        if !whole {
-            continue;
+        taken.insert(child.digest, own.clone());
+        if let Some(Descriptor { media_type, digest, size, .. }) = own {
+            kept.push(Descriptor { media_type, digest, size, ..child.clone() });
         }
-        let raw = take_image(reading, raw, image, parts).await?;
-        let descriptor = Descriptor {
-            media_type: raw.media_type.clone(),
-            digest: raw.digest,
-            size: raw.size(),
-            ..child.clone()
-        };
-        parts.manifests.insert(raw.digest, raw);
-        kept.push(descriptor);
     }
     if kept == index.manifests {
         return Ok(raw);
@@ -89,6 +78,35 @@ async fn take_index(
         [only] => parts.manifests.remove(&only.digest).ok_or_else(missing),
         _ => encode(reading, &Manifest::Index(Index { manifests: images, ..kept })),
     }
+}
+
+/// An image of an index, as it is now; none if it is not here, or not whole.
+async fn take_child(
+    reading: &Reading,
+    child: &Descriptor,
+    parts: &mut Parts,
+) -> Result<Option<Descriptor>, ImageError> {
+    if reading.tar.find(&blob_name(&child.digest)).is_none() {
+        return Ok(None);
+    }
+    let raw = manifest(reading, child)?;
+    parts.bytes += raw.size();
+    if parts.bytes > MAX_BYTES {
+        return Err(reading.malformed(format!("its manifests have more than {MAX_BYTES} bytes")));
+    }
+    let Manifest::Image(image) = layout::parse(&reading.origin, &raw)? else {
+        return Err(reading.malformed("it has an index within an index"));
+    };
+    let whole = image.blobs().all(|blob| {
+        blob.is_foreign_layer() || reading.tar.find(&blob_name(&blob.digest)).is_some()
+    });
+    if !whole {
+        return Ok(None);
+    }
+    let raw = take_image(reading, raw, image, parts).await?;
+    let own = raw.descriptor();
+    parts.manifests.insert(raw.digest, raw);
+    Ok(Some(own))
 }
 
 /// An image as it is, unless its layers are not compressed.

@@ -8,10 +8,13 @@ use std::{
     path::Path,
 };
 
+use super::headers::Headers;
 use crate::image::ImageError;
 
 /// The most files a tar may have; an image has a few for each of its at most 127 layers.
 const MAX_ENTRIES: usize = 100_000;
+/// The most bytes that all names have together, since they are held in memory.
+const MAX_NAMES: usize = 16 << 20;
 /// The most links that are followed to one file.
 const MAX_LINKS: usize = 8;
 
@@ -47,25 +50,28 @@ impl TarIndex {
         let unreadable = |error: io::Error| malformed(format!("it is no tar archive: {error}"));
 
         let mut entries = HashMap::new();
-        let mut archive = tar::Archive::new(&file);
-        for entry in archive.entries_with_seek().map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            let Some(name) = resolve("", &String::from_utf8_lossy(&entry.path_bytes())) else {
+        let mut names = 0;
+        let mut headers = Headers::of(&file).map_err(unreadable)?;
+        while let Some(header) = headers.next().map_err(unreadable)? {
+            names += header.name.len() + header.target.as_ref().map_or(0, String::len);
+            if names > MAX_NAMES {
+                return Err(malformed(format!("its names have more than {MAX_NAMES} bytes")));
+            }
+            let Some(name) = resolve("", &header.name) else {
                 continue; // a name that leaves the archive names nothing that we look for
             };
-            let kind = entry.header().entry_type();
-            let what = if kind.is_file() {
-                let slice = Slice { offset: entry.raw_file_position(), size: entry.size() };
+            let what = if header.kind.is_file() {
+                let slice = header.content;
                 if slice.offset.checked_add(slice.size).is_none_or(|end| end > length) {
                     return Err(malformed(format!("it is cut short in `{name}`")));
                 }
                 Entry::File(slice)
-            } else if let Some(target) = entry.link_name_bytes() {
+            } else if let Some(target) = &header.target {
                 let folder = match name.rsplit_once('/') {
-                    Some((folder, _)) if kind.is_symlink() => folder,
+                    Some((folder, _)) if header.kind.is_symlink() => folder,
                     _ => "", // a hard link names its target from the root
                 };
-                match resolve(folder, &String::from_utf8_lossy(&target)) {
+                match resolve(folder, target) {
                     Some(target) => Entry::Link(target),
                     None => continue,
                 }

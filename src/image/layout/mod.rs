@@ -1,8 +1,9 @@
 //! The OCI image layout: a folder of blobs named by their digests (OCI image-spec, "Image Layout").
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -172,8 +173,20 @@ fn blob_path(folder: &Path, digest: &Digest) -> PathBuf {
     folder.join(BLOBS).join(digest.hex())
 }
 
+/// Opens a file, and nothing else that has a name: a pipe would never end, nor ever be opened.
+fn open_file(path: &Path) -> Result<File, ImageError> {
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = file.map_err(ImageError::io("open", path))?;
+    if file.metadata().map_err(ImageError::io("read", path))?.is_file() {
+        Ok(file)
+    } else {
+        Err(ImageError::malformed(path.display().to_string(), "it is no file"))
+    }
+}
+
 fn read_bounded(path: &Path) -> Result<Vec<u8>, ImageError> {
-    let file = File::open(path).map_err(ImageError::io("open", path))?;
+    let file = open_file(path)?;
     let mut bytes = Vec::new();
     file.take(MAX_MANIFEST + 1).read_to_end(&mut bytes).map_err(ImageError::io("read", path))?;
     if bytes.len() as u64 > MAX_MANIFEST {
@@ -196,12 +209,14 @@ impl ImageSource for OciLayout {
 
     async fn blob(&self, descriptor: &Descriptor) -> Result<BlobReader, ImageError> {
         let path = blob_path(&self.folder, &descriptor.digest);
-        match fs::File::open(&path).await {
-            Ok(file) => Ok(BlobReader::file(file, u64::MAX)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let opened = tokio::task::spawn_blocking(move || open_file(&path)).await;
+        let stopped = |error| ImageError::malformed("the layout", format!("{error}"));
+        match opened.map_err(stopped)? {
+            Ok(file) => Ok(BlobReader::file(fs::File::from_std(file), u64::MAX)),
+            Err(ImageError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 Err(ImageError::Missing { origin: self.describe(), digest: descriptor.digest })
             }
-            Err(error) => Err(ImageError::io("open", path)(error)),
+            Err(error) => Err(error),
         }
     }
 
