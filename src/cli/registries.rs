@@ -2,17 +2,55 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    str::FromStr,
     sync::Arc,
 };
 
+use clap::Args;
 use jiff::Timestamp;
 
 use crate::{
     cli::Context,
     publish::PullLogin,
-    registry::client::{ClientConfig, Login, Logins, Memory},
-    types::Registry,
+    registry::client::{ClientConfig, Login, Logins, Memory, Mirror},
+    types::{Registry, image_ref::ParseImageError},
 };
+
+/// Who else has what registries have.
+#[derive(Debug, Default, Args)]
+pub(super) struct MirrorArgs {
+    /// Ask this registry first for what another one has, [http://]HOST[:PORT][/PREFIX]; repeatable, in this order.
+    /// Content is believed by its digest alone
+    #[arg(long, env = "EDGEPOST_MIRRORS", value_name = "REGISTRY=MIRROR", value_delimiter = ',')]
+    mirror: Vec<MirrorOf>,
+}
+
+/// A registry, and one that has the same.
+#[derive(Debug, Clone)]
+struct MirrorOf(Registry, Mirror);
+
+impl FromStr for MirrorOf {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (registry, mirror) =
+            text.split_once('=').ok_or_else(|| format!("`{text}` is not REGISTRY=MIRROR"))?;
+        let registry = registry.parse().map_err(|error: ParseImageError| error.to_string())?;
+        let mirror = mirror.parse().map_err(|error: ParseImageError| error.to_string())?;
+        Ok(Self(registry, mirror))
+    }
+}
+
+impl MirrorArgs {
+    /// The mirrors of each registry.
+    pub(super) fn by_registry(&self) -> BTreeMap<Registry, Vec<Mirror>> {
+        let mut all: BTreeMap<Registry, Vec<Mirror>> = BTreeMap::new();
+        for MirrorOf(registry, mirror) in &self.mirror {
+            all.entry(registry.clone()).or_default().push(mirror.clone());
+        }
+        all
+    }
+}
 
 /// A client's configuration with the logins of this user, and with what earlier transfers taught: for
 /// pushing.

@@ -3,7 +3,11 @@
 use clap::Args;
 
 use crate::{
-    cli::{Context, progress::ProgressArgs, registries::push_config},
+    cli::{
+        Context,
+        progress::ProgressArgs,
+        registries::{MirrorArgs, push_config},
+    },
     image::{Compression, Packing, Remembered},
     registry::client::{ByteRate, ClientConfig, Foreign, Pace, PushOptions},
     types::Registry,
@@ -71,6 +75,8 @@ pub(super) struct TransferArgs {
     #[arg(long, env = "EDGEPOST_PLAIN_HTTP", value_name = "REGISTRY", value_delimiter = ',')]
     plain_http: Vec<Registry>,
     #[command(flatten)]
+    mirrors: MirrorArgs,
+    #[command(flatten)]
     pub(super) progress: ProgressArgs,
 }
 
@@ -82,6 +88,7 @@ impl TransferArgs {
         ClientConfig {
             pace: self.limit_rate.map_or_else(Pace::unlimited, Pace::limited),
             largest_chunk: self.chunk_size,
+            mirrors: self.mirrors.by_registry(),
             streams: self.streams.map_or(config.streams, usize::from),
             ..config
         }

@@ -12,8 +12,6 @@ use serde_json::json;
 use crate::{
     agent::{Agent, AgentConfig, EngineChoice, Registries},
     cli::{Context, error::CliError},
-    registry::client::{ByteRate, Pace},
-    types::Registry,
 };
 
 /// The node's side: register, run, status
@@ -94,14 +92,8 @@ impl FolderArgs {
         &self,
         context: &Context,
         engine: Engine,
-        plain_http: &[Registry],
-        limit_rate: Option<ByteRate>,
+        registries: Registries,
     ) -> Result<AgentConfig, CliError> {
-        let mut registries = Registries::default();
-        registries.login_files.extend(context.environment.docker_login_file());
-        registries.certs_dirs = context.environment.certs_folders();
-        registries.plain_http = plain_http.iter().cloned().collect();
-        registries.pace = limit_rate.map_or_else(Pace::unlimited, Pace::limited);
         Ok(AgentConfig::new(&self.data)
             .engine(engine.into())
             .sockets(context.environment.sockets()?)
@@ -110,9 +102,19 @@ impl FolderArgs {
     }
 }
 
+/// Registries as the logins and authorities of this machine reach them.
+fn reached(context: &Context) -> Registries {
+    Registries {
+        login_files: context.environment.login_files(),
+        certs_dirs: context.environment.certs_folders(),
+        ..Registries::default()
+    }
+}
+
 impl UnregisterArgs {
     async fn run(&self, context: &Context) -> Result<(), CliError> {
-        let agent = Agent::open(self.folder.config(context, self.engine, &[], None)?).await?;
+        let agent =
+            Agent::open(self.folder.config(context, self.engine, reached(context))?).await?;
         let node = agent.identity().node.clone();
         agent.unregister().await?;
         context.output.result(&json!({"ok": true, "node": node}), || format!("{node} left"));

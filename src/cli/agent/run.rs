@@ -7,12 +7,13 @@ use crate::{
     agent::{Agent, End, Outcome},
     cli::{
         Context,
-        agent::{Engine, FolderArgs, status::describe},
+        agent::{Engine, FolderArgs, reached, status::describe},
         code,
         error::CliError,
+        registries::MirrorArgs,
         stop_signal,
     },
-    registry::client::ByteRate,
+    registry::client::{ByteRate, Pace},
     types::Registry,
 };
 
@@ -30,6 +31,8 @@ pub(in crate::cli) struct RunArgs {
     /// Pull no more than this in a second, all images together: 500k, 2M, 1.5MiB
     #[arg(long, env = "EDGEPOST_LIMIT_RATE", value_name = "RATE")]
     limit_rate: Option<ByteRate>,
+    #[command(flatten)]
+    mirrors: MirrorArgs,
     /// Settle once and end: 0 settled, 4 not allowed, 5 network, 8 refused by trust, 9 nothing fits
     #[arg(long)]
     once: bool,
@@ -43,7 +46,11 @@ impl RunArgs {
             stop_signal().await;
             stopped.cancel();
         });
-        let config = self.folder.config(context, self.engine, &self.plain_http, self.limit_rate)?;
+        let mut registries = reached(context);
+        registries.plain_http = self.plain_http.iter().cloned().collect();
+        registries.pace = self.limit_rate.map_or_else(Pace::unlimited, Pace::limited);
+        registries.mirrors = self.mirrors.by_registry();
+        let config = self.folder.config(context, self.engine, registries)?;
         let mut agent = Agent::open(config).await?;
         self.tell_start(&agent, context);
         if !self.once {

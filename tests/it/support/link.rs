@@ -118,13 +118,7 @@ impl State {
         self.pump(server, client, &self.down, &carried);
     }
 
-    fn pump(
-        &self,
-        mut from: TcpStream,
-        mut to: TcpStream,
-        count: &AtomicU64,
-        carried: &AtomicU64,
-    ) {
+    fn pump(&self, mut from: TcpStream, mut to: TcpStream, count: &AtomicU64, carried: &AtomicU64) {
         let _ = from.set_read_timeout(Some(Duration::from_millis(50)));
         let mut buffer = vec![0; 64 * 1024];
         loop {
