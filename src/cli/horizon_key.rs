@@ -5,7 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::{
-    cli::{code, error::CliError, files::read_text, key::read_private},
+    cli::{
+        code,
+        error::CliError,
+        files::read_text,
+        key::{Private, read_private},
+    },
     document::{ClusterDeployment, NativeDeployment, ServiceDefinition},
     sign::compat::horizon::{HorizonKey, HorizonPublicKey},
 };
@@ -27,7 +32,7 @@ impl HorizonKeyArgs {
 
 /// Reads an RSA key for Horizon's signature.
 fn read_horizon_key(file: &Path) -> Result<HorizonKey, CliError> {
-    let pem = read_private(file)?;
+    let pem = read_private(file, Private::Key)?;
     HorizonKey::from_pem(&pem).map_err(|error| {
         CliError::new(code::KEY, "the Horizon key cannot be used")
             .at(file.display())

@@ -144,7 +144,7 @@ pub(super) fn create_key(folder: &Path, name: &str) -> Result<SigningKey, CliErr
 /// Reads a signing key by its name in `folder`, or by the path of its file.
 pub(super) fn read_key(folder: &Path, name: &str) -> Result<SigningKey, CliError> {
     let path = find_key(folder, name);
-    let pem = read_private(&path)?;
+    let pem = read_private(&path, Private::Key)?;
     SigningKey::from_pem(&pem).map_err(|error| {
         CliError::new(code::KEY, format!("key `{name}` cannot be used"))
             .at(path.display())
@@ -153,17 +153,32 @@ pub(super) fn read_key(folder: &Path, name: &str) -> Result<SigningKey, CliError
     })
 }
 
+/// What a file that only its owner may read is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Private {
+    /// A key.
+    Key,
+    /// The logins that nodes get.
+    Logins,
+}
+
 /// Reads a file that only its owner may read.
-pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, CliError> {
+pub(super) fn read_private(path: &Path, holds: Private) -> Result<Zeroizing<String>, CliError> {
     use PrivateFileError as E;
-    let refuse = |what: &str| CliError::new(code::KEY, what).at(path.display());
+    let (code, thing) = match holds {
+        Private::Key => (code::KEY, "key"),
+        Private::Logins => (code::FILES, "file of logins"),
+    };
+    let refuse = |what: &str| CliError::new(code, format!("the {thing} {what}")).at(path.display());
     let file = private_file::open(path).map_err(|error| match error {
-        E::Open(error) if error.kind() == io::ErrorKind::NotFound => {
-            refuse("there is no such key").help("`edgepost key create` makes one")
+        E::Open(error) if error.kind() == io::ErrorKind::NotFound && holds == Private::Key => {
+            CliError::new(code, "there is no such key")
+                .at(path.display())
+                .help("`edgepost key create` makes one")
         }
         E::Open(error) => file_error(path, &error),
-        E::NotPlain => refuse("the key is no plain file").help("give the file that holds it"),
-        exposed @ (E::Mode { .. } | E::Owner { .. }) => refuse("the key's file is not private")
+        E::NotPlain => refuse("is no plain file").help("give the file that holds it"),
+        exposed @ (E::Mode { .. } | E::Owner { .. }) => refuse("is not private")
             .why("it must be a plain file that only you may read")
             .because(&exposed)
             .help(format!("chmod 600 {}", path.display())),

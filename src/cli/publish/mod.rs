@@ -16,7 +16,7 @@ use crate::{
         error::CliError,
         files::read_text,
         horizon_key::HorizonKeyArgs,
-        key::{KeyArgs, read_private},
+        key::{KeyArgs, Private, read_private},
         operator::read_operator,
         output::Output,
         project::{find_in_project, read_definition},
@@ -152,7 +152,7 @@ impl PublishArgs {
             context.output.note("note: a token on the command line can be seen by other users of this machine; --registry-token-file keeps it away");
         }
         for file in &self.registry_token_file {
-            let text = read_private(file)?;
+            let text = read_private(file, Private::Logins)?;
             for (number, line) in
                 text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty())
             {

@@ -107,17 +107,19 @@ fn who_publishes_is_told_when_the_token_for_the_nodes_ends() {
     for secret in [&pusher, &puller] {
         person.hide(secret);
     }
-    let publish = |login: String| {
+    let publish = |login: String, mode: u32| {
         let logins = folder.path().join("logins");
         fs::write(&logins, format!("{login}\n")).unwrap();
-        fs::set_permissions(&logins, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(&logins, fs::Permissions::from_mode(mode)).unwrap();
         let from = ["--source", "oci:image", "--registry-token-file", "logins", "--overwrite"];
         person.run(&[&["publish", &file], &from[..]].concat(), "")
     };
 
-    let told = publish(format!("{HOST}:puller:{puller}")).good();
-    let ended = publish(format!("{HOST}:puller:{}", cluster().token_of(PULLER, -60)));
+    let open = publish(format!("{HOST}:puller:{puller}"), 0o644).failed(1, "E0101");
+    let told = publish(format!("{HOST}:puller:{puller}"), 0o600).good();
+    let ended = publish(format!("{HOST}:puller:{}", cluster().token_of(PULLER, -60)), 0o600);
 
+    assert!(open.stderr.contains("the file of logins is not private"), "{}", open.stderr);
     assert!(told.stderr.contains(", in 30 days: nodes cannot pull"), "{}", told.stderr);
     assert!(ended.stderr.contains("has ended on"), "{}", ended.stderr);
 }
