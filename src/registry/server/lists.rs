@@ -11,13 +11,16 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use crate::{
-    image::{Index, media_type},
+    image::{Descriptor, Index, media_type},
     registry::{
         protocol::{RepositoryName, header, path},
         server::{Registry, error::ApiError, query::Query},
     },
     types::Digest,
 };
+
+/// The most bytes of referrers in one page: what is around them fits into a manifest's length too.
+const PAGE_BYTES: usize = 3 << 20;
 
 /// The tags of a repository.
 pub(super) async fn tags(
@@ -52,7 +55,21 @@ pub(super) async fn referrers(
     if let Some(wanted) = wanted {
         referrers.retain(|referrer| referrer.artifact_type.as_deref() == Some(wanted));
     }
-    let mut response = Json(Index::new(referrers)).into_response();
+    let (page, next) = page_of(referrers, query.page()?, query.digest("last")?);
+    let mut response = Json(Index::new(page)).into_response();
+    if let Some(last) = next {
+        let mut next = form_urlencoded::Serializer::new(String::new());
+        next.extend_pairs(query.text("n").map(|length| ("n", length)));
+        next.extend_pairs(wanted.map(|wanted| ("artifactType", wanted)));
+        next.append_pair("last", &last.to_string());
+        let link = format!(
+            "<{}?{}>; rel=\"next\"",
+            path::referrers(name.as_str(), subject),
+            next.finish()
+        );
+        // Cannot fail: the query is encoded.
+        response.headers_mut().extend(link.parse().map(|link| (LINK, link)));
+    }
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, axum::http::HeaderValue::from_static(media_type::OCI_INDEX));
     if wanted.is_some() {
@@ -60,6 +77,28 @@ pub(super) async fn referrers(
         headers.insert(axum::http::HeaderName::from_static(header::OCI_FILTERS_APPLIED), applied);
     }
     Ok(response)
+}
+
+/// The first referrers behind `last`, as many as a page may have, and what the next page comes behind.
+/// A page is no longer than a manifest may be, unless one referrer alone is.
+fn page_of(
+    mut referrers: Vec<Descriptor>,
+    length: usize,
+    last: Option<Digest>,
+) -> (Vec<Descriptor>, Option<Digest>) {
+    referrers.retain(|it| last.is_none_or(|last| it.digest > last));
+    referrers.sort_by_key(|it| it.digest);
+    let mut bytes = 0;
+    let fits = |it: &&Descriptor| {
+        let first = bytes == 0;
+        bytes += serde_json::to_vec(it).map_or(0, |json| json.len());
+        first || bytes < PAGE_BYTES
+    };
+    let kept = referrers.iter().take(length).take_while(fits).count();
+    let is_last = kept == referrers.len();
+    referrers.truncate(kept);
+    let next = referrers.last().filter(|_| !is_last).map(|it| it.digest);
+    (referrers, next)
 }
 
 /// A part of a sorted list.
@@ -122,6 +161,27 @@ mod tests {
         assert_eq!(page("n=0"), Page { names: vec![], next: None });
         assert_eq!(page("last=zzz"), Page { names: vec![], next: None });
         assert_eq!(page("last=aa").names, ["b", "c"]);
+    }
+
+    #[test]
+    fn referrers_come_page_by_page_within_count_and_length() {
+        let one = |text: &str| Descriptor::of("x/y", text.as_bytes());
+        let all: Vec<Descriptor> = ["a", "b", "c", "d", "e"].map(one).to_vec();
+        let (first, next) = page_of(all.clone(), 2, None);
+        let (second, after) = page_of(all.clone(), 2, next);
+        let (third, end) = page_of(all.clone(), 2, after);
+        assert_eq!((first.len(), second.len(), third.len(), end), (2, 2, 1, None));
+        let mut seen = [first, second, third].concat();
+        let mut sorted = all.clone();
+        sorted.sort_by_key(|it| it.digest);
+        assert_eq!(seen, sorted);
+        assert_eq!(page_of(all, 0, None), (vec![], None));
+
+        for it in &mut seen {
+            it.annotations.insert("note".to_owned(), "x".repeat(2 << 20));
+        }
+        let (page, next) = page_of(seen.clone(), 1000, None);
+        assert_eq!((page.len(), next), (1, Some(seen[0].digest)));
     }
 
     #[test]

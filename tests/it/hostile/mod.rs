@@ -21,6 +21,7 @@ use crate::support::{
     program::{Outcome, Program},
 };
 
+mod archives;
 mod bombs;
 mod credentials;
 mod endless;
