@@ -68,7 +68,7 @@ codes! {
     EXCHANGE_DENIED = "E0401", Auth, "The exchange knows who asks, and does not allow it.";
     REGISTRY_AUTH = "E0402", Auth, "The registry does not accept the credentials.";
     REGISTRY_DENIED = "E0403", Auth, "The registry accepts the credentials, and does not allow this with them: a pull-only token cannot push, and a new grant may take ten minutes.";
-    REGISTRY_FULL = "E0404", Auth, "The registry has no room left for this account.";
+    REGISTRY_FULL = "E0404", Auth, "The registry has no room left: its disk is full, or the quota of this account is used up.";
     REGISTRY_KEEPS = "E0405", Auth, "The registry deletes nothing, or not this by itself; its operator decides that.";
     EXCHANGE_AWAY = "E0500", Network, "The exchange cannot be reached, or broke off.";
     REGISTRY_AWAY = "E0501", Network, "A registry cannot be reached, or broke off. Nothing was published; the same command goes on where it stopped.";

@@ -169,12 +169,17 @@ fn progress_is_a_line_a_step_or_an_object_a_line_or_silent() {
     let folder = tempfile::tempdir().unwrap();
     let Some(site) = Site::start(folder.path()) else { return };
     layout(&folder.path().join("image"), 1, 2, 3_000_000);
-    let to = |name: &str| format!("{}/team/{name}:1", site.host());
+    // Each knows nothing of the others, or it would mount what they have sent.
+    let copy = |name: &str, more: &[&str]| {
+        let to = format!("{}/team/{name}:1", site.host());
+        let program = site.program.with("XDG_STATE_HOME", folder.path().join(name).display());
+        program.run(&[&["image", "copy", "oci:image", &to], more].concat()).good()
+    };
 
-    let lines = site.copy("oci:image", &to("lines"), &[]).good();
-    let json = site.copy("oci:image", &to("json"), &["--json"]).good();
-    let none = site.copy("oci:image", &to("none"), &["--progress", "none"]).good();
-    let quiet = site.copy("oci:image", &to("quiet"), &["--quiet", "--progress", "json"]).good();
+    let lines = copy("lines", &[]);
+    let json = copy("json", &["--json"]);
+    let none = copy("none", &["--progress", "none"]);
+    let quiet = copy("quiet", &["--quiet", "--progress", "json"]);
 
     let sent = lines.stderr.lines().filter(|it| it.starts_with("copy ") && it.contains(" sent, "));
     assert_eq!(sent.count(), 3, "{}", lines.stderr);
