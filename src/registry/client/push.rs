@@ -87,7 +87,8 @@ impl Pushed {
 /// Copies the image of `source` into `repository`, with everything below an index.
 ///
 /// The first question is whether its root is there: then everything is, and at most the tag is put.
-/// Else blobs go from both ends of their lengths, as [`Lanes`] says; the root goes last, by `tag` if there is one, so that whoever sees it finds everything below.
+/// Else one lane takes the shortest blob that is left, and the others the longest; the root goes
+/// last, by `tag` if there is one, so that whoever sees it finds everything below.
 pub async fn push_image(
     client: &RegistryClient,
     source: &dyn ImageSource,
