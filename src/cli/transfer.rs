@@ -60,8 +60,7 @@ fn compression(text: &str) -> Result<Compression, String> {
 /// How images are moved.
 #[derive(Debug, Args)]
 pub(super) struct TransferArgs {
-    /// Fetch no more than this in a second, all blobs together: 500k, 2M, 1.5MiB. What is sent to a registry
-    /// is not held back
+    /// Move no more than this in a second, all blobs together, fetched and sent: 500k, 2M, 1.5MiB
     #[arg(long, env = "EDGEPOST_LIMIT_RATE", value_name = "RATE")]
     limit_rate: Option<ByteRate>,
     /// Send a blob in requests of this length at most, for a proxy that refuses longer ones: 20M. Without it a blob

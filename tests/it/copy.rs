@@ -200,12 +200,13 @@ fn a_limited_copy_takes_its_time() {
     let Some(site) = Site::start(folder.path()) else { return };
     layout(&folder.path().join("image"), 1, 2, 3_000_000);
     let image = format!("{}/team/a:1", site.host());
-    site.copy("oci:image", &image, &[]).good();
 
-    let limited = site.copy(&image, "oci:slowly", &["--limit-rate", "2M"]).good();
+    let up = site.copy("oci:image", &image, &["--limit-rate", "2M"]).good();
+    let down = site.copy(&image, "oci:slowly", &["--limit-rate", "2M"]).good();
 
     // Six million bytes at two a second, but for the tenth of a second that may go at once.
-    assert!(limited.took > Duration::from_millis(2700), "{:?}", limited.took);
+    assert!(up.took > Duration::from_millis(2700), "{:?}", up.took);
+    assert!(down.took > Duration::from_millis(2700), "{:?}", down.took);
     site.copy(&image, "oci:x", &["--limit-rate", "fast"]).failed(2, "fast");
 }
 

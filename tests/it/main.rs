@@ -22,6 +22,7 @@ mod containers;
 mod copy;
 mod demo;
 mod documents;
+mod engines;
 mod horizon;
 mod horizon_data;
 mod horizon_policies;

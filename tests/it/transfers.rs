@@ -171,32 +171,3 @@ fn an_index_of_several_platforms_is_no_docker_archive() {
     let one = ["image", "copy", "oci:image", "docker-archive:x.tar:a:1", "--platform", "arm64"];
     program.run(&one).good();
 }
-
-#[test]
-fn an_engine_takes_an_image_and_what_it_gave_once_it_need_not_give_again() {
-    let Some(docker) = peers::docker() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let mut site = Site::start(folder.path());
-    site.hub.publisher.set("DOCKER_HOST", &docker);
-    layout(&folder.path().join("small"), 9, 2, 50_000);
-    let name = format!("edgepost-story/engine:{}", std::process::id());
-    let engine = |arguments: &[&str]| {
-        peers::run(Command::new("docker").args(["--host", &docker]).args(arguments))
-    };
-
-    site.copy("oci:small", &format!("docker:{name}")).good();
-    let id = engine(&["image", "inspect", "--format", "{{.Id}}", &name]);
-    let first = site.copy(&format!("docker:{name}"), &site.image()).good().stdout;
-    let elsewhere = format!("{}/acme/second:1", site.link.address());
-    let up = site.link.up();
-    let second = site.copy(&format!("docker:{name}"), &elsewhere).good().stdout;
-    engine(&["image", "rm", &name]);
-
-    assert!(id.starts_with("sha256:"), "{id}");
-    let digest = |text: &str| text.trim().rsplit_once('@').unwrap().1.to_owned();
-    assert_eq!(digest(&first), digest(&second));
-    let sent = site.link.up() - up;
-    assert!(sent < 50_000, "layers were mounted, and {sent} bytes sent");
-    let packed = folder.path().join(".local/state/edgepost/transfers/packed");
-    assert_eq!(fs::read_dir(packed).unwrap().count(), 1, "it is remembered once");
-}

@@ -51,14 +51,17 @@ impl Podman {
     pub(super) fn behind(docker: Docker, endpoint: &EngineEndpoint) -> Result<Self, RuntimeError> {
         let builder =
             reqwest::Client::builder().no_proxy().read_timeout(PATIENCE).pool_max_idle_per_host(0);
+        let away = |source| RuntimeError::Away { endpoint: endpoint.to_string(), source };
         let (builder, host) = match endpoint {
             EngineEndpoint::Unix(path) => (builder.unix_socket(path.clone()), "podman"),
             EngineEndpoint::Tcp(host) => (builder, host.as_str()),
+            EngineEndpoint::Ssh(_) => {
+                return Err(away(
+                    "a node reaches its Podman by a socket or tcp, not by ssh".into(),
+                ));
+            }
         };
-        let http = builder.build().map_err(|source| RuntimeError::Away {
-            endpoint: endpoint.to_string(),
-            source: Box::new(source),
-        })?;
+        let http = builder.build().map_err(|source| away(Box::new(source)))?;
         let libpod = format!("http://{host}/{LIBPOD}");
         Ok(Self { docker: docker.named("podman"), http, libpod })
     }

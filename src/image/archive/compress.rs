@@ -26,6 +26,10 @@ const AT_A_TIME: usize = 2;
 /// How much larger than itself a compressed archive may become; beyond that it is a bomb.
 const MAX_RATIO: u64 = 200;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// How far back a compressed archive may refer, as a power of two: 32 MiB of memory, and what zstd
+/// writes up to level 20.
+const ZSTD_WINDOW: u32 = 25;
 const BUFFER: usize = 128 * 1024;
 
 /// A layer of an archive, and what its image's configuration says about it.
@@ -157,17 +161,26 @@ fn copy(source: &mut impl io::Read, target: &mut impl io::Write) -> io::Result<(
 /// The plain form of an archive that was compressed whole; none if it is plain.
 pub(super) fn inflate_archive(mut file: &File) -> io::Result<Option<TempPath>> {
     let mut head = Vec::new();
-    file.take(2).read_to_end(&mut head)?;
-    if head != GZIP_MAGIC {
-        return Ok(None);
-    }
+    file.take(4).read_to_end(&mut head)?;
     file.rewind()?;
     let limit = file.metadata()?.len().saturating_mul(MAX_RATIO);
+    let source = io::BufReader::with_capacity(BUFFER, file);
+    if head.starts_with(&GZIP_MAGIC) {
+        inflate(MultiGzDecoder::new(source), limit).map(Some)
+    } else if head == ZSTD_MAGIC {
+        let mut decoder = zstd::Decoder::with_buffer(source)?;
+        decoder.window_log_max(ZSTD_WINDOW)?;
+        inflate(decoder, limit).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+fn inflate(source: impl io::Read, limit: u64) -> io::Result<TempPath> {
     let mut target = tempfile::NamedTempFile::new()?;
-    let mut source = MultiGzDecoder::new(io::BufReader::with_capacity(BUFFER, file));
-    let written = io::copy(&mut io::Read::by_ref(&mut source).take(limit + 1), &mut target)?;
+    let written = io::copy(&mut source.take(limit + 1), &mut target)?;
     if written > limit {
         return Err(io::Error::other("it becomes too large when it is inflated"));
     }
-    Ok(Some(target.into_temp_path()))
+    Ok(target.into_temp_path())
 }

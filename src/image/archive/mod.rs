@@ -156,7 +156,7 @@ async fn read(
     Ok(ArchiveImage { archive, origin, root, manifests, blobs, _compressed: folder })
 }
 
-/// The archive in plain, if it is compressed with gzip.
+/// The archive in plain, if it is compressed with gzip or zstd.
 async fn inflated(path: &Path, origin: &str) -> Result<Option<TempPath>, ImageError> {
     let (path, origin) = (path.to_owned(), origin.to_owned());
     tokio::task::spawn_blocking(move || {

@@ -73,6 +73,36 @@ async fn dockers_old_format_becomes_a_compressed_image() {
 }
 
 #[tokio::test]
+async fn an_archive_may_be_compressed_whole() {
+    let plain = docker_archive(Digest::of(&LAYER));
+    let root = read(plain.path(), Wanted::Only).await.unwrap().root().await.unwrap();
+    let bytes = std::fs::read(plain.path()).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&bytes).unwrap();
+    let zstd = zstd::encode_all(&bytes[..], 3).unwrap();
+    for packed in [gzip.finish().unwrap(), zstd] {
+        assert!(packed.len() < bytes.len());
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&packed).unwrap();
+        let source = read(file.path(), Wanted::Only).await.unwrap();
+        assert_eq!(source.root().await.unwrap(), root);
+        check_blobs(&source).await;
+        file.as_file().set_len(packed.len() as u64 / 2).unwrap();
+        let cut = read(file.path(), Wanted::Only).await.unwrap_err();
+        assert!(matches!(cut, ImageError::Malformed { .. }), "{cut:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_archive_that_grows_beyond_measure_is_refused() {
+    let packed = zstd::encode_all(&vec![0; 20_000_000][..], 3).unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&packed).unwrap();
+    let refused = read(file.path(), Wanted::Only).await.unwrap_err();
+    assert!(refused.to_string().contains("too large"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_layer_that_is_not_the_configurations_is_refused() {
     let file = docker_archive(Digest::of(b"other"));
     assert!(matches!(read(file.path(), Wanted::Only).await, Err(ImageError::WrongContent { .. })));

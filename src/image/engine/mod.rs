@@ -1,5 +1,6 @@
 //! An image of the engine on this machine: Docker, or Podman through Docker's API.
 
+mod ssh;
 mod target;
 
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
@@ -23,6 +24,7 @@ use crate::{
     types::{Digest, ImageRef},
 };
 
+pub use ssh::Destination;
 pub use target::EngineTarget;
 
 /// How long an engine may be silent. It writes nothing while it gathers the layers of a large image.
@@ -30,18 +32,23 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// How much of a saved image is written at a time.
 const BUFFER: usize = 256 * 1024;
 
-/// Where an engine listens: `unix:///run/docker.sock`, or only the path, or `tcp://host:port`.
+/// Where an engine listens: `unix:///run/docker.sock`, or only the path, `tcp://host:port`, or
+/// `ssh://[user@]host[:port]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineEndpoint {
     /// A socket of this machine.
     Unix(PathBuf),
     /// Plain TCP: whoever reaches it rules the machine, so it belongs on loopback.
     Tcp(String),
+    /// A machine that ssh reaches.
+    Ssh(Destination),
 }
 
 /// A text that names no engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an engine: expected unix:///path or tcp://host:port")]
+#[error(
+    "`{0}` is not an engine: expected unix:///path, tcp://host:port or ssh://[user@]host[:port]"
+)]
 pub struct ParseEndpointError(String);
 
 impl FromStr for EngineEndpoint {
@@ -51,6 +58,9 @@ impl FromStr for EngineEndpoint {
         let path = text.strip_prefix("unix://").unwrap_or(text);
         let unix = path.starts_with('/').then_some(path);
         let tcp = text.strip_prefix("tcp://").map(|rest| rest.trim_end_matches('/'));
+        if let Ok(destination) = text.parse() {
+            return Ok(Self::Ssh(destination));
+        }
         match (unix, tcp) {
             (Some(path), _) => Ok(Self::Unix(PathBuf::from(path))),
             (_, Some(host)) if !host.is_empty() && !host.contains(['/', '@']) => {
@@ -66,6 +76,7 @@ impl fmt::Display for EngineEndpoint {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
             Self::Tcp(host) => write!(f, "tcp://{host}"),
+            Self::Ssh(destination) => destination.fmt(f),
         }
     }
 }
@@ -86,6 +97,7 @@ impl EngineEndpoint {
                 let address = format!("http://{host}");
                 Docker::connect_with_http(&address, seconds, API_DEFAULT_VERSION)?
             }
+            Self::Ssh(destination) => ssh::connect(destination, seconds)?,
         };
         docker.negotiate_version().await
     }
@@ -245,10 +257,10 @@ mod tests {
 
     #[test]
     fn an_endpoint_prints_what_it_reads() {
-        for text in ["unix:///var/run/docker.sock", "tcp://127.0.0.1:2375"] {
+        for text in ["unix:///var/run/docker.sock", "tcp://127.0.0.1:2375", "ssh://me@host:22"] {
             assert_eq!(text.parse::<EngineEndpoint>().unwrap().to_string(), text);
         }
-        for text in ["", "unix://docker.sock", "tcp://", "ssh://host", "tcp://user@host"] {
+        for text in ["", "unix://docker.sock", "tcp://", "ssh://-host", "tcp://user@host"] {
             assert!(text.parse::<EngineEndpoint>().is_err(), "{text}");
         }
     }

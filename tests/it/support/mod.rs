@@ -12,5 +12,6 @@ pub mod podman;
 pub mod program;
 pub mod proxy;
 pub mod publisher;
+pub mod ssh;
 pub mod thief;
 pub mod web;

@@ -96,14 +96,7 @@ impl DockerRegistry {
     }
 
     fn wait(&self) {
-        for _ in 0..400 {
-            if TcpStream::connect(self.address()).is_ok() {
-                return;
-            }
-            thread::sleep(Duration::from_millis(25));
-        }
-        let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-        panic!("docker-registry does not answer\n{log}");
+        wait_for(self.address(), &self.folder.join("log"));
     }
 }
 
@@ -155,6 +148,19 @@ pub fn make_certificates(folder: &Path) {
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
     listener.local_addr().expect("a listener has an address").port()
+}
+
+/// Waits until a peer listens at `address`; says what is in its `log` if it never does.
+#[track_caller]
+pub fn wait_for(address: SocketAddr, log: &Path) {
+    for _ in 0..400 {
+        if TcpStream::connect(address).is_ok() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(25));
+    }
+    let log = fs::read_to_string(log).unwrap_or_default();
+    panic!("nobody listens at {address}\n{log}");
 }
 
 /// Runs a peer's command to its end, which must be good, and gives what it printed.
