@@ -1,6 +1,6 @@
 //! A whole image out of its registry.
 
-use std::path::PathBuf;
+use std::{collections::VecDeque, path::PathBuf};
 
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 
@@ -41,8 +41,7 @@ impl RegistryClient {
                 missing.push((blob, target.partial(blob)));
             }
         }
-        let fetching: Vec<_> = missing
-            .into_iter()
+        let fetching: Vec<_> = from_both_ends(missing)
             .map(|(blob, partial)| self.fetch(repository, blob, partial, progress).boxed())
             .collect();
         let mut fetching = stream::iter(fetching).buffer_unordered(AT_A_TIME);
@@ -73,5 +72,27 @@ impl RegistryClient {
     ) -> Result<(&'a Descriptor, PathBuf), DownloadError> {
         self.download(repository, blob, &partial, progress).await?;
         Ok((blob, partial))
+    }
+}
+
+/// The first, the last, the second, the last but one, and so on: of blobs in the order of their length,
+/// much is soon done for a link that breaks, and no long one is left to go alone at the end.
+fn from_both_ends<T>(in_order: Vec<T>) -> impl Iterator<Item = T> {
+    let mut left = VecDeque::from(in_order);
+    let mut from_the_front = false;
+    std::iter::from_fn(move || {
+        from_the_front = !from_the_front;
+        if from_the_front { left.pop_front() } else { left.pop_back() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortest_and_the_longest_go_first() {
+        let order: Vec<_> = from_both_ends((1..=5).collect()).collect();
+        assert_eq!(order, [1, 5, 2, 4, 3]);
     }
 }

@@ -11,8 +11,8 @@ use std::{
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{
-    sync::{Notify, SemaphorePermit, mpsc},
-    time::{Instant, sleep, sleep_until, timeout_at},
+    sync::{SemaphorePermit, mpsc},
+    time::{Instant, interval_at, sleep, sleep_until, timeout_at},
 };
 
 use super::{
@@ -30,6 +30,11 @@ const BATCH: usize = 256 << 10;
 const LATENCY: Duration = Duration::from_millis(250);
 /// The most chunks of a batch, since each may hold more memory than it has bytes.
 const CHUNKS: usize = 64;
+/// How often it is looked at how fast the blob comes.
+const LOOK: Duration = Duration::from_millis(500);
+/// What comes in that time, in bytes, where one stream fills what there is: more would only come out
+/// of order.
+const FAST: u64 = 16 << 20;
 /// How long to wait before looking again whether another download of the same blob has ended.
 const BUSY: Duration = Duration::from_millis(100);
 
@@ -42,7 +47,6 @@ pub(super) struct Transfer<'a> {
     received: AtomicU64,
     /// Whether a server was seen to send what it is asked for, so that several streams make sense.
     has_ranges: AtomicBool,
-    news: Notify,
 }
 
 impl<'a> Transfer<'a> {
@@ -57,7 +61,6 @@ impl<'a> Transfer<'a> {
             progress,
             received: AtomicU64::new(0),
             has_ranges: AtomicBool::new(false),
-            news: Notify::new(),
         }
     }
 
@@ -106,9 +109,12 @@ impl<'a> Transfer<'a> {
         sender: mpsc::Sender<Batch>,
     ) -> Result<(), DownloadError> {
         let mut running = FuturesUnordered::new();
+        let mut look = interval_at(Instant::now() + LOOK, LOOK);
+        let (mut before, mut is_slow) = (self.received(), false);
         loop {
             while !plan.is_done() {
-                let more = if running.is_empty() { None } else { self.another_stream() };
+                let alone = running.is_empty() || !is_slow;
+                let more = if alone { None } else { self.another_stream() };
                 if !running.is_empty() && more.is_none() {
                     break;
                 }
@@ -132,7 +138,11 @@ impl<'a> Transfer<'a> {
                     }
                 }
                 () = quiet => plan.quiet_until = None,
-                () = self.news.notified() => (),
+                _ = look.tick() => {
+                    let received = self.received();
+                    is_slow = received.saturating_sub(before) < FAST;
+                    before = received;
+                }
             }
         }
     }
@@ -141,10 +151,10 @@ impl<'a> Transfer<'a> {
         self.received.load(Ordering::Relaxed).min(self.descriptor.size)
     }
 
-    /// Leave for one more stream, where that is of use and no other blob waits for it.
+    /// Leave for one more stream, where the server can and no other blob waits for it.
     fn another_stream(&self) -> Option<SemaphorePermit<'a>> {
-        let is_of_use = self.descriptor.size >= LONG && self.has_ranges.load(Ordering::Relaxed);
-        is_of_use.then(|| self.client.streams.try_acquire().ok()).flatten()
+        let can_be = self.descriptor.size >= LONG && self.has_ranges.load(Ordering::Relaxed);
+        can_be.then(|| self.client.streams.try_acquire().ok()).flatten()
     }
 
     /// Fetches one piece as far as it comes.
@@ -164,7 +174,6 @@ impl<'a> Transfer<'a> {
             Ok(mut body) => {
                 if body.has_ranges {
                     self.has_ranges.store(true, Ordering::Relaxed);
-                    self.news.notify_one();
                 } else if !self.has_ranges.load(Ordering::Relaxed) {
                     to_the_end = true;
                     rest.end = self.descriptor.size;
