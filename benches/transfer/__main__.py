@@ -5,7 +5,8 @@
     python3 benches/transfer --tls push-cold         the same over TLS by a private authority
 
 Needs docker-registry, skopeo, openssl and GNU time (Debian: docker-registry skopeo openssl time), and for the
-case `engine` a running Docker engine (DOCKER_HOST). The program is built first. Everything is on loopback.
+case `engine` a running Docker engine (DOCKER_HOST). The program is built first as it is shipped
+(`--profile dist`, some ten minutes). Everything is on loopback.
 """
 
 import argparse
@@ -218,8 +219,8 @@ def main():
     arguments = parser.parse_args()
     program = arguments.program
     if program is None:
-        subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], check=True, cwd=ROOT)
-        program = ROOT / "target/release/edgepost"
+        subprocess.run(["cargo", "build", "--profile", "dist", "--locked", "--quiet"], check=True, cwd=ROOT)
+        program = ROOT / "target/dist/edgepost"
     cases = arguments.cases or [it for it in CASES if "DOCKER_HOST" in os.environ or not it.startswith("engine")]
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)

@@ -6,6 +6,8 @@ import socket
 import time
 from concurrent.futures import ProcessPoolExecutor
 
+from measure import settle
+
 CHUNK = 256 * 1024
 
 
@@ -30,7 +32,7 @@ def _receive(blob, target):
 def measure(blobs, target, streams):
     """Seconds for all blobs, so many at a time, the largest first."""
     target.mkdir(parents=True)
-    os.sync()
+    settle()
     with ProcessPoolExecutor(streams) as pool:
         list(pool.map(abs, range(streams)))  # the processes are there before the clock runs
         begin = time.monotonic()

@@ -17,8 +17,6 @@ use crate::{
     types::{Registry, ServiceId},
 };
 
-/// How many blobs are fetched at once: enough to fill a link, few enough for a small node.
-const STREAMS: usize = 3;
 /// The longest wait before a blob is asked for again, in first waits.
 const LONGEST_WAIT: u32 = 30;
 
@@ -108,7 +106,6 @@ impl Credentials {
                 tries: 1,
                 ..RetryPolicy::default()
             },
-            streams: STREAMS,
             mirrors: operator.mirrors.clone(),
             pace: operator.pace.clone(),
             ..ClientConfig::default()

@@ -53,14 +53,15 @@ impl MirrorArgs {
 }
 
 /// A client's configuration with the logins of this user, and with what earlier transfers taught: for
-/// pushing.
+/// pushing. Plain HTTP is spoken with `plain_http` and with whatever `EDGEPOST_PLAIN_HTTP` names.
 pub(super) fn push_config(context: &Context, plain_http: &[Registry]) -> ClientConfig {
     let files = context.environment.login_files();
+    let plain_http = plain_http.iter().cloned().chain(always_plain_http(context));
     ClientConfig {
         logins: files.into_iter().fold(Logins::none(), Logins::and_file),
         token_servers: token_servers(context),
         certs_dirs: context.environment.certs_folders(),
-        plain_http: plain_http.iter().cloned().collect(),
+        plain_http: plain_http.collect(),
         memory: context
             .environment
             .transfers_folder()
@@ -73,17 +74,39 @@ pub(super) fn push_config(context: &Context, plain_http: &[Registry]) -> ClientC
 /// `REGISTRY=HOST`, parted by commas.
 fn token_servers(context: &Context) -> BTreeMap<Registry, BTreeSet<String>> {
     let mut all: BTreeMap<Registry, BTreeSet<String>> = BTreeMap::new();
-    let text = context.environment.get("EDGEPOST_TOKEN_SERVERS").unwrap_or_default();
-    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-        let read = pair.split_once('=').map(|(registry, host)| (registry.parse(), host));
-        if let Some((Ok(registry), host)) = read {
-            all.entry(registry).or_default().insert(host.to_ascii_lowercase());
-        } else {
-            let what = format!("EDGEPOST_TOKEN_SERVERS: `{pair}` is not REGISTRY=HOST");
-            context.output.note(format!("warning: {what}, so it counts for nothing"));
-        }
+    let pairs = listed(context, "EDGEPOST_TOKEN_SERVERS", "REGISTRY=HOST", |pair| {
+        let (registry, host) = pair.split_once('=')?;
+        Some((registry.parse().ok()?, host.to_ascii_lowercase()))
+    });
+    for (registry, host) in pairs {
+        all.entry(registry).or_default().insert(host);
     }
     all
+}
+
+/// The registries that `EDGEPOST_PLAIN_HTTP` names.
+fn always_plain_http(context: &Context) -> Vec<Registry> {
+    listed(context, "EDGEPOST_PLAIN_HTTP", "REGISTRY", |name| name.parse().ok())
+}
+
+/// The values of a variable, parted by commas; those that are none of `form` are told.
+fn listed<T>(
+    context: &Context,
+    variable: &str,
+    form: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Vec<T> {
+    let text = context.environment.get(variable).unwrap_or_default();
+    let values = text.split(',').map(str::trim).filter(|value| !value.is_empty());
+    let told = |value| {
+        let found = read(value);
+        if found.is_none() {
+            let what = format!("{variable}: `{value}` is not {form}");
+            context.output.note(format!("warning: {what}, so it counts for nothing"));
+        }
+        found
+    };
+    values.filter_map(told).collect()
 }
 
 /// Says of the logins that nodes get when they end, where they are tokens that say so.

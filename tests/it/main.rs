@@ -36,6 +36,7 @@ mod node_policy;
 mod peers;
 mod publishing;
 mod reading;
+mod registries;
 mod schemas;
 mod secrets;
 mod servers;

@@ -71,8 +71,9 @@ use watch::Stall;
 const STALL: Duration = Duration::from_secs(30);
 /// What counts as silence too, in bytes per second. The slowest links that people have bring more.
 const SLOWEST: ByteRate = ByteRate::new(NonZeroU64::new(1000).unwrap());
-/// How many blobs, or pieces of a long one, come at a time: enough to fill a link.
-const STREAMS: usize = 4;
+/// How many blobs, or pieces of a long one, come at a time: enough to fill a link, few enough for a
+/// small node, since each takes some 2 MB of memory.
+const STREAMS: usize = 3;
 /// How long a registry may take to keep an upload whose last byte it has: some copy it first.
 const COMMIT: Duration = Duration::from_mins(10);
 

@@ -59,39 +59,31 @@ fn a_web_page_without_end_is_no_registry() {
     got_away(&Victim::of(registry.address()).pull(), "E0505", &["no registry"]);
 }
 
+/// A registry each of whose pages has `tags`, and names another next one.
+fn pages_without_end(tags: String) -> Liar {
+    Liar::new(move |request| {
+        let at = path_of(request).rsplit_once('=').and_then(|(_, it)| it.parse().ok());
+        let next = at.unwrap_or(0_u64) + 1;
+        let link = format!("link: </v2/team/app/tags/list?last={next}>; rel=next\r\n");
+        Answer::of("200 OK", &link, format!("{{\"tags\":[{tags}]}}"))
+    })
+}
+
 #[test]
 fn a_list_without_end_is_left_as_one_page_and_as_many() {
     let registry = Liar::new(|_| endless("", b"{\"tags\":["));
     got_away(&Victim::of(registry.address()).tags(), "E0503", &["more than 4194304 bytes"]);
 
-    // Each page names another next one.
-    let registry = Liar::new(|request| {
-        let at: u64 =
-            path_of(request).rsplit_once('=').map_or(0, |(_, it)| it.parse().unwrap_or(0));
-        let link = format!("link: </v2/team/app/tags/list?last={}>; rel=next\r\n", at + 1);
-        Answer::of("200 OK", &link, "{\"tags\":[]}")
-    });
+    let registry = pages_without_end(String::new());
     got_away(&Victim::of(registry.address()).tags(), "E0503", &["its list does not end"]);
     assert!(registry.heard().len() < 1100, "{}", registry.heard().len());
 
     // Long pages are fewer.
-    let registry = Liar::new(|request| {
-        let at: u64 =
-            path_of(request).rsplit_once('=').map_or(0, |(_, it)| it.parse().unwrap_or(0));
-        let link = format!("link: </v2/team/app/tags/list?last={}>; rel=next\r\n", at + 1);
-        let tags = "\"-\",".repeat(1_000_000);
-        Answer::of("200 OK", &link, format!("{{\"tags\":[{tags}\"1\"]}}"))
-    });
+    let registry = pages_without_end("\"-\",".repeat(1_000_000) + "\"1\"");
     got_away(&Victim::of(registry.address()).tags(), "E0503", &["more than 67108864 bytes"]);
 
     // Many names are few bytes.
-    let registry = Liar::new(|request| {
-        let at: u64 =
-            path_of(request).rsplit_once('=').map_or(0, |(_, it)| it.parse().unwrap_or(0));
-        let link = format!("link: </v2/team/app/tags/list?last={}>; rel=next\r\n", at + 1);
-        let tags = "\"a\",".repeat(1_000_000);
-        Answer::of("200 OK", &link, format!("{{\"tags\":[{tags}\"1\"]}}"))
-    });
+    let registry = pages_without_end("\"a\",".repeat(1_000_000) + "\"1\"");
     got_away(&Victim::of(registry.address()).tags(), "E0503", &["its list has 250000 names"]);
 
     let registry = Liar::new(|_| {

@@ -4,6 +4,7 @@ pub mod authority;
 pub mod cloud;
 pub mod hub;
 pub mod image;
+pub mod issuer;
 pub mod liar;
 pub mod link;
 pub mod node;

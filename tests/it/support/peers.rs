@@ -48,7 +48,7 @@ pub fn has(program: &str) -> bool {
     found
 }
 
-/// Debian's docker-registry with basic auth and TLS from a CA of its own.
+/// Debian's docker-registry with TLS from a CA of its own, and basic auth if nothing else is said.
 #[derive(Debug)]
 pub struct DockerRegistry {
     folder: PathBuf,
@@ -59,14 +59,22 @@ pub struct DockerRegistry {
 impl DockerRegistry {
     /// Starts one that keeps its data in `folder`; `None` where it is not installed.
     pub fn start(folder: &Path) -> Option<Self> {
+        let accounts = folder.join("htpasswd");
+        let auth = format!("auth:\n  htpasswd: {{realm: test, path: {}}}\n", accounts.display());
+        fs::create_dir_all(folder).expect("the folder can be made");
+        fs::write(accounts, HTPASSWD).expect("the folder is writable");
+        Self::start_asking(folder, &auth)
+    }
+
+    /// Starts one that asks everybody for what `auth`, a part of its configuration, says.
+    pub fn start_asking(folder: &Path, auth: &str) -> Option<Self> {
         if !has("docker-registry") {
             return None;
         }
         fs::create_dir_all(folder).expect("the folder can be made");
         make_certificates(folder);
-        fs::write(folder.join("htpasswd"), HTPASSWD).expect("the folder is writable");
         let port = free_port();
-        write_config(folder, port);
+        write_config(folder, port, auth);
         let child = spawn(folder);
         let registry = Self { folder: folder.to_owned(), port, child };
         registry.wait();
@@ -118,16 +126,14 @@ fn spawn(folder: &Path) -> Child {
         .expect("docker-registry starts")
 }
 
-fn write_config(folder: &Path, port: u16) {
+fn write_config(folder: &Path, port: u16, auth: &str) {
     let at = |name: &str| folder.join(name).display().to_string();
     let config = format!(
         "version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  delete: {{enabled: true}}\n\
-         http:\n  addr: 127.0.0.1:{port}\n  tls: {{certificate: {}, key: {}}}\n\
-         auth:\n  htpasswd: {{realm: test, path: {}}}\n",
+         http:\n  addr: 127.0.0.1:{port}\n  tls: {{certificate: {}, key: {}}}\n{auth}",
         at("data"),
         at("server.crt"),
         at("server.key"),
-        at("htpasswd"),
     );
     fs::write(folder.join("config.yml"), config).expect("the folder is writable");
 }

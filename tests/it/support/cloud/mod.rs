@@ -27,7 +27,7 @@ use super::{
 pub mod azure;
 pub mod ibm;
 pub mod openshift;
-mod tokens;
+pub mod tokens;
 
 pub use tokens::{Mint, Right, now};
 
