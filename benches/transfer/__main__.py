@@ -91,14 +91,14 @@ class Bench:
         verify = ["--src-cert-dir", str(self.tls.folder)] if self.tls else ["--src-tls-verify=false"]
         return ["skopeo", "copy", "-q", *verify, f"docker://{reference}", f"oci:{self.out}:latest"]
 
-    def timed(self, command):
-        return measure(command, self.environment(), self.scratch)
+    def timed(self, command, much=False):
+        return measure(command, self.environment(), self.scratch, much)
 
 
 def push_cold(bench, who):
     bench.forget()
     with bench.registry() as registry:
-        return bench.timed(bench.push(who, "L", f"{registry.host}/bench/l:1"))
+        return bench.timed(bench.push(who, "L", f"{registry.host}/bench/l:1"), much=True)
 
 
 def push_again(bench, who):
@@ -120,7 +120,7 @@ def pull_cold(bench, who):
         reference = f"{registry.host}/bench/l:1"
         bench.timed(bench.push("skopeo", "L", reference))
         bench.forget()
-        return bench.timed(bench.pull(who, reference))
+        return bench.timed(bench.pull(who, reference), much=True)
 
 
 def engine(bench, who, times=1):

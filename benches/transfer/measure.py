@@ -25,19 +25,22 @@ class Figures:
         return cls(**middle, code=max(one.code for one in figures))
 
 
-def settle():
-    """Nothing is left to be written, and memory that will be asked for was touched just before: on a virtual
-    machine the host takes free memory away, and whoever needs it next would pay for it to come back."""
+def settle(much):
+    """Nothing is left to be written; and where `much` is moved, memory that will be asked for was touched just
+    before: on a virtual machine the host takes free memory away, and whoever needs it next would pay for it."""
     os.sync()
+    if not much:
+        return
     size = 3 << 30
     with mmap.mmap(-1, size) as memory:
         for page in range(0, size, mmap.PAGESIZE):
             memory[page] = 1
 
 
-def measure(command, environment, scratch):
-    """GNU time is the command's parent, so that the peak is not that of this interpreter."""
-    settle()
+def measure(command, environment, scratch, much=False):
+    """GNU time is the command's parent, so that the peak is not that of this interpreter. `much`: it moves so much
+    that the state of the machine's memory counts."""
+    settle(much)
     told, output = scratch / "time", scratch / "output"
     begin = time.monotonic()
     with output.open("wb") as file:

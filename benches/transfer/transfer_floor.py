@@ -32,7 +32,7 @@ def _receive(blob, target):
 def measure(blobs, target, streams):
     """Seconds for all blobs, so many at a time, the largest first."""
     target.mkdir(parents=True)
-    settle()
+    settle(much=True)
     with ProcessPoolExecutor(streams) as pool:
         list(pool.map(abs, range(streams)))  # the processes are there before the clock runs
         begin = time.monotonic()

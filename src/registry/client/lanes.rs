@@ -36,16 +36,23 @@ const LOOK: Duration = Duration::from_millis(100);
 /// What is to be sent over one link, and its lanes.
 #[derive(Debug)]
 pub(super) struct Lanes<'a> {
-    /// The shortest first.
-    waiting: Mutex<VecDeque<&'a Descriptor>>,
+    waiting: Mutex<Waiting<'a>>,
     link: Link,
     door: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting<'a> {
+    /// The shortest first.
+    blobs: VecDeque<&'a Descriptor>,
+    /// No more will come.
+    is_closed: bool,
 }
 
 #[derive(Debug)]
 struct Link {
     state: Mutex<Adaptive>,
-    /// Somebody left, or proved that there is room for another.
+    /// Somebody came or left, or proved that there is room for another.
     changed: Notify,
 }
 
@@ -64,38 +71,68 @@ pub(super) struct Lane<'a> {
 }
 
 impl<'a> Lanes<'a> {
-    /// All of them are open to `blobs`, the shortest first.
-    pub(super) fn new(blobs: Vec<&'a Descriptor>) -> Self {
+    /// All of them are open, and nobody waits yet.
+    pub(super) fn new() -> Self {
         Self {
-            waiting: Mutex::new(blobs.into()),
+            waiting: Mutex::default(),
             link: Link { state: Mutex::new(Adaptive::new(Instant::now())), changed: Notify::new() },
             door: tokio::sync::Mutex::default(),
         }
     }
 
-    /// Waits for a lane; gives it with the blob that goes there. None if none is left.
+    /// Lets `blob` wait with the others.
+    pub(super) fn offer(&self, blob: &'a Descriptor) {
+        let mut waiting = self.waiting();
+        let at =
+            waiting.blobs.partition_point(|it| (it.size, it.digest) < (blob.size, blob.digest));
+        waiting.blobs.insert(at, blob);
+        self.link.changed.notify_one();
+    }
+
+    /// Nothing more will be offered.
+    pub(super) fn close(&self) {
+        self.waiting().is_closed = true;
+        self.link.changed.notify_one();
+    }
+
+    /// Waits for a lane; gives it with the blob that goes there. None if none is left, nor will come.
     pub(super) async fn enter(&self) -> Option<(Lane<'_>, &'a Descriptor)> {
         let _door = self.door.lock().await;
         loop {
             let changed = self.link.changed.notified();
-            if self.waiting().is_empty() {
-                return None;
+            if let Some(entered) = self.try_enter() {
+                return Some(entered);
             }
-            if let Some((id, end)) = self.link.state().enter(Instant::now()) {
-                let mut waiting = self.waiting();
-                let blob = match end {
-                    End::Short => waiting.pop_front(),
-                    End::Long => waiting.pop_back(),
-                }?;
-                return Some((Lane { link: &self.link, id, moved: AtomicU64::new(0) }, blob));
+            if self.waiting().is_done() {
+                return None;
             }
             // Lanes are also opened by time alone.
             let _ = tokio::time::timeout(LOOK, changed).await;
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<&'a Descriptor>> {
+    fn try_enter(&self) -> Option<(Lane<'_>, &'a Descriptor)> {
+        let mut waiting = self.waiting();
+        if waiting.blobs.is_empty() {
+            return None;
+        }
+        let (id, end) = self.link.state().enter(Instant::now())?;
+        let lane = Lane { link: &self.link, id, moved: AtomicU64::new(0) };
+        let blob = match end {
+            End::Short => waiting.blobs.pop_front(),
+            End::Long => waiting.blobs.pop_back(),
+        }?;
+        Some((lane, blob))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting<'a>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting<'_> {
+    fn is_done(&self) -> bool {
+        self.is_closed && self.blobs.is_empty()
     }
 }
 
@@ -300,7 +337,12 @@ mod tests {
     #[tokio::test]
     async fn one_lane_takes_the_short_end_and_the_others_the_long_one() {
         let blobs: Vec<_> = (0..3).map(|at| Descriptor::of("x/y", &[0; 5][..at])).collect();
-        let lanes = Lanes::new(blobs.iter().collect());
+        let lanes = Lanes::new();
+        assert!(lanes.enter().now_or_never().is_none(), "something may come");
+        for at in [1, 2, 0] {
+            lanes.offer(&blobs[at]);
+        }
+        lanes.close();
         let (short, blob) = lanes.enter().await.unwrap();
         assert_eq!(blob, &blobs[0]);
         assert!(lanes.enter().now_or_never().is_none(), "nothing is known of the link yet");

@@ -31,6 +31,7 @@ const AT_A_TIME: usize = 8;
 const TINY: u64 = 64 * 1024;
 /// How often the progress of a blob is told.
 const TELL: Duration = Duration::from_millis(250);
+
 /// What becomes of layers that only their maker may serve: those of Windows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Foreign {
@@ -163,38 +164,54 @@ impl Push<'_> {
 
     /// Sees to it that the repository has `blobs`, and learns from it in any case.
     async fn blobs(&self, blobs: &[Descriptor], pushed: &mut Pushed) -> Result<(), RegistryError> {
-        let missing = Mutex::new(Vec::new());
         let settled = Mutex::new(Vec::new());
         let note = |blob: &Descriptor, outcome: BlobOutcome| {
             let mut settled = settled.lock().unwrap_or_else(PoisonError::into_inner);
             settled.push((blob.clone(), outcome.clone()));
             self.progress.settled(blob, outcome);
         };
-        let asking = blobs.iter().map(|blob| {
-            let (missing, note) = (&missing, &note);
-            async move {
-                if self.has_blob(blob).await? {
-                    note(blob, BlobOutcome::Existed);
-                } else {
-                    missing.lock().unwrap_or_else(PoisonError::into_inner).push(blob);
-                }
-                Ok(())
-            }
-            .boxed()
-        });
-        let asked = some_at_a_time(asking.collect()).await;
-        let mut missing = missing.into_inner().unwrap_or_else(PoisonError::into_inner);
-        missing.sort_by_key(|blob| (blob.size, blob.digest));
-        let brought = match asked {
-            Ok(()) => self.bring_all(missing, &note).await,
-            Err(error) => Err(error),
+        let lanes = Lanes::new();
+        let asking = async {
+            self.ask_for(blobs, &lanes, &note).await?;
+            lanes.close();
+            Ok(())
         };
+        let brought = try_join(asking, self.send_all(&lanes, &note)).await;
         let settled = settled.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.client.memory.learn(self.repository, settled.iter().map(|(blob, _)| blob.digest));
         for (blob, outcome) in settled {
             pushed.count(blob.size, &outcome);
         }
-        brought
+        brought.map(|_| ())
+    }
+
+    /// Asks for each of `blobs`, the shortest first. What is missing is brought at once if it is tiny,
+    /// and else offered to the lanes.
+    async fn ask_for<'b>(
+        &self,
+        blobs: &'b [Descriptor],
+        lanes: &Lanes<'b>,
+        note: &Note<'_>,
+    ) -> Result<(), RegistryError> {
+        // Boxed, because the compiler cannot tell that futures of borrowed blobs may go to another
+        // thread if they are not.
+        let asked: Vec<BoxFuture<'_, Result<(), RegistryError>>> = blobs
+            .iter()
+            .map(|blob| {
+                async move {
+                    if self.has_blob(blob).await? {
+                        note(blob, BlobOutcome::Existed);
+                    } else if blob.size <= TINY {
+                        note(blob, self.bring(blob, None).await?);
+                    } else {
+                        lanes.offer(blob);
+                    }
+                    Ok(())
+                }
+                .boxed()
+            })
+            .collect();
+        stream::iter(asked).buffer_unordered(AT_A_TIME).try_collect().await
     }
 
     async fn has_blob(&self, blob: &Descriptor) -> Result<bool, RegistryError> {
@@ -203,22 +220,9 @@ impl Push<'_> {
         self.client.is_there(&upload).await
     }
 
-    /// Brings `missing`, the shortest first: tiny ones at once, the others as far as there are lanes.
-    async fn bring_all(
-        &self,
-        missing: Vec<&Descriptor>,
-        note: &(dyn Fn(&Descriptor, BlobOutcome) + Sync),
-    ) -> Result<(), RegistryError> {
-        let (tiny, long): (Vec<_>, Vec<_>) = missing.into_iter().partition(|it| it.size <= TINY);
-        let tiny = tiny.into_iter().map(|blob| {
-            async move {
-                note(blob, self.bring(blob, None).await?);
-                Ok(())
-            }
-            .boxed()
-        });
-        let lanes = &Lanes::new(long);
-        let long = (0..MOST).map(|_| {
+    /// Brings what is offered to `lanes`, as far as there are any, until they are closed.
+    async fn send_all(&self, lanes: &Lanes<'_>, note: &Note<'_>) -> Result<(), RegistryError> {
+        let sending = (0..MOST).map(|_| {
             async move {
                 while let Some((lane, blob)) = lanes.enter().await {
                     note(blob, self.bring(blob, Some(lane)).await?);
@@ -227,7 +231,7 @@ impl Push<'_> {
             }
             .boxed()
         });
-        try_join(some_at_a_time(tiny.collect()), try_join_all(long)).await.map(|_| ())
+        try_join_all(sending).await.map(|_| ())
     }
 
     async fn bring<'b>(
@@ -243,13 +247,8 @@ impl Push<'_> {
     }
 }
 
-/// Runs the steps, [`AT_A_TIME`] at once, until one fails. They are boxed, because the compiler
-/// cannot tell that futures of borrowed blobs may go to another thread if they are not.
-async fn some_at_a_time(
-    steps: Vec<BoxFuture<'_, Result<(), RegistryError>>>,
-) -> Result<(), RegistryError> {
-    stream::iter(steps).buffer_unordered(AT_A_TIME).try_collect().await
-}
+/// Told what became of a blob.
+type Note<'a> = dyn Fn(&Descriptor, BlobOutcome) + Sync + 'a;
 
 /// Passes on how one blob goes.
 struct Told<'a> {
