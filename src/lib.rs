@@ -79,6 +79,7 @@
 //! ```
 
 pub mod agent;
+pub mod authority;
 pub mod claim;
 pub mod cli;
 pub mod document;

@@ -9,6 +9,7 @@ use std::{
 /// Every module, lowest layer first, with the modules it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("types", &[]),
+    ("authority", &[]),
     ("claim", &[]),
     ("listener", &[]),
     ("password", &["types"]),
@@ -18,14 +19,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("image", &["types"]),
     ("trust", &["types", "sign"]),
     ("registry::protocol", &["types", "image"]),
-    ("registry::client", &["types", "image", "registry::protocol"]),
+    ("registry::client", &["types", "authority", "image", "registry::protocol"]),
     (
         "registry::server",
         &["types", "image", "claim", "password", "listener", "registry::protocol"],
     ),
     ("exchange::api", &["types", "sign", "trust", "document"]),
     ("exchange::store", &["types", "sign", "trust", "document", "exchange::api"]),
-    ("exchange::client", &["types", "sign", "trust", "document", "exchange::api"]),
+    ("exchange::client", &["types", "authority", "sign", "trust", "document", "exchange::api"]),
     (
         "exchange::server",
         &[

@@ -179,3 +179,36 @@ fn a_registry_with_a_token_server_is_pushed_to_by_who_may() {
         assert!(!told.stderr.contains("secret"), "{}", told.stderr);
     }
 }
+
+#[test]
+fn a_registry_whose_certificate_signs_itself_is_trusted_by_that_certificate_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("registry");
+    let Some(mut registry) = DockerRegistry::start(&at) else { return };
+    if !peers::has("openssl") {
+        return;
+    }
+    // As Docker's own manual makes it: what signs itself is a CA, too, if nothing else is said.
+    let make = |certificate: &str, key: &str| {
+        let name = ["-subj", "/CN=registry", "-addext", "subjectAltName=IP:127.0.0.1"];
+        let new = ["req", "-newkey", "rsa:2048", "-nodes", "-x509", "-days", "9"];
+        let out = ["-keyout", key, "-out", certificate];
+        let mut openssl = Command::new("openssl");
+        peers::run(openssl.args(new).args(name).args(out).current_dir(&at));
+    };
+    make("server.crt", "server.key");
+    make("other.crt", "other.key");
+    registry.kill();
+    registry.restart();
+    let person = Person::in_folder(folder.path(), Program::at_home_in(folder.path()));
+    let host = registry.address().to_string();
+    person.log_in(&host, "pusher:push-secret");
+    let image = format!("{host}/acme/hello:1");
+
+    person.trust(&host, &fs::read_to_string(at.join("server.crt")).unwrap());
+    person.copy("oci:image", &image, &[]).good();
+    person.trust(&host, &fs::read_to_string(at.join("other.crt")).unwrap());
+    let refused = person.copy("oci:image", &image, &[]).failed(5, "E0502");
+
+    assert!(refused.stderr.contains("not trusted here"), "{}", refused.stderr);
+}

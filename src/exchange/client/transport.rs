@@ -11,7 +11,7 @@ use backon::{ExponentialBuilder, Retryable as _};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::{Bytes, BytesMut};
 use reqwest::{
-    Certificate, Client, Response, StatusCode,
+    Client, Response, StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect,
 };
@@ -24,7 +24,7 @@ use super::{
     call::{Answer, Call},
     error::refused,
 };
-use crate::exchange::api::VERSION_HEADER;
+use crate::{authority, exchange::api::VERSION_HEADER};
 
 /// A host that does not take the connection by then is as good as away.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -85,12 +85,12 @@ impl Transport {
             // No TLS, so no need for certificate authorities, which small images do not have.
             client = client.tls_certs_only([]);
         } else if let Some(pem) = &config.ca {
-            let extra =
-                Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| unusable(&error))?;
-            if extra.is_empty() {
-                return Err(unusable(&"the certificate authority file holds no certificate"));
-            }
-            client = client.tls_certs_merge(extra);
+            let trusted = authority::certificates(pem.as_bytes()).map_err(|error| {
+                unusable(&format!("the certificate authority file holds no certificate: {error}"))
+            })?;
+            let tls = authority::client_config(trusted, None, &["h2", "http/1.1"])
+                .map_err(|error| unusable(&error))?;
+            client = client.tls_backend_preconfigured(tls);
         }
         let client = client.build().map_err(|error| unusable(&chain(&error)))?;
         let (who, retries, patience) = (config.auth.who(), config.retries, config.patience);

@@ -5,11 +5,12 @@ use std::{io, net::SocketAddr, time::Duration};
 use reqwest::{Method, StatusCode, header::LOCATION};
 
 use super::{
-    FoundLogin, Place, RegistryClient, RegistryError, ShownCertificate, api_path,
+    FoundLogin, Place, RegistryClient, RegistryError, api_path,
     auth::{Scheme, Scope, Scopes},
     http::{Call, challenges, location},
 };
 use crate::{
+    authority::ShownCertificate,
     registry::protocol::path,
     types::{Registry, Repository},
 };

@@ -62,7 +62,7 @@ pub use push::{Foreign, PushOptions, Pushed, push_image};
 pub use referrers::{ListedBy, Referrers};
 pub use retry::RetryPolicy;
 pub use source::RegistryImage;
-pub use tls::{Proxies, ShownCertificate};
+pub use tls::Proxies;
 
 use http::{Call, refuse_page};
 use watch::Stall;

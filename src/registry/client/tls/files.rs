@@ -8,10 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use reqwest::{Certificate, Identity};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use zeroize::Zeroizing;
 
-use crate::types::Registry;
+use crate::{
+    authority::{self, Identity},
+    types::Registry,
+};
 
 /// Why a file is not used.
 pub(super) type BadFile = Box<dyn StdError + Send + Sync>;
@@ -22,14 +25,14 @@ pub(super) fn has_any(dir: &Path, registry: &Registry) -> bool {
 }
 
 /// The CA certificates for `registry` in `dir`.
-pub(super) fn authorities(dir: &Path, registry: &Registry) -> Result<Vec<Certificate>, BadFile> {
+pub(super) fn authorities(
+    dir: &Path,
+    registry: &Registry,
+) -> Result<Vec<CertificateDer<'static>>, BadFile> {
     let mut certificates = Vec::new();
     for path in with_extension(dir, registry, "crt") {
-        let found = Certificate::from_pem_bundle(&read(&path)?)
+        let found = authority::certificates(&read(&path)?)
             .map_err(|error| format!("{}: {error}", path.display()))?;
-        if found.is_empty() {
-            return Err(format!("there is no certificate in {}", path.display()).into());
-        }
         certificates.extend(found);
     }
     Ok(certificates)
@@ -51,14 +54,11 @@ pub(super) fn identity(dir: &Path, registry: &Registry) -> Result<Option<Identit
     }
     let key = certificate.with_extension("key");
     check_mode(&key)?;
-    let mut pem = read(certificate)?;
-    pem.push(b'\n');
-    pem.extend_from_slice(&read(&key)?);
-    let identity = Identity::from_pem(&pem).map_err(|_| {
-        // The library's words are about one of the two, and do not say which.
-        format!("{} and its key are no pair in PEM", certificate.display())
-    })?;
-    Ok(Some(identity))
+    let chain = authority::certificates(&read(certificate)?)
+        .map_err(|error| format!("{}: {error}", certificate.display()))?;
+    let key = PrivateKeyDer::from_pem_slice(&read(&key)?)
+        .map_err(|error| format!("{}: {error}", key.display()))?;
+    Ok(Some((chain, key)))
 }
 
 /// A private key that everybody can read is none.

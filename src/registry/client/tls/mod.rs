@@ -8,11 +8,15 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Certificate, Client, Identity};
+use reqwest::Client;
+use rustls::pki_types::CertificateDer;
 use url::Url;
 
 use super::{RegistryError, TlsProblem};
-use crate::types::Registry;
+use crate::{
+    authority::{self, Identity, ShownCertificate},
+    types::Registry,
+};
 
 mod chain;
 mod endpoint;
@@ -21,7 +25,6 @@ mod problem;
 mod proxies;
 mod resolver;
 
-pub use chain::ShownCertificate;
 pub(super) use endpoint::Endpoint;
 pub(super) use problem::connection_error;
 pub use proxies::Proxies;
@@ -57,6 +60,16 @@ enum Kind {
 enum Versions {
     All,
     Http1,
+}
+
+impl Versions {
+    /// As TLS calls them.
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::All => &["h2", "http/1.1"],
+            Self::Http1 => &["http/1.1"],
+        }
+    }
 }
 
 /// Makes and keeps connections.
@@ -215,33 +228,23 @@ impl Connections {
                     .map_err(|error| failed(TlsProblem::BadAuthority, error))?;
                 let identity =
                     self.identity(host).map_err(|error| failed(TlsProblem::BadIdentity, error))?;
-                let builder = builder.tls_certs_merge(authorities);
-                match identity {
-                    Some(identity) => builder.identity(identity),
-                    None => builder,
-                }
+                // A key that does not fit its certificate is found here.
+                let problem = match identity {
+                    Some(_) => TlsProblem::BadIdentity,
+                    None => TlsProblem::BadAuthority,
+                };
+                let config = authority::client_config(authorities, identity, versions.names())
+                    .map_err(|error| failed(problem, error.into()))?;
+                builder.tls_backend_preconfigured(config)
             }
         };
-        builder.build().map_err(|error| {
-            // A key that does not fit its certificate is found here.
-            let problem = match kind {
-                Kind::Private(host) if matches!(self.identity(host), Ok(Some(_))) => {
-                    TlsProblem::BadIdentity
-                }
-                _ => TlsProblem::Other,
-            };
-            failed(problem, error.into())
-        })
+        builder.build().map_err(|error| failed(TlsProblem::Other, error.into()))
     }
 
-    fn certificates(&self, registry: &Registry) -> Result<Vec<Certificate>, BadFile> {
+    fn certificates(&self, registry: &Registry) -> Result<Vec<CertificateDer<'static>>, BadFile> {
         let mut certificates = Vec::new();
         for pem in self.authorities.get(registry).into_iter().flatten() {
-            let found = Certificate::from_pem_bundle(pem.as_bytes())?;
-            if found.is_empty() {
-                return Err("there is no certificate in it".into());
-            }
-            certificates.extend(found);
+            certificates.extend(authority::certificates(pem.as_bytes())?);
         }
         for dir in &self.certs_dirs {
             certificates.extend(files::authorities(dir, registry)?);
