@@ -1,11 +1,12 @@
 //! What every command is given.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use crate::{
     cli::{
         config::{Connection, Environment},
         error::CliError,
+        key::{KeyFolder, Passphrases},
         output::Output,
     },
     exchange::client::ExchangeClient,
@@ -28,6 +29,12 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// The user's keys; passphrases come from `EDGEPOST_PASSPHRASE_FILE`, or are asked for.
+    pub(crate) fn keys(&self) -> KeyFolder {
+        let file = self.environment.get("EDGEPOST_PASSPHRASE_FILE").map(PathBuf::from);
+        KeyFolder::new(self.environment.keys(), Passphrases::from(file))
+    }
+
     /// A client of the exchange, as the user.
     pub(crate) fn client(&self) -> Result<ExchangeClient, CliError> {
         self.connection.settings(&self.environment)?.client()

@@ -1,56 +1,42 @@
 //! Horizon's RSA keys: the private one that signs for anax nodes, the public one that verifies.
 
-use std::path::{Path, PathBuf};
-
 use clap::Args;
 
 use crate::{
-    cli::{
-        code,
-        error::CliError,
-        files::read_text,
-        key::{Private, read_private},
-    },
+    cli::{Context, code, error::CliError, key::DEFAULT_KEY},
     document::{ClusterDeployment, NativeDeployment, ServiceDefinition},
-    sign::compat::horizon::{HorizonKey, HorizonPublicKey},
+    sign::compat::horizon::HorizonKey,
 };
 
 /// The key that signs in Horizon's way.
 #[derive(Debug, Args)]
 pub(super) struct HorizonKeyArgs {
-    /// An RSA key in PEM that signs deployments and their overrides for anax nodes too
-    #[arg(long, value_name = "FILE", env = "HZN_PRIVATE_KEY_FILE")]
-    horizon_key: Option<PathBuf>,
+    /// An RSA key that signs deployments and their overrides for anax nodes too: its name or file. Without it the
+    /// one that `edgepost key import` took in as `default`, if there is one
+    #[arg(long, value_name = "KEY", env = "HZN_PRIVATE_KEY_FILE")]
+    horizon_key: Option<String>,
 }
 
 impl HorizonKeyArgs {
-    /// The key, if one was given.
-    pub(super) fn read(&self) -> Result<Option<HorizonKey>, CliError> {
-        self.horizon_key.as_deref().map(read_horizon_key).transpose()
+    /// The key, if there is one.
+    pub(super) fn read(&self, context: &Context) -> Result<Option<HorizonKey>, CliError> {
+        let keys = context.keys();
+        match &self.horizon_key {
+            Some(name) => keys.read_horizon(name).map(Some),
+            None if keys.has_horizon(DEFAULT_KEY) => keys.read_horizon(DEFAULT_KEY).map(Some),
+            None => Ok(None),
+        }
     }
 }
 
-/// Reads an RSA key for Horizon's signature.
-fn read_horizon_key(file: &Path) -> Result<HorizonKey, CliError> {
-    let pem = read_private(file, Private::Key)?;
-    HorizonKey::from_pem(&pem).map_err(|error| {
-        CliError::new(code::KEY, "the Horizon key cannot be used")
-            .at(file.display())
-            .because(&error)
-            .help("it must be an RSA key of 2048 bits or more, PKCS#1 or PKCS#8, in PEM")
-    })
-}
-
-/// Checks Horizon's signatures over a service by the public key in `file`; says which deployments
-/// they are over.
+/// Checks Horizon's signatures over a service by the public key of this name or file; says which
+/// deployments they are over.
 pub(super) fn verify_horizon(
     definition: &ServiceDefinition,
-    file: &Path,
+    key: &str,
+    context: &Context,
 ) -> Result<Vec<&'static str>, CliError> {
-    let pem = read_text(file)?;
-    let key = HorizonPublicKey::from_pem(&pem).map_err(|error| {
-        CliError::new(code::KEY, "the public key cannot be used").at(file.display()).because(&error)
-    })?;
+    let key = context.keys().horizon_public(key)?;
     let native = match &definition.deployment {
         NativeDeployment::Text(text) => Some(text),
         _ => None,

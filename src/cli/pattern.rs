@@ -77,7 +77,7 @@ impl PatternCommand {
         match self {
             Self::Publish { file, publishing, horizon_key } => {
                 let (noun, pattern) = file.read(context)?;
-                let horizon_key = horizon_key.read()?;
+                let horizon_key = horizon_key.read(context)?;
                 documents::publish(&noun, &pattern, publishing, horizon_key, context).await?;
                 let next = format!("on a node: edgepost agent register --pattern {}", noun.0);
                 context.output.next(next);

@@ -1,6 +1,6 @@
 //! `edgepost service`: what is published.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -65,10 +65,10 @@ pub(super) struct ServiceVerifyArgs {
     which: NameArgs,
     #[command(flatten)]
     trust: VerifyArgs,
-    /// Check Horizon's signatures over the deployments too, by this public key (PEM). In an exchange of
-    /// Horizon's own there are no others
-    #[arg(long, value_name = "FILE")]
-    horizon_key: Option<PathBuf>,
+    /// Check Horizon's signatures over the deployments too, by this public key: its name, or a PEM file with it or its
+    /// certificate. In an exchange of Horizon's own there are no others
+    #[arg(long, value_name = "KEY")]
+    horizon_key: Option<String>,
 }
 
 impl ServiceCommand {
@@ -111,15 +111,15 @@ impl DiffArgs {
 impl ServiceVerifyArgs {
     async fn run(&self, context: &Context) -> Result<(), CliError> {
         let noun = id(&self.which)?;
-        if let Some(file) = &self.horizon_key
+        if let Some(key) = &self.horizon_key
             && !context.client()?.is_edgepost().await?
         {
-            return verify_row(&noun, file, context).await;
+            return verify_row(&noun, key, context).await;
         }
         let verified = documents::verify(&noun, &self.trust, context).await?;
         let definition = &verified.body().definition;
         let horizon = match &self.horizon_key {
-            Some(file) => verify_horizon(definition, file)?,
+            Some(key) => verify_horizon(definition, key, context)?,
             None => Vec::new(),
         };
         context.output.result(
@@ -136,12 +136,12 @@ impl ServiceVerifyArgs {
 }
 
 /// Verifies all that Horizon's own exchange has: the signatures over the deployments.
-async fn verify_row(noun: &NamedService, file: &Path, context: &Context) -> Result<(), CliError> {
+async fn verify_row(noun: &NamedService, key: &str, context: &Context) -> Result<(), CliError> {
     let row = noun.row(&context.client()?).await?.ok_or_else(|| documents::absent(noun))?;
     let definition = serde_json::from_value(row).map_err(|error| {
         CliError::new(code::ANSWER, format!("service {} cannot be read", noun.name)).because(&error)
     })?;
-    let horizon = verify_horizon(&definition, file)?;
+    let horizon = verify_horizon(&definition, key, context)?;
     let result = json!({"ok": true, "key": noun.key, "seq": null, "horizon": true,
         "horizonSigned": horizon, "cluster": operator::outline(&definition)});
     context.output.result(&result, || {

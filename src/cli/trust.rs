@@ -6,11 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::{
-    cli::{
-        Context, code,
-        error::CliError,
-        key::{DEFAULT_KEY, read_key},
-    },
+    cli::{Context, code, error::CliError, key::DEFAULT_KEY},
     exchange::client::ExchangeClient,
     trust::{Rule, Trust, TrustDocument, TrustPin, TrustRoot},
     types::DocumentKind,
@@ -81,7 +77,7 @@ impl TrustCommand {
 
 async fn init(args: &InitArgs, context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
-    let key = read_key(&context.environment.keys(), &args.key)?;
+    let key = context.keys().read(&args.key)?;
     if client.newest_trust().await?.is_some() {
         return Err(CliError::new(
             code::CONFLICT,
@@ -118,7 +114,7 @@ async fn add(args: &AddArgs, context: &Context) -> Result<(), CliError> {
             .help(format!("one of {known}")));
     }
     let client = context.client()?;
-    let key = read_key(&context.environment.keys(), &args.key)?;
+    let key = context.keys().read(&args.key)?;
     let trust = walk_trust(&client, TrustRoot::Pinned(args.trust_sha256)).await?;
     let mut next = trust.document().next(context.clock.now());
     if next.rules.iter().any(|rule| rule.kind == kind && rule.prefix.is_empty()) {

@@ -10,7 +10,7 @@ use ed25519_dalek::{
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::sign::KeyId;
+use crate::sign::{KeyId, encrypted};
 
 /// What precedes the 32 bytes of a public key in SPKI DER (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] =
@@ -26,7 +26,7 @@ const PKCS8_PREFIX: [u8; 16] = [
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The private key is protected by a passphrase.
-    #[error("the private key is encrypted; decrypt it with `openssl pkey`")]
+    #[error("the private key is under a passphrase")]
     Encrypted,
     /// No Ed25519 private key in PKCS#8 PEM.
     #[error("not an Ed25519 private key in PKCS#8 PEM (-----BEGIN PRIVATE KEY-----)")]
@@ -57,7 +57,7 @@ impl SigningKey {
 
     /// Reads PKCS#8 PEM, version 1 or 2.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
+        if encrypted::is_encrypted(pem) {
             return Err(KeyError::Encrypted);
         }
         // The PEM grammar ends at the last dash; editors add line ends.

@@ -5,12 +5,14 @@
 //! the business of `trust`.
 
 pub mod compat;
+pub mod encrypted;
 pub mod envelope;
 pub mod key;
 pub mod key_id;
 pub mod payload_type;
 pub mod sealed;
 
+pub use encrypted::EncryptedKeyError;
 pub use envelope::{Envelope, EnvelopeError};
 pub use key::{KeyError, SigningKey, VerifyingKey};
 pub use key_id::{KeyId, ParseKeyIdError};

@@ -27,6 +27,7 @@ mod horizon;
 mod horizon_data;
 mod horizon_policies;
 mod hostile;
+mod keys;
 mod layers;
 mod leftovers;
 mod lies;

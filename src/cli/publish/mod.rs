@@ -200,7 +200,7 @@ impl PublishArgs {
     }
 
     fn publisher(&self, context: &Context) -> Result<Publisher, CliError> {
-        Ok(self.keys.publisher(context)?.horizon_key(self.horizon_key.read()?))
+        Ok(self.keys.publisher(context)?.horizon_key(self.horizon_key.read(context)?))
     }
 }
 

@@ -1,0 +1,111 @@
+//! `edgepost key import`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{
+    DEFAULT_KEY, PassphraseArgs,
+    folder::{KeyFolder, Kind, Private, read_private},
+    under_passphrase,
+};
+use crate::{
+    cli::{Context, code, error::CliError, files::read_text},
+    sign::{
+        SigningKey, VerifyingKey,
+        compat::horizon::{HorizonKey, HorizonKeyError, HorizonPublicKey},
+        encrypted,
+    },
+};
+
+/// Take in a key that was made elsewhere: by OpenSSL, or by `hzn key create`
+///
+/// Ed25519 keys sign everything of ours. RSA keys (PKCS#1, PKCS#8; public: SPKI, or a certificate) sign for anax nodes,
+/// and verify what was signed for them; the one called `default` signs whatever is published. A public half alone may
+/// be named where signers are named.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: edgepost key import ~/.hzn/keys/service.private.key")]
+pub(in crate::cli) struct ImportArgs {
+    /// The file, in PEM
+    file: PathBuf,
+    /// The key's name here
+    #[arg(default_value = DEFAULT_KEY)]
+    name: String,
+    /// Put it under a passphrase, which it keeps anyway if it has one
+    #[arg(long)]
+    encrypt: bool,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+/// A key as it was found in a file.
+struct Found {
+    kind: Kind,
+    /// In plain.
+    private: Option<Zeroizing<String>>,
+    public: String,
+}
+
+impl ImportArgs {
+    pub(super) fn run(&self, context: &Context) -> Result<(), CliError> {
+        let keys = self.passphrase.keys(context);
+        let (found, was_encrypted) = self.read(&keys)?;
+        let private = match found.private {
+            Some(plain) if self.encrypt || was_encrypted => {
+                Some(under_passphrase(&plain, &self.name, &keys.passphrases)?)
+            }
+            private => private,
+        };
+        let public = found.public.as_str();
+        keys.keep(found.kind, &self.name, private.as_ref().map(|it| it.as_str()), public)?;
+        let (name, kind) = (&self.name, found.kind.name());
+        let half = if private.is_some() { "key pair" } else { "public key" };
+        context.output.result(
+            &json!({"ok": true, "name": name, "kind": kind, "private": private.is_some()}),
+            || format!("{half} `{name}` ({kind})"),
+        );
+        Ok(())
+    }
+
+    fn read(&self, keys: &KeyFolder) -> Result<(Found, bool), CliError> {
+        let (file, name) = (&self.file, &self.name);
+        let public = read_text(file);
+        if let Ok(text) = &public
+            && let Some(found) = public_half(text)
+        {
+            return Ok((found, false));
+        }
+        let pem = read_private(file, Private::Key)?;
+        let was_encrypted = encrypted::is_encrypted(&pem);
+        let plain = keys.in_plain(name, pem, file)?;
+        Ok((private_half(&plain, file)?, was_encrypted))
+    }
+}
+
+fn public_half(text: &str) -> Option<Found> {
+    if let Ok(key) = VerifyingKey::from_pem(text) {
+        return Some(Found { kind: Kind::Ed25519, private: None, public: key.to_pem() });
+    }
+    // A certificate stays as it is: Horizon's nodes take it so.
+    HorizonPublicKey::from_pem(text).ok()?;
+    Some(Found { kind: Kind::Rsa, private: None, public: text.to_owned() })
+}
+
+fn private_half(plain: &str, file: &Path) -> Result<Found, CliError> {
+    let refused = |why: &HorizonKeyError| {
+        CliError::new(code::KEY, "the file holds no key that is known here")
+            .at(file.display())
+            .because(why)
+            .help("Ed25519 in PKCS#8, or RSA of 2048 bits or more in PKCS#1 or PKCS#8, in PEM")
+    };
+    if let Ok(key) = SigningKey::from_pem(plain) {
+        let public = key.verifying_key().to_pem();
+        return Ok(Found { kind: Kind::Ed25519, private: Some(key.to_pem()), public });
+    }
+    let key = HorizonKey::from_pem(plain).map_err(|error| refused(&error))?;
+    let private = key.to_pem().map_err(|error| refused(&error))?;
+    let public = key.public_pem().map_err(|error| refused(&error))?;
+    Ok(Found { kind: Kind::Rsa, private: Some(private), public })
+}
