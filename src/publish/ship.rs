@@ -93,9 +93,7 @@ async fn sign(
     keys: &[SigningKey],
     client: &RegistryClient,
 ) -> Result<(), RegistryError> {
-    let Ok(tag) = format!("sha256-{}.sig", image.digest.hex()).parse::<Tag>() else {
-        return Ok(());
-    };
+    let Some(tag) = cosign::tag(&image.digest) else { return Ok(()) };
     let reference = Reference::Tag(tag);
     let payload = Bytes::from(cosign::payload(image));
     let mut layers = signatures(&image.repository, &reference, client).await?;

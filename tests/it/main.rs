@@ -20,6 +20,7 @@ mod clouds;
 mod cluster;
 mod containers;
 mod copy;
+mod cosign;
 mod demo;
 mod documents;
 mod engines;

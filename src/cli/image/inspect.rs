@@ -20,7 +20,8 @@ use crate::{
         client::{RegistryClient, RegistryError},
         protocol::Reference,
     },
-    types::{Digest, ImageRef, Platform, Tag},
+    sign::compat::cosign,
+    types::{Digest, ImageRef, Platform},
 };
 
 /// Show what an image is: digest, platforms, layers, labels
@@ -223,7 +224,7 @@ async fn referrers(
 ) -> Result<Vec<SeenReferrer>, CliError> {
     let mut seen = Vec::new();
     // Cosign's place for signatures is older than the list.
-    if let Ok(tag) = format!("sha256-{}.sig", digest.hex()).parse::<Tag>()
+    if let Some(tag) = cosign::tag(digest)
         && let Some(head) = client.head_manifest(&image.repository, &Reference::Tag(tag)).await?
     {
         seen.push(SeenReferrer { digest: head.digest, kind: "cosign signature".to_owned() });

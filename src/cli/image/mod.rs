@@ -3,6 +3,7 @@
 mod copy;
 mod inspect;
 mod place;
+mod verify;
 
 use clap::Subcommand;
 
@@ -13,6 +14,7 @@ use crate::cli::{Context, error::CliError};
 pub(super) enum ImageCommand {
     Copy(copy::CopyArgs),
     Inspect(inspect::InspectArgs),
+    Verify(verify::ImageVerifyArgs),
 }
 
 impl ImageCommand {
@@ -21,6 +23,7 @@ impl ImageCommand {
         match self {
             Self::Copy(args) => args.run(context).await,
             Self::Inspect(args) => args.run(context).await,
+            Self::Verify(args) => args.run(context).await,
         }
     }
 }

@@ -139,14 +139,18 @@ impl KeyFolder {
 
     /// Reads the public half of a signing key by its name, or by the path of its file.
     pub(in crate::cli) fn public(&self, name: &str) -> Result<VerifyingKey, CliError> {
-        let path = self.public_path(Kind::Ed25519, name);
-        if path.is_file() {
-            let pem = read_text(&path)?;
-            return VerifyingKey::from_pem(&pem).map_err(|error| {
+        let named = self.public_path(Kind::Ed25519, name);
+        if named.is_file() {
+            return VerifyingKey::from_pem(&read_text(&named)?).map_err(|error| {
                 CliError::new(code::KEY, format!("public key `{name}` cannot be used"))
-                    .at(path.display())
+                    .at(named.display())
                     .because(&error)
             });
+        }
+        if Path::new(name).is_file()
+            && let Ok(key) = VerifyingKey::from_pem(&read_text(Path::new(name))?)
+        {
+            return Ok(key);
         }
         self.read(name).map(|key| key.verifying_key())
     }
