@@ -79,6 +79,27 @@ impl Envelope {
         self.signatures.push(Signature { keyid, sig });
     }
 
+    /// Takes over from `other` what each of `keys` has really signed of this very statement; signatures that
+    /// merely bear the name of such a key give way.
+    pub fn take_signatures<'a>(
+        &mut self,
+        other: &Self,
+        keys: impl IntoIterator<Item = &'a VerifyingKey>,
+    ) {
+        let signed = seal_pae(self.payload_type, &self.payload);
+        for key in keys {
+            let keyid = key.key_id().to_string();
+            let holds = |it: &&Signature| it.keyid == keyid && key.verifies(&signed, &it.sig);
+            if self.signatures.iter().any(|it| holds(&it)) {
+                continue;
+            }
+            if let Some(signature) = other.signatures.iter().find(holds) {
+                self.signatures.retain(|it| it.keyid != keyid);
+                self.signatures.push(signature.clone());
+            }
+        }
+    }
+
     /// What the payload is said to be; the signatures cover this too.
     pub fn payload_type(&self) -> PayloadType {
         self.payload_type
@@ -289,6 +310,25 @@ mod tests {
         let mut envelope = sealed(&[&key]);
         envelope.add_signature(&key);
         assert_eq!(envelope.claimed_signers().count(), 1);
+    }
+
+    #[test]
+    fn only_what_a_key_has_really_signed_of_this_statement_is_taken_over() {
+        let (one, two, three) =
+            (SigningKey::generate(), SigningKey::generate(), SigningKey::generate());
+        let keys = [one.verifying_key(), two.verifying_key()];
+        let mut envelope = sealed(&[&one]);
+        let mut false_one = sealed(&[&two]).signatures[0].clone();
+        false_one.sig[0] ^= 1;
+        envelope.signatures.push(false_one);
+
+        envelope.take_signatures(&sealed(&[&one, &two, &three]), &keys);
+        assert_eq!(envelope.claimed_signers().count(), 2);
+        assert_eq!(envelope.verified_by(&keys).len(), 2);
+
+        let mut other = Envelope::seal(PayloadType::Stamp, b"{}".to_vec(), &[]);
+        other.take_signatures(&sealed(&[&one, &two]), &keys);
+        assert_eq!(other.claimed_signers().count(), 0);
     }
 
     #[test]

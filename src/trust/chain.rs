@@ -70,14 +70,9 @@ impl Trust {
 
     /// Begins with the document whose hash is pinned, which its own root keys must have signed.
     pub fn pinned(first: &Envelope, pin: &TrustPin) -> Result<Self, Refusal> {
-        let digest = first.digest();
-        if digest != pin.0 {
-            return Err(Refusal::WrongRoot { pinned: pin.0, received: digest });
-        }
-        check_type(first)?;
-        let document = read(first)?;
+        let document = read_first(first, pin)?;
         check_root(&document, first)?;
-        Ok(Self { document, pin: *pin, digest, walked: 1 })
+        Ok(Self { document, pin: *pin, digest: first.digest(), walked: 1 })
     }
 
     /// Takes the next version: exactly one more, signed by enough root keys of this version and of the
@@ -85,6 +80,15 @@ impl Trust {
     pub fn advance(&self, next: &Envelope) -> Result<Self, Refusal> {
         check_type(next)?;
         check_root(&self.document, next)?;
+        let document = self.read_next(next)?;
+        check_root(&document, next)?;
+        Ok(Self { document, pin: self.pin, digest: next.digest(), walked: self.walked + 1 })
+    }
+
+    /// Reads what would follow this version, whoever has signed it: of the same organization, and exactly
+    /// one version more.
+    pub(super) fn read_next(&self, next: &Envelope) -> Result<TrustDocument, Refusal> {
+        check_type(next)?;
         let document = read(next)?;
         if document.org != self.document.org {
             return Err(Refusal::Relabel {
@@ -93,11 +97,10 @@ impl Trust {
             });
         }
         self.check_version(&document, next)?;
-        check_root(&document, next)?;
         if self.walked == MAX_VERSIONS {
             return Err(Refusal::malformed("trust", Malformed::TooManyVersions(MAX_VERSIONS)));
         }
-        Ok(Self { document, pin: self.pin, digest: next.digest(), walked: self.walked + 1 })
+        Ok(document)
     }
 
     /// The newest version.
@@ -146,6 +149,16 @@ impl Trust {
         }
         Ok(())
     }
+}
+
+/// Reads the pinned first version, whoever has signed it.
+pub(super) fn read_first(first: &Envelope, pin: &TrustPin) -> Result<TrustDocument, Refusal> {
+    let received = first.digest();
+    if received != pin.0 {
+        return Err(Refusal::WrongRoot { pinned: pin.0, received });
+    }
+    check_type(first)?;
+    read(first)
 }
 
 fn check_type(envelope: &Envelope) -> Result<(), Refusal> {

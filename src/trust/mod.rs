@@ -11,7 +11,10 @@
 
 pub mod catalog;
 pub mod chain;
+pub mod change;
 pub mod document;
+pub mod draft;
+pub mod edit;
 pub mod marks;
 pub mod refusal;
 pub mod rule;
@@ -27,7 +30,10 @@ use serde::de::DeserializeOwned;
 
 pub use catalog::{Catalog, CatalogEntry};
 pub use chain::{Trust, TrustPin, TrustRoot};
+pub use change::{Change, Who, changes};
 pub use document::{Import, Revocation, RevocationReason, TrustDocument, TrustProblem};
+pub use draft::{Draft, DraftError, MergeError, SignError, Tally};
+pub use edit::{EditError, Rotation};
 pub use marks::{Mark, Marks};
 pub use refusal::{Malformed, Refusal};
 pub use rule::{Role, Rule};

@@ -56,6 +56,12 @@ impl Rule {
         (self.kind == document.kind() && document.id().starts_with(&prefix)).then_some(prefix.len())
     }
 
+    /// Whether the rule is for exactly the names of `kind` that begin with `prefix`, however that is spelled.
+    pub(super) fn is_about(&self, kind: DocumentKind, prefix: &str) -> bool {
+        let other = Self { kind, prefix: prefix.to_owned(), ..self.clone() };
+        self.kind == kind && self.id_prefix() == other.id_prefix()
+    }
+
     /// The prefix as it stands in document ids, or `None` if no name can begin so.
     pub(super) fn id_prefix(&self) -> Option<String> {
         match self.kind {
