@@ -64,6 +64,7 @@ codes! {
     SOURCE = "E0303", Config, "An image of the definition is in none of the places that were searched.";
     NODE = "E0304", Config, "The node's folder is missing, unfinished or damaged; `edgepost agent register` makes it.";
     FOREIGN_LAYERS = "E0305", Config, "The image has layers that only their maker may serve, such as those of Windows, and the registry takes no image without them.";
+    DRAFT = "E0306", Config, "A file is no draft of a trust document, or is damaged; `edgepost trust` writes them.";
     EXCHANGE_LOGIN = "E0400", Auth, "The exchange does not know the user or node, or the password is wrong.";
     EXCHANGE_DENIED = "E0401", Auth, "The exchange knows who asks, and does not allow it.";
     REGISTRY_AUTH = "E0402", Auth, "The registry does not accept the credentials.";
@@ -83,8 +84,12 @@ codes! {
     IN_USE = "E0701", Conflict, "Another process works on the folder: a hub, an exchange, a registry or an agent. Stop it first, or choose another folder.";
     DIFFERENT = "E0702", Conflict, "A file differs from what is live under its name; the differences were printed.";
     EXISTS = "E0703", Conflict, "A file that would be made is there already. Nothing was made or changed.";
+    SIGNED = "E0704", Conflict, "This key has signed the draft already: somebody else must, or it can be published.";
+    DRAFTS_DIFFER = "E0705", Conflict, "Drafts that are merged say different things; only signatures of one and the same are brought together.";
     REFUSED = "E0800", Trust, "The trust rules refuse it; the text names the attack it looks like.";
     CONTENT = "E0801", Trust, "Bytes are not those that the digest names.";
+    SIGNER = "E0802", Trust, "The key may not sign this trust document: it is no root key of the version before or of this one, or is revoked.";
+    UNSIGNED = "E0803", Trust, "Too few root keys have signed a trust document; the text says how many are missing.";
     UNFIT = "E0900", Incompatible, "Nothing that is published fits this node.";
     DOES_NOT_FIT = "E0901", Incompatible, "What was asked about would not run on the node, or on any; each line with FAIL says why, and where that is asked.";
     TIMEOUT = "E1000", Timeout, "It took longer than allowed.";

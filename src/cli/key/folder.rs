@@ -113,7 +113,7 @@ impl KeyFolder {
         })
     }
 
-    /// Whether there is a key of this kind and name.
+    /// Whether there is an RSA key of this name.
     pub(in crate::cli) fn has_horizon(&self, name: &str) -> bool {
         self.private_path(Kind::Rsa, name).is_file()
     }
@@ -137,22 +137,41 @@ impl KeyFolder {
         })
     }
 
-    /// Reads the public half of a signing key by its name, or by the path of its file.
+    /// Reads the public half of a signing key by its name, by the path of its PEM, or out of the file
+    /// of the private half.
     pub(in crate::cli) fn public(&self, name: &str) -> Result<VerifyingKey, CliError> {
-        let named = self.public_path(Kind::Ed25519, name);
-        if named.is_file() {
-            return VerifyingKey::from_pem(&read_text(&named)?).map_err(|error| {
-                CliError::new(code::KEY, format!("public key `{name}` cannot be used"))
-                    .at(named.display())
-                    .because(&error)
-            });
+        let from_private = || self.read(name).map(|key| key.verifying_key());
+        let (named, given) = (self.public_path(Kind::Ed25519, name), Path::new(name));
+        if !named.is_file() && (self.has(name) || !given.is_file()) {
+            return from_private();
         }
-        if Path::new(name).is_file()
-            && let Ok(key) = VerifyingKey::from_pem(&read_text(Path::new(name))?)
-        {
-            return Ok(key);
+        let path = if named.is_file() { &named } else { given };
+        let pem = read_text(path)?;
+        if pem.contains("PRIVATE KEY-----") {
+            return from_private();
         }
-        self.read(name).map(|key| key.verifying_key())
+        VerifyingKey::from_pem(&pem).map_err(|error| {
+            CliError::new(code::KEY, format!("public key `{name}` cannot be used"))
+                .at(path.display())
+                .because(&error)
+                .help("`edgepost key show NAME` prints one")
+        })
+    }
+
+    /// The keys whose public halves lie here, by name; of one that cannot be read nothing is said.
+    pub(in crate::cli) fn known(&self) -> Vec<(String, VerifyingKey)> {
+        let names = self.names(Kind::Ed25519).unwrap_or_default().into_iter();
+        names
+            .filter_map(|name| {
+                let pem = read_text(&self.public_path(Kind::Ed25519, &name)).ok()?;
+                Some((name, VerifyingKey::from_pem(&pem).ok()?))
+            })
+            .collect()
+    }
+
+    /// Whether there is a signing key of this name.
+    pub(in crate::cli) fn has(&self, name: &str) -> bool {
+        self.private_path(Kind::Ed25519, name).is_file()
     }
 
     /// Reads the public half of an RSA key by its name, or by the path of its file: SPKI, or a

@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{code, error::CliError},
-    trust::Refusal,
+    trust::{DraftError, EditError, MergeError, Refusal, SignError, TrustProblem},
 };
 
 impl From<Refusal> for CliError {
@@ -27,5 +27,67 @@ impl From<Refusal> for CliError {
         Self::new(code::REFUSED, format!("refused by trust: {}", error.attack()))
             .because(&error)
             .help(help)
+    }
+}
+
+impl From<TrustProblem> for CliError {
+    fn from(error: TrustProblem) -> Self {
+        Self::new(code::REFUSED, "the trust document would not be taken").because(&error).help(
+            "`edgepost trust show` shows the one in force; --threshold says how many must sign",
+        )
+    }
+}
+
+impl From<DraftError> for CliError {
+    fn from(error: DraftError) -> Self {
+        match error {
+            DraftError::Refused(refusal) => refusal.into(),
+            DraftError::Contradiction(problem) => problem.into(),
+            DraftError::Syntax(_) => Self::new(code::DRAFT, "the draft cannot be read")
+                .because(&error)
+                .help("give a file that `edgepost trust` has written, as it is"),
+        }
+    }
+}
+
+impl From<EditError> for CliError {
+    fn from(error: EditError) -> Self {
+        use EditError as E;
+        let (code, help) = match &error {
+            E::Unchanged(_) => (code::CONFLICT, "`edgepost trust show` shows it"),
+            E::NoRule { .. } | E::NotNamed { .. } | E::NoKey(_) => {
+                (code::NOT_FOUND, "`edgepost trust show` shows the rules and their keys")
+            }
+            E::Revoked(_) => (code::REFUSED, "make another key: edgepost key create NAME"),
+            E::EpochLost { .. } => {
+                (code::CONFLICT, "revoke its keys instead: the rule then keeps its names closed")
+            }
+        };
+        Self::new(code, "the trust document cannot be changed so").because(&error).help(help)
+    }
+}
+
+impl From<SignError> for CliError {
+    fn from(error: SignError) -> Self {
+        let (code, help) = match &error {
+            SignError::Twice(_) => (code::SIGNED, "`edgepost trust show FILE` says who is missing"),
+            SignError::NotRoot(_) | SignError::Revoked(_) => {
+                (code::SIGNER, "`edgepost trust show FILE` names the root keys")
+            }
+            SignError::Full => (code::REFUSED, "begin a new draft; nobody needs so many"),
+        };
+        Self::new(code, "the draft is not signed").because(&error).help(help)
+    }
+}
+
+impl From<MergeError> for CliError {
+    fn from(error: MergeError) -> Self {
+        let code = match error {
+            MergeError::Different { .. } => code::DRAFTS_DIFFER,
+            MergeError::Full => code::REFUSED,
+        };
+        Self::new(code, "the drafts are not merged")
+            .because(&error)
+            .help("`edgepost trust show FILE` shows what each says")
     }
 }

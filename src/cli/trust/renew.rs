@@ -1,0 +1,24 @@
+//! `edgepost trust renew`: the same for another year.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::change::ChangeArgs;
+use crate::cli::{Context, error::CliError};
+
+/// Make a next version that says the same, before the one in force expires
+///
+/// For another year:      edgepost trust renew --trust-sha256 PIN
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(in crate::cli) struct RenewArgs {
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+impl RenewArgs {
+    /// Runs the command.
+    pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        self.change.carry_out(Value::Null, context, |_| Ok(())).await
+    }
+}
