@@ -45,4 +45,6 @@ mod servers;
 mod service_policy;
 mod support;
 mod transfers;
+mod trust_ceremony;
+mod trust_drafts;
 mod versions;

@@ -19,6 +19,8 @@ pub struct Hub {
     folder: PathBuf,
     address: SocketAddr,
     running: Option<Running>,
+    /// The program as the hub's root user uses it.
+    pub root: Program,
     /// The program as the organization's administrator uses it.
     pub publisher: Program,
     /// The pin of the organization's trust.
@@ -50,6 +52,7 @@ impl Hub {
             folder: folder.to_owned(),
             address,
             running: Some(running),
+            root,
             publisher,
             pin: text(&trust["pin"]),
             push_password: text(&first["registryAccounts"]["push"]),

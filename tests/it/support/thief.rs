@@ -45,6 +45,21 @@ pub fn list(data: &Path, envelope: &Envelope) {
     runtime.block_on(list_in(data, envelope)).expect("the theft goes well");
 }
 
+/// Puts `envelope` into the database of the exchange as version `version` of the trust document.
+pub fn follow(data: &Path, version: i64, envelope: &Envelope) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    let options = SqliteConnectOptions::new().filename(data.join("exchange.db"));
+    let insert = async {
+        let mut database = SqliteConnection::connect_with(&options).await?;
+        let sql = "INSERT INTO trusts (org, version, sha256, envelope, last_updated) \
+                   VALUES ('acme', $1, $2, $3, 0)";
+        let row = sqlx::query(sql).bind(version).bind(envelope.digest().hex());
+        row.bind(envelope.to_json()).execute(&mut database).await
+    };
+    let inserted: Result<_, sqlx::Error> = runtime.block_on(insert);
+    inserted.expect("the theft goes well");
+}
+
 /// Lets the exchange show `envelope` to whoever asks for `key`.
 pub fn show(data: &Path, key: &str, envelope: &Envelope) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
