@@ -116,10 +116,12 @@ fn three_people_take_over_and_a_node_follows_them() {
     assert_eq!(node.services(), [id("2.0.0")]);
     let renew = ["trust", "renew", "--trust-sha256", &hub.pin, "--key", "default"];
     hub.publisher.run(&renew).failed(8, "E0802");
+    hub.publisher.run(&["key", "import", "bob.pem", "bob"]).good();
     let shown = hub.publisher.run(&["trust", "show"]).good().stdout;
     assert!(shown.contains("Who changes this: 2 of these 3 keys together"), "{shown}");
+    assert!(shown.contains("(here `bob`)"), "{shown}");
     assert!(shown.contains("services of any name: this key"), "{shown}");
-    assert!(shown.contains("(your key `default`)"), "{shown}");
+    assert!(shown.contains("(here `default`)"), "{shown}");
 }
 
 /// What would let Carl sign every service, as the version after `before`.

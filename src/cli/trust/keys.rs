@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use crate::{
     cli::{Context, error::CliError, key::DEFAULT_KEY},
-    sign::{KeyId, SigningKey, VerifyingKey},
+    sign::{KeyId, VerifyingKey},
     trust::Draft,
 };
 
-/// What the user of this machine calls keys.
+/// What the user of this machine calls keys, their own and those of others.
 #[derive(Debug, Default)]
 pub(super) struct KeyNames(BTreeMap<KeyId, String>);
 
 impl KeyNames {
-    /// The names of the keys that the user has; a key that cannot be read has none.
+    /// The names of the keys whose public halves lie here; a key that cannot be read has none.
     pub(super) fn read(context: &Context) -> Self {
         let known = context.keys().known().into_iter();
         Self(known.map(|(name, key)| (key.key_id(), name)).collect())
@@ -22,7 +22,7 @@ impl KeyNames {
     /// The whole id, since a part of it can be imitated, with the user's own name for it.
     pub(super) fn label(&self, keyid: &KeyId) -> String {
         match self.0.get(keyid) {
-            Some(name) => format!("{keyid} (your key `{name}`)"),
+            Some(name) => format!("{keyid} (here `{name}`)"),
             None => keyid.to_string(),
         }
     }
@@ -54,23 +54,16 @@ pub(super) fn sign_here(
     names: &[String],
     context: &Context,
 ) -> Result<(), CliError> {
-    for key in signing_keys(names, context)? {
-        if names.is_empty() && draft.check_signer(&key.key_id()).is_err() {
-            continue;
+    let keys = context.keys();
+    if names.is_empty() && keys.has(DEFAULT_KEY) {
+        // Before its passphrase is asked for.
+        let keyid = keys.public(DEFAULT_KEY)?.key_id();
+        if draft.check_signer(&keyid).is_ok() {
+            draft.sign(&keys.read(DEFAULT_KEY)?)?;
         }
-        draft.sign(&key)?;
+    }
+    for name in names {
+        draft.sign(&keys.read(name)?)?;
     }
     Ok(())
-}
-
-/// The signing keys that are named; without a name, the default key if there is one.
-fn signing_keys(names: &[String], context: &Context) -> Result<Vec<SigningKey>, CliError> {
-    let keys = context.keys();
-    if !names.is_empty() {
-        return names.iter().map(|name| keys.read(name)).collect();
-    }
-    if !keys.has(DEFAULT_KEY) {
-        return Ok(Vec::new());
-    }
-    Ok(vec![keys.read(DEFAULT_KEY)?])
 }
