@@ -127,6 +127,7 @@ fn service(number: u64, now: Timestamp) -> Result<Statement<ServiceBody>, Box<dy
         serde_json::from_value(json!({
             "definition": {
                 "label": url, "description": description, "url": url, "version": "1.0.0", "arch": "amd64",
+                "public": true, "sharable": "multiple", "requiredServices": [], "userInput": [],
                 "deployment": "{\"services\":{\"it\":{\"image\":\"registry.example:5000/acme/it:1.0.0\"}}}"
             }
         }))
