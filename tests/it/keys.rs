@@ -171,8 +171,9 @@ fn a_key_under_a_passphrase_signs_for_who_knows_it_and_for_nobody_else() {
     for told in [&nobody, &wrong] {
         assert!(!told.stdout.contains("sentence") && !told.stderr.contains("sentence"));
     }
+    fs::remove_file(folder.path().join("home/keys/safe.public.pem")).unwrap();
     let list = person.key(&["list"]).good().stdout;
-    assert!(list.contains("under a passphrase"), "{list}");
+    assert!(list.contains("under a passphrase"), "a list asks for none: {list}");
 }
 
 #[test]

@@ -146,7 +146,8 @@ impl KeyFolder {
             return from_private();
         }
         let path = if named.is_file() { &named } else { given };
-        let pem = read_text(path)?;
+        // Perhaps it is a private key.
+        let pem = Zeroizing::new(read_text(path)?);
         if pem.contains("PRIVATE KEY-----") {
             return from_private();
         }
@@ -221,7 +222,13 @@ impl KeyFolder {
         if let Some(private) = private {
             create_file(&at, 0o600, private.as_bytes()).map_err(|error| failed(&at, error))?;
         }
-        create_file(&public_at, 0o644, public.as_bytes()).map_err(|error| failed(&public_at, error))
+        create_file(&public_at, 0o644, public.as_bytes()).map_err(|error| {
+            if private.is_some() {
+                // Nobody has used it yet, and half of a pair would stand in the way of the next try.
+                let _ = fs::remove_file(&at);
+            }
+            failed(&public_at, error)
+        })
     }
 
     /// The names of all keys of a kind, whichever halves of them lie here.
@@ -311,11 +318,15 @@ pub(in crate::cli) fn read_private(
     Ok(text)
 }
 
-/// Makes a new file; one that exists is an error.
+/// Makes a new file, whole or not at all; one that exists is an error.
 pub(super) fn create_file(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // What is told is why it could not be written.
+        let _ = fs::remove_file(path);
+    }
+    written
 }
 
 #[cfg(test)]

@@ -71,10 +71,9 @@ impl ImportArgs {
 
     fn read(&self, keys: &KeyFolder) -> Result<(Found, bool), CliError> {
         let (file, name) = (&self.file, &self.name);
-        let public = read_text(file);
-        if let Ok(text) = &public
-            && let Some(found) = public_half(text)
-        {
+        // Perhaps it is a private key.
+        let text = Zeroizing::new(read_text(file)?);
+        if let Some(found) = public_half(&text) {
             return Ok((found, false));
         }
         let pem = read_private(file, Private::Key)?;

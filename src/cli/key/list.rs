@@ -1,11 +1,13 @@
 //! `edgepost key list`.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::folder::{KeyFolder, Kind, Private, read_private};
 use crate::{
     cli::{Context, error::CliError},
-    sign::{KeyId, encrypted},
+    sign::{KeyId, VerifyingKey, encrypted},
 };
 
 /// A key, and what of it lies here.
@@ -14,7 +16,7 @@ use crate::{
 struct Row {
     name: String,
     kind: &'static str,
-    /// None for RSA keys, which Horizon knows by no id.
+    /// None for RSA keys, which Horizon knows by no id, and where it would take a passphrase to tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<KeyId>,
     private: Half,
@@ -44,10 +46,11 @@ impl Half {
 
 pub(super) fn list(context: &Context) -> Result<(), CliError> {
     let keys = context.keys();
+    let known: BTreeMap<_, _> = keys.known().into_iter().collect();
     let mut found = Vec::new();
     for kind in Kind::ALL {
         for name in keys.names(kind)? {
-            found.push(row(&keys, kind, name)?);
+            found.push(row(&keys, kind, name, &known)?);
         }
     }
     let rows = found.iter().map(|row| {
@@ -58,7 +61,12 @@ pub(super) fn list(context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-fn row(keys: &KeyFolder, kind: Kind, name: String) -> Result<Row, CliError> {
+fn row(
+    keys: &KeyFolder,
+    kind: Kind,
+    name: String,
+    known: &BTreeMap<String, VerifyingKey>,
+) -> Result<Row, CliError> {
     let path = keys.private_path(kind, &name);
     let private = if !path.exists() {
         Half::None
@@ -67,9 +75,11 @@ fn row(keys: &KeyFolder, kind: Kind, name: String) -> Result<Row, CliError> {
     } else {
         Half::Plain
     };
-    let id = match kind {
-        Kind::Ed25519 => Some(keys.public(&name)?.key_id()),
-        Kind::Rsa => None,
+    let id = match (kind, known.get(&name), private) {
+        (Kind::Ed25519, Some(public), _) => Some(public.key_id()),
+        // A list asks for no passphrase.
+        (Kind::Rsa, ..) | (_, None, Half::Encrypted) => None,
+        (_, None, _) => Some(keys.public(&name)?.key_id()),
     };
     Ok(Row { name, kind: kind.name(), id, private })
 }
