@@ -6,8 +6,8 @@
 //!  response ─┘             (partial file, and its checkpoint beside it)
 //! ```
 //!
-//! A long blob comes by several responses, while fewer blobs than streams are on their way: each
-//! brings the next piece, so that what has come stays nearly in order.
+//! A long blob comes by several responses where one does not fill the link, while fewer blobs than
+//! streams are on their way: each brings the next piece, so that what has come stays nearly in order.
 
 use std::path::Path;
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::image::Descriptor;
 
-/// From which length on a blob comes by several streams, in bytes.
+/// From which length on a blob may come by several streams, in bytes.
 pub(super) const LONG: u64 = 64 << 20;
 /// The most that one request of several asks for: long enough that its latency does not count.
 const LONGEST_PIECE: u64 = 32 << 20;

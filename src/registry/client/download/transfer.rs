@@ -113,8 +113,12 @@ impl<'a> Transfer<'a> {
         let (mut before, mut is_slow) = (self.received(), false);
         loop {
             while !plan.is_done() {
-                let alone = running.is_empty() || !is_slow;
-                let more = if alone { None } else { self.another_stream() };
+                // The first stream of a blob has leave already.
+                let more = match (running.is_empty(), is_slow) {
+                    (true, _) => None,
+                    (false, true) => self.another_stream(),
+                    (false, false) => break,
+                };
                 if !running.is_empty() && more.is_none() {
                     break;
                 }
