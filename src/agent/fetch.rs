@@ -16,7 +16,7 @@ use crate::{
     exchange::client::{ExchangeClient, ExchangeError},
     sign::Envelope,
     trust::{Refusal, Trust, VerifiedStamp},
-    types::DocumentKey,
+    types::{Digest, DocumentKey},
 };
 
 /// How many documents are fetched at once.
@@ -59,11 +59,7 @@ pub(super) async fn newer(
     if unchanged && select(accepted).missing.is_empty() {
         return Ok(None);
     }
-    let known = accepted.kept.catalog.clone();
-    let bytes = match known.filter(|_| marks.catalog_sha256 == Some(stamp.catalog.sha256)) {
-        Some(bytes) => bytes,
-        None => exchange.catalog(stamp.catalog.version).await?.to_vec(),
-    };
+    let bytes = catalog(exchange, accepted, &stamp).await?;
     let mut new = accepted.succeeded_by(trust, chain, &stamp, bytes, wall)?;
     for _ in 0..ROUNDS {
         let selection = select(&new);
@@ -77,6 +73,33 @@ pub(super) async fn newer(
     }
     let endless = FetchError::Endless { rounds: ROUNDS };
     Err(endless)
+}
+
+/// The bytes of the catalog that the stamp pins: those at hand, or what changed since applied to them,
+/// or else all of it, which then is judged by what it is.
+async fn catalog(
+    exchange: &ExchangeClient,
+    accepted: &Accepted,
+    stamp: &VerifiedStamp,
+) -> Result<Vec<u8>, ExchangeError> {
+    let pinned = &stamp.catalog;
+    let held = accepted.kept.catalog.as_ref();
+    let known = accepted.kept.marks.catalog_sha256;
+    if let Some(bytes) = held.filter(|_| known == Some(pinned.sha256)) {
+        return Ok(bytes.clone());
+    }
+    if held.is_some() && accepted.catalog.version < pinned.version {
+        let from = accepted.catalog.version;
+        let difference = match exchange.catalog_difference(from, pinned.version).await {
+            Err(ExchangeError::Malformed { .. }) => None,
+            other => other?,
+        };
+        let later = difference.and_then(|it| accepted.catalog.with(it)).map(|it| it.to_bytes());
+        if let Some(bytes) = later.filter(|it| Digest::of(it) == pinned.sha256) {
+            return Ok(bytes);
+        }
+    }
+    Ok(exchange.catalog(pinned.version).await?.to_vec())
 }
 
 /// The newest trust, the chain that led to it, and the stamp that goes with it.

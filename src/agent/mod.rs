@@ -66,13 +66,14 @@ use crate::{
         marks::MarksFile,
         plan::Instance,
         pull::Images,
+        report::Reported,
         runtime::{Afterwards, ContainerId, Runtime, RuntimeError},
         trials::Trials,
         verify::Accepted,
     },
     claim::Claim,
     document::{NodePolicy, UserInputValue, matching::NodeFacts},
-    exchange::{api::NodeReport, client::ExchangeClient},
+    exchange::client::ExchangeClient,
     registry::server::storage::Folder,
     types::ServiceId,
 };
@@ -101,7 +102,7 @@ pub struct Agent {
     /// What the exchange knows of this node, as far as it was told.
     introduction: Introduction,
     /// The report that the exchange has.
-    reported: Option<NodeReport>,
+    reported: Option<Reported>,
     /// What the last pass left in the engine: which containers, and whether they run; none if that
     /// could not be seen.
     left: Option<BTreeMap<ContainerId, bool>>,

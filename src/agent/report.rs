@@ -1,14 +1,36 @@
 //! The node's account of itself, written down and handed in.
 
+use std::time::{Duration, Instant};
+
 use crate::{
     agent::{
         Agent, Status, outcome::Notes, plan::Instance, runtime::ContainerState, select::Selection,
         settle::told,
     },
     exchange::api::{
-        ContainerStatus, NodeStatusRequest, RunningService, ServiceReport, ServiceState,
+        ContainerStatus, NodeReport, NodeStatusRequest, RunningService, ServiceReport, ServiceState,
     },
 };
+
+/// The report that the exchange has.
+#[derive(Debug)]
+pub(super) struct Reported {
+    report: NodeReport,
+    at: Instant,
+}
+
+impl Reported {
+    /// Whether the exchange need not hear of `now` yet. That a newer stamp was seen is told together with the
+    /// next thing that is news, or after `patience`: else every publish would bring a report of every node.
+    fn will_do(&self, now: &NodeReport, patience: Duration) -> bool {
+        if self.report == *now {
+            return true;
+        }
+        let (stamp_seq, stamp_sha256) = (now.stamp_seq, now.stamp_sha256);
+        let same_but_stamp = NodeReport { stamp_seq, stamp_sha256, ..self.report.clone() } == *now;
+        same_but_stamp && self.at.elapsed() < patience
+    }
+}
 
 impl Agent {
     /// What the node can say after what was noticed.
@@ -71,7 +93,7 @@ impl Agent {
         }
         self.last = Some(status.clone());
         let report = status.report();
-        if self.reported.as_ref() == Some(&report) {
+        if self.reported.as_ref().is_some_and(|it| it.will_do(&report, self.config.poll / 2)) {
             return;
         }
         let node = &self.identity.node.id;
@@ -80,7 +102,7 @@ impl Agent {
             Err(error) => Err(error),
         };
         match sent {
-            Ok(()) => self.reported = Some(report),
+            Ok(()) => self.reported = Some(Reported { report, at: Instant::now() }),
             Err(error) => tracing::info!(error = %told(&error), "the report is for later"),
         }
     }
@@ -91,5 +113,35 @@ fn state_name(state: ContainerState) -> &'static str {
         ContainerState::Running => "running",
         ContainerState::Restarting => "restarting",
         ContainerState::Stopped => "exited",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{exchange::api::RefusalReport, types::Digest};
+
+    #[test]
+    fn a_newer_stamp_alone_is_told_later_and_a_refusal_at_once() {
+        let report = NodeReport {
+            agent_version: "0.1.0".to_owned(),
+            stamp_seq: 7,
+            stamp_sha256: Some(Digest::of(b"7")),
+            services: Vec::new(),
+            refusals: Vec::new(),
+        };
+        let told = Reported { report: report.clone(), at: Instant::now() };
+        let hour = Duration::from_hours(1);
+        let newer = NodeReport { stamp_seq: 8, stamp_sha256: None, ..report.clone() };
+        assert!(told.will_do(&report, Duration::ZERO));
+        assert!(told.will_do(&newer, hour));
+        assert!(!told.will_do(&newer, Duration::ZERO));
+        let refusal = RefusalReport {
+            document: "stamp".to_owned(),
+            attack: "rollback".to_owned(),
+            detail: String::new(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        assert!(!told.will_do(&NodeReport { refusals: vec![refusal], ..newer }, hour));
     }
 }

@@ -12,6 +12,7 @@
 pub mod catalog;
 pub mod chain;
 pub mod change;
+pub mod difference;
 pub mod document;
 pub mod draft;
 pub mod edit;
@@ -31,6 +32,7 @@ use serde::de::DeserializeOwned;
 pub use catalog::{Catalog, CatalogEntry};
 pub use chain::{Trust, TrustPin, TrustRoot};
 pub use change::{Change, Who, changes};
+pub use difference::CatalogDifference;
 pub use document::{Import, Revocation, RevocationReason, TrustDocument, TrustProblem};
 pub use draft::{Draft, DraftError, MergeError, SignError, Tally};
 pub use edit::{EditError, Rotation};

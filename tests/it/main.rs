@@ -24,6 +24,7 @@ mod cosign;
 mod demo;
 mod documents;
 mod engines;
+mod fleet;
 mod horizon;
 mod horizon_data;
 mod horizon_policies;

@@ -7,7 +7,7 @@ use super::{Call, ExchangeClient, ExchangeError};
 use crate::{
     exchange::api::{StampKey, TrustHead},
     sign::{Envelope, VerifyingKey},
-    trust::{Refusal, Trust, TrustRoot, chain::MAX_VERSIONS},
+    trust::{CatalogDifference, Refusal, Trust, TrustRoot, chain::MAX_VERSIONS},
 };
 
 /// Four times the 64 KiB that a trust document may have: base64 and signatures come on top.
@@ -110,5 +110,23 @@ impl ExchangeClient {
     pub async fn catalog(&self, version: u64) -> Result<Bytes, ExchangeError> {
         let version = version.to_string();
         Ok(self.transport.send(Call::get(&self.extension(&["catalog", &version]))).await?.body)
+    }
+
+    /// What the catalog of version `to` has that the one of version `from` has not; `None` from an
+    /// exchange that does not know (any more).
+    ///
+    /// # Errors
+    /// As of every request.
+    pub async fn catalog_difference(
+        &self,
+        from: u64,
+        to: u64,
+    ) -> Result<Option<CatalogDifference>, ExchangeError> {
+        let (from, to) = (from.to_string(), to.to_string());
+        let path = self.extension(&["catalog", &to, "since", &from]);
+        match self.transport.find(Call::get(&path)).await? {
+            Some(answer) => answer.json().map(Some),
+            None => Ok(None),
+        }
     }
 }

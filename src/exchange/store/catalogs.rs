@@ -1,11 +1,12 @@
 //! The list of an organization's documents, and the stamp that vouches for the newest of it.
 
 use jiff::{SignedDuration, Timestamp};
+use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{Store, StoreError, Write, bad, column, number, time};
 use crate::{
     sign::SigningKey,
-    trust::{Catalog, CatalogEntry, Stamp, StampedCatalog, StampedTrust},
+    trust::{Catalog, CatalogDifference, CatalogEntry, Stamp, StampedCatalog, StampedTrust, State},
     types::{Digest, DocumentKey, OrgId},
 };
 
@@ -15,6 +16,12 @@ const LIFE: SignedDuration = SignedDuration::from_hours(24);
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
 /// How many catalogs are kept, for nodes that have just read the stamp before.
 const KEPT: i64 = 32;
+/// The longest way between two catalogs that is told in changes; a node that was away for longer reads
+/// the catalog whole.
+const LONGEST_DIFFERENCE: u64 = 1024;
+/// How the states of documents are written.
+const ACTIVE: &str = "active";
+const WITHDRAWN: &str = "withdrawn";
 /// The newest stamp, and when it was made.
 const STAMP: &str = "SELECT issued, envelope FROM stamps WHERE org = $1";
 
@@ -24,6 +31,29 @@ impl Store {
         let sql = "SELECT content FROM catalogs WHERE org = $1 AND version = $2";
         let query = sqlx::query_scalar(sql).bind(org.as_str()).bind(column(version));
         Ok(query.fetch_optional(self.read()).await?)
+    }
+
+    /// What the catalog of version `to` has that the one of version `from` has not; `None` if the way
+    /// is too long, or not all of it is known any more.
+    pub async fn catalog_difference(
+        &self,
+        org: &OrgId,
+        from: u64,
+        to: u64,
+    ) -> Result<Option<CatalogDifference>, StoreError> {
+        let Some(steps @ 1..=LONGEST_DIFFERENCE) = to.checked_sub(from) else {
+            return Ok(None);
+        };
+        let sql = "SELECT document_key, epoch, seq, sha256, state FROM catalog_changes \
+                   WHERE org = $1 AND version > $2 AND version <= $3 ORDER BY version";
+        let query = sqlx::query(sql).bind(org.as_str()).bind(column(from)).bind(column(to));
+        let rows = query.fetch_all(self.read()).await?;
+        // Each version brought one change.
+        if rows.len() as u64 != steps {
+            return Ok(None);
+        }
+        let entries = rows.iter().map(entry).collect::<Result<_, StoreError>>()?;
+        Ok(Some(CatalogDifference { org: org.clone(), from, to, entries }))
     }
 
     /// The envelope of the newest stamp, made anew if it is an hour old; `None` if the organization
@@ -70,6 +100,7 @@ impl Write {
     ) -> Result<u64, StoreError> {
         let mut catalog = self.newest_catalog(org).await?;
         catalog.version += 1;
+        self.keep_change(org, catalog.version, key, &entry).await?;
         catalog.entries.insert(key.clone(), entry);
         self.keep(&catalog).await?;
         Ok(catalog.version)
@@ -154,5 +185,51 @@ impl Write {
         let sql = "DELETE FROM catalogs WHERE org = $1 AND version <= $2";
         sqlx::query(sql).bind(org).bind(version - KEPT).execute(self.sql()).await?;
         Ok(())
+    }
+
+    async fn keep_change(
+        &mut self,
+        org: &OrgId,
+        version: u64,
+        key: &DocumentKey,
+        entry: &CatalogEntry,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO catalog_changes \
+                   (org, version, document_key, epoch, seq, sha256, state) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        sqlx::query(sql)
+            .bind(org.as_str())
+            .bind(column(version))
+            .bind(key.to_string())
+            .bind(column(entry.epoch))
+            .bind(column(entry.seq))
+            .bind(entry.sha256.hex())
+            .bind(state_name(entry.state))
+            .execute(self.sql())
+            .await?;
+        let sql = "DELETE FROM catalog_changes WHERE org = $1 AND version <= $2";
+        let oldest = column(version.saturating_sub(LONGEST_DIFFERENCE));
+        sqlx::query(sql).bind(org.as_str()).bind(oldest).execute(self.sql()).await?;
+        Ok(())
+    }
+}
+
+/// A row of the changes.
+fn entry(row: &SqliteRow) -> Result<(DocumentKey, CatalogEntry), StoreError> {
+    let text = |name: &str| row.try_get::<String, _>(name);
+    let count = |name: &str| row.try_get(name).map(number);
+    let state = match text("state")?.as_str() {
+        WITHDRAWN => State::Withdrawn,
+        _ => State::Active,
+    };
+    let sha256 = Digest::from_hex(&text("sha256")?).map_err(bad)?;
+    let entry = CatalogEntry { epoch: count("epoch")?, seq: count("seq")?, sha256, state };
+    Ok((text("document_key")?.parse().map_err(bad)?, entry))
+}
+
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::Active => ACTIVE,
+        State::Withdrawn => WITHDRAWN,
     }
 }

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::*;
-use crate::trust::{Stamp, Trust, TrustPin};
+use crate::trust::{Catalog, Stamp, Trust, TrustPin};
 
 async fn stamp(lab: &Lab) -> Stamp {
     serde_json::from_slice(lab.ada.stamp().await.unwrap().payload()).unwrap()
@@ -65,6 +65,30 @@ async fn a_stamp_is_renewed_when_it_is_an_hour_old() {
 }
 
 #[tokio::test]
+async fn a_catalog_is_told_in_changes_from_any_earlier_one() {
+    let lab = Lab::start().await;
+    let catalog =
+        async |version| Catalog::from_bytes(&lab.ada.catalog(version).await.unwrap()).unwrap();
+    for seq in 1..=3 {
+        lab.publish(lab.hello(seq, "Hello")).await.unwrap();
+    }
+    let body = service_body(&service("bye"), "Bye", &json!([]));
+    let bye = |seq, state| lab.sealed((&service("bye")).into(), seq, state, &body);
+    lab.publish(bye(1, State::Active)).await.unwrap();
+    let newest = lab.publish(bye(2, State::Withdrawn)).await.unwrap().catalog_version;
+    let whole = catalog(newest).await;
+    for from in 1..newest {
+        let difference = lab.ada.catalog_difference(from, newest).await.unwrap().unwrap();
+        let later = catalog(from).await.with(difference).unwrap();
+        assert_eq!(later.to_bytes(), whole.to_bytes(), "from {from}");
+    }
+    for (from, to) in [(newest, newest), (newest, 1), (1, newest + 1), (0, newest)] {
+        let difference = lab.ada.catalog_difference(from, to).await.unwrap();
+        assert_eq!(difference, None, "from {from} to {to}");
+    }
+}
+
+#[tokio::test]
 async fn another_organization_reads_none_of_it() {
     let lab = Lab::start().await;
     let root = client(&lab.server, "root", "root", "pw").about("rival".parse().unwrap());
@@ -76,6 +100,7 @@ async fn another_organization_reads_none_of_it() {
     for refused in [
         eve.stamp().await.unwrap_err(),
         eve.catalog(1).await.unwrap_err(),
+        eve.catalog_difference(1, 2).await.unwrap_err(),
         eve.trust(1).await.unwrap_err(),
         eve.put_trust(&lab.first_trust().await).await.unwrap_err(),
     ] {

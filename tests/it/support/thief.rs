@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use edgepost::{
     sign::{Envelope, SigningKey},
-    trust::{Catalog, CatalogEntry, Stamp, StampedCatalog, Statement},
+    trust::{Catalog, CatalogEntry, Stamp, StampedCatalog, State, Statement},
     types::{Digest, DocumentKey},
 };
 use serde_json::Value;
@@ -75,10 +75,22 @@ pub fn show(data: &Path, key: &str, envelope: &Envelope) {
     assert_eq!(changed.expect("the theft goes well"), 1, "{key} was published");
 }
 
+/// Lets the exchange tell something else than what changed in its catalogs.
+pub fn misreport_changes(data: &Path) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    let options = SqliteConnectOptions::new().filename(data.join("exchange.db"));
+    let change = async {
+        let mut database = SqliteConnection::connect_with(&options).await?;
+        let changed = sqlx::query("UPDATE catalog_changes SET seq = seq + 1");
+        changed.execute(&mut database).await.map(|it| it.rows_affected())
+    };
+    let changed: Result<u64, sqlx::Error> = runtime.block_on(change);
+    assert_ne!(changed.expect("the theft goes well"), 0, "something was published");
+}
+
 async fn list_in(data: &Path, envelope: &Envelope) -> Result<(), Box<dyn std::error::Error>> {
     let options = SqliteConnectOptions::new().filename(data.join("exchange.db"));
     let mut database = SqliteConnection::connect_with(&options).await?;
-    let key = SigningKey::from_pem(&fs::read_to_string(data.join("stamp-key.pem"))?)?;
     let header = serde_json::from_slice::<Statement<Value>>(envelope.payload())?.header;
     let (document, sha256): (DocumentKey, Digest) = (header.key(), envelope.digest());
     sqlx::query(
@@ -93,20 +105,48 @@ async fn list_in(data: &Path, envelope: &Envelope) -> Result<(), Box<dyn std::er
     .bind(envelope.to_json())
     .execute(&mut database)
     .await?;
+    let (epoch, seq, state) = (header.epoch, header.seq, header.state);
+    let entry = CatalogEntry { epoch, seq, sha256, state };
+    list_all(data, &mut database, [(document, entry)]).await
+}
+
+/// Lists as many services that nobody has ever seen.
+pub fn fill(data: &Path, count: usize) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    let options = SqliteConnectOptions::new().filename(data.join("exchange.db"));
+    let entry = |number: usize| {
+        let key = format!("service/sensor-{number}_1.0.0_amd64");
+        let sha256 = Digest::of(key.as_bytes());
+        let entry = CatalogEntry { epoch: 0, seq: 1, sha256, state: State::Active };
+        (key.parse().expect("it is a key"), entry)
+    };
+    let listed = async {
+        let mut database = SqliteConnection::connect_with(&options).await?;
+        list_all(data, &mut database, (0..count).map(entry)).await
+    };
+    runtime.block_on(listed).expect("the exchange takes them");
+}
+
+/// Lists these in a new catalog, and vouches for it.
+async fn list_all(
+    data: &Path,
+    database: &mut SqliteConnection,
+    entries: impl IntoIterator<Item = (DocumentKey, CatalogEntry)>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let key = SigningKey::from_pem(&fs::read_to_string(data.join("stamp-key.pem"))?)?;
     let sql = "SELECT content FROM catalogs WHERE org = 'acme' ORDER BY version DESC LIMIT 1";
-    let bytes: Vec<u8> = sqlx::query_scalar(sql).fetch_one(&mut database).await?;
+    let bytes: Vec<u8> = sqlx::query_scalar(sql).fetch_one(&mut *database).await?;
     let mut catalog = Catalog::from_bytes(&bytes)?;
     catalog.version += 1;
-    let (epoch, seq, state) = (header.epoch, header.seq, header.state);
-    catalog.entries.insert(document, CatalogEntry { epoch, seq, sha256, state });
+    catalog.entries.extend(entries);
     let (bytes, version) = (catalog.to_bytes(), i64::try_from(catalog.version)?);
     sqlx::query("INSERT INTO catalogs (org, version, content) VALUES ('acme', $1, $2)")
         .bind(version)
         .bind(&bytes)
-        .execute(&mut database)
+        .execute(&mut *database)
         .await?;
     let sql = "SELECT envelope FROM stamps WHERE org = 'acme'";
-    let honest: Vec<u8> = sqlx::query_scalar(sql).fetch_one(&mut database).await?;
+    let honest: Vec<u8> = sqlx::query_scalar(sql).fetch_one(&mut *database).await?;
     let honest: Stamp = serde_json::from_slice(Envelope::from_json(&honest)?.payload())?;
     let length = bytes.len() as u64;
     let catalog = StampedCatalog { version: catalog.version, sha256: Digest::of(&bytes), length };
@@ -117,7 +157,7 @@ async fn list_in(data: &Path, envelope: &Envelope) -> Result<(), Box<dyn std::er
     .bind(i64::try_from(stamp.seq)?)
     .bind(version)
     .bind(stamp.seal(&key).to_json())
-    .execute(&mut database)
+    .execute(&mut *database)
     .await?;
     Ok(())
 }

@@ -47,6 +47,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/trust/{version}", get(trust::version))
         .route("/stamp", get(trust::stamp))
         .route("/catalog/{version}", get(trust::catalog))
+        .route("/catalog/{version}/since/{held}", get(trust::catalog_since))
         .route("/publish", publish)
         .route("/documents", get(documents::newest))
         .route("/documents/history", get(documents::history))

@@ -14,7 +14,7 @@ use crate::{
         store::TrustPut,
     },
     sign::Envelope,
-    trust::{Refusal, Trust, TrustPin},
+    trust::{CatalogDifference, Refusal, Trust, TrustPin},
     types::OrgId,
 };
 
@@ -109,6 +109,18 @@ pub(super) async fn catalog(
 ) -> Result<Response, ApiError> {
     may_read(&caller, &org)?;
     verbatim(state.store.catalog(&org, version).await?, || format!("catalog '{org}/{version}'"))
+}
+
+/// Hands out what a catalog has that an earlier one has not.
+pub(super) async fn catalog_since(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((org, version, held)): Path<(OrgId, u64, u64)>,
+) -> Result<Json<CatalogDifference>, ApiError> {
+    may_read(&caller, &org)?;
+    let difference = state.store.catalog_difference(&org, held, version).await?;
+    let missing = || format!("changes from catalog {held} to '{org}/{version}' not found");
+    difference.map(Json).ok_or_else(|| ApiError::NotFound(missing()))
 }
 
 /// There is no trust document yet.
