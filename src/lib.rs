@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  L5  cli · hub
-//!  L4  publish · agent · exchange::server
+//!  L4  publish · agent · bundle · exchange::server
 //!  L3  exchange::client · exchange::store
 //!  L2  trust · registry::{protocol, client, server} · exchange::api
 //!  L1  sign · document · image · listener · claim · password · private_file
@@ -80,6 +80,7 @@
 
 pub mod agent;
 pub mod authority;
+pub mod bundle;
 pub mod claim;
 pub mod cli;
 pub mod document;

@@ -1,4 +1,4 @@
-//! What the exchange has that is newer: fetched with caps, verified whole, and only then returned.
+//! What the exchange, or a bundle, has that is newer: fetched with caps, verified whole, and only then returned.
 //!
 //! Nothing here changes what the node has accepted. Either everything of a newer state holds, or
 //! the node stays with the state that it has.
@@ -6,16 +6,17 @@
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use jiff::Timestamp;
 
 use crate::{
     agent::{
         select::Selection,
+        source::Source,
         verify::{Accepted, Refused},
     },
-    exchange::client::{ExchangeClient, ExchangeError},
+    bundle::BundleError,
+    exchange::client::ExchangeError,
     sign::Envelope,
-    trust::{Refusal, Trust, VerifiedStamp},
+    trust::{Freshness, Refusal, Trust, VerifiedStamp},
     types::{Digest, DocumentKey},
 };
 
@@ -33,6 +34,9 @@ pub enum FetchError {
     /// The exchange did not answer, or would not.
     #[error("failed to ask the exchange")]
     Exchange(#[from] ExchangeError),
+    /// The bundle lacks it, or cannot be read.
+    #[error("failed to read the bundle")]
+    Bundle(#[from] BundleError),
     /// What it gave does not hold.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -47,19 +51,19 @@ pub enum FetchError {
 /// Fetches and verifies what is newer than `accepted`, without committing it; nothing if nothing is. `select` decides which
 /// documents are needed.
 pub(super) async fn newer(
-    exchange: &ExchangeClient,
+    source: Source<'_>,
     accepted: &Accepted,
-    wall: Timestamp,
+    wall: Freshness,
     select: impl Fn(&Accepted) -> Selection,
 ) -> Result<Option<Accepted>, FetchError> {
-    let (trust, chain, stamp) = trust_and_stamp(exchange, accepted, wall).await?;
+    let (trust, chain, stamp) = trust_and_stamp(source, accepted, wall).await?;
     let marks = &accepted.kept.marks;
     let unchanged =
         marks.stamp_sha256 == Some(stamp.digest()) && trust.version() == accepted.trust.version();
     if unchanged && select(accepted).missing.is_empty() {
         return Ok(None);
     }
-    let bytes = catalog(exchange, accepted, &stamp).await?;
+    let bytes = catalog(source, accepted, &stamp).await?;
     let mut new = accepted.succeeded_by(trust, chain, &stamp, bytes, wall)?;
     for _ in 0..ROUNDS {
         let selection = select(&new);
@@ -67,7 +71,7 @@ pub(super) async fn newer(
             new.forget_unused(&selection.used);
             return Ok(Some(new));
         }
-        for (key, envelope) in documents(exchange, &new, &selection.missing).await? {
+        for (key, envelope) in documents(source, &new, &selection.missing).await? {
             new.add(&key, envelope)?;
         }
     }
@@ -78,10 +82,10 @@ pub(super) async fn newer(
 /// The bytes of the catalog that the stamp pins: those at hand, or what changed since applied to them,
 /// or else all of it, which then is judged by what it is.
 async fn catalog(
-    exchange: &ExchangeClient,
+    source: Source<'_>,
     accepted: &Accepted,
     stamp: &VerifiedStamp,
-) -> Result<Vec<u8>, ExchangeError> {
+) -> Result<Vec<u8>, FetchError> {
     let pinned = &stamp.catalog;
     let held = accepted.kept.catalog.as_ref();
     let known = accepted.kept.marks.catalog_sha256;
@@ -90,8 +94,8 @@ async fn catalog(
     }
     if held.is_some() && accepted.catalog.version < pinned.version {
         let from = accepted.catalog.version;
-        let difference = match exchange.catalog_difference(from, pinned.version).await {
-            Err(ExchangeError::Malformed { .. }) => None,
+        let difference = match source.catalog_difference(from, pinned.version).await {
+            Err(FetchError::Exchange(ExchangeError::Malformed { .. })) => None,
             other => other?,
         };
         let later = difference.and_then(|it| accepted.catalog.with(it)).map(|it| it.to_bytes());
@@ -99,32 +103,32 @@ async fn catalog(
             return Ok(bytes);
         }
     }
-    Ok(exchange.catalog(pinned.version).await?.to_vec())
+    source.catalog(pinned.version).await
 }
 
 /// The newest trust, the chain that led to it, and the stamp that goes with it.
 async fn trust_and_stamp(
-    exchange: &ExchangeClient,
+    source: Source<'_>,
     accepted: &Accepted,
-    wall: Timestamp,
+    wall: Freshness,
 ) -> Result<(Trust, Vec<Envelope>, VerifiedStamp), FetchError> {
     let mut trust = accepted.trust.clone();
     let mut chain = accepted.kept.trust.clone();
-    let mut newest = newest_trust(exchange, &trust).await?;
+    let mut newest = newest_trust(source, &trust).await?;
     loop {
         for version in trust.version() + 1..=newest {
-            let envelope = exchange.trust(version).await?.ok_or_else(|| {
+            let envelope = source.trust(version).await?.ok_or_else(|| {
                 let what = format!("trust version {version}");
                 Refused::of("trust")(Refusal::Vanished { what })
             })?;
             trust = trust.advance(&envelope).map_err(Refused::of("trust"))?;
             chain.push(envelope);
         }
-        let stamp = exchange.stamp().await?;
-        let opened = trust.open_stamp(&stamp, accepted.kept.marks.now(wall));
+        let stamp = source.stamp().await?;
+        let opened = trust.open_stamp(&stamp, accepted.kept.marks.freshness(wall));
         let fits = opened.as_ref().is_ok_and(|it| it.trust.version == trust.version());
         // A trust that was published in between makes the newest stamp one of the future.
-        newest = if fits { newest } else { newest_trust(exchange, &trust).await? };
+        newest = if fits { newest } else { newest_trust(source, &trust).await? };
         if newest == trust.version() {
             return Ok((trust, chain, opened.map_err(Refused::of("stamp"))?));
         }
@@ -132,8 +136,8 @@ async fn trust_and_stamp(
 }
 
 /// The version of the newest trust, which may not be older than what is held.
-async fn newest_trust(exchange: &ExchangeClient, held: &Trust) -> Result<u64, FetchError> {
-    let newest = exchange.newest_trust().await?.unwrap_or_default();
+async fn newest_trust(source: Source<'_>, held: &Trust) -> Result<u64, FetchError> {
+    let newest = source.newest_trust().await?;
     if newest < held.version() {
         return Err(Refused::of("trust")(Refusal::Rollback {
             what: "trust".to_owned(),
@@ -147,16 +151,16 @@ async fn newest_trust(exchange: &ExchangeClient, held: &Trust) -> Result<u64, Fe
 
 /// The documents `wanted`, by the digests that the catalog lists; not verified.
 async fn documents(
-    exchange: &ExchangeClient,
+    source: Source<'_>,
     accepted: &Accepted,
     wanted: &BTreeSet<DocumentKey>,
-) -> Result<Vec<(DocumentKey, Envelope)>, ExchangeError> {
+) -> Result<Vec<(DocumentKey, Envelope)>, FetchError> {
     let listed: Vec<_> = wanted
         .iter()
         .filter_map(|key| Some((key.clone(), accepted.catalog.entries.get(key)?.sha256)))
         .collect();
     stream::iter(listed)
-        .map(|(key, sha256)| async move { Ok((key, exchange.document(&sha256).await?)) })
+        .map(|(key, sha256)| async move { Ok((key, source.document(&sha256).await?)) })
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await

@@ -15,6 +15,7 @@ mod fetch;
 mod folder;
 mod hand_off;
 mod identity;
+mod import;
 mod introduction;
 mod library;
 mod marks;
@@ -29,6 +30,7 @@ mod report;
 pub mod runtime;
 mod select;
 mod settle;
+mod source;
 mod status;
 #[cfg(test)]
 mod testing;
@@ -50,13 +52,14 @@ pub use facts::Machine;
 pub use fetch::FetchError;
 pub use folder::{FolderError, NodeFolder};
 pub use identity::{Identity, IdentityError};
+pub use import::{InventoryError, inventory};
 pub use marks::MarksError;
 pub use outcome::{AgentError, End, Outcome};
 pub use pull::PullError;
 pub use register::{RegisterError, Registered, Registration, register};
 pub use runtime::{EngineChoice, Sockets};
 pub use select::{PolicySource, Unfit};
-pub use status::{Status, status};
+pub use status::{Imported, Status, status};
 pub use verify::Refused;
 
 use crate::{
@@ -68,6 +71,7 @@ use crate::{
         pull::Images,
         report::Reported,
         runtime::{Afterwards, ContainerId, Runtime, RuntimeError},
+        source::Carried,
         trials::Trials,
         verify::Accepted,
     },
@@ -103,6 +107,8 @@ pub struct Agent {
     introduction: Introduction,
     /// The report that the exchange has.
     reported: Option<Reported>,
+    /// What is read in the place of exchange and registries, during an import.
+    carried: Option<Carried>,
     /// What the last pass left in the engine: which containers, and whether they run; none if that
     /// could not be seen.
     left: Option<BTreeMap<ContainerId, bool>>,
@@ -166,6 +172,7 @@ impl Agent {
             last,
             introduction: Introduction::default(),
             reported: None,
+            carried: None,
             left: None,
             acting: tokio::sync::watch::Sender::new(false),
             _claim: claim,

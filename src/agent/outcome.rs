@@ -154,7 +154,7 @@ impl Notes {
                 let (document, attack) = (refused.document.clone(), refused.refusal.attack());
                 self.refusal(document, attack, told(&refused.refusal));
             }
-            FetchError::Endless { .. } => self.problem(End::Failed, error),
+            FetchError::Bundle(_) | FetchError::Endless { .. } => self.problem(End::Failed, error),
         }
     }
 

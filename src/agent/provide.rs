@@ -4,7 +4,13 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    agent::{Agent, hand_off::HandOff, outcome::ProvideError, plan::WantedService, pull::Stored},
+    agent::{
+        Agent,
+        hand_off::HandOff,
+        outcome::ProvideError,
+        plan::WantedService,
+        pull::{Origin, Stored},
+    },
     registry::client::RegistryClient,
     types::{Digest, DocumentKey, PinnedImage, Platform},
 };
@@ -67,12 +73,16 @@ impl Agent {
         if let Some(stored) = self.images.whole(image, platform).await? {
             return Ok(stored);
         }
+        if let Some(carried) = &self.carried {
+            let origin = Origin::Bundle(&carried.bundle);
+            return Ok(self.images.ensure(image, platform, origin).await?);
+        }
         let registry = self.registry_for(service).await?;
-        match self.images.ensure(image, platform, &registry).await {
+        match self.images.ensure(image, platform, Origin::Registry(&registry)).await {
             Err(error) if error.is_unauthorized() => {
                 self.credentials.forget(&service.id);
                 let registry = self.registry_for(service).await?;
-                Ok(self.images.ensure(image, platform, &registry).await?)
+                Ok(self.images.ensure(image, platform, Origin::Registry(&registry)).await?)
             }
             outcome => Ok(outcome?),
         }

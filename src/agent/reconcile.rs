@@ -16,6 +16,7 @@ use crate::{
         runtime::{self, Container, ContainerId, ContainerState, RuntimeError, labels},
         select::{self, Selection, select},
         settle::{self, Became, told},
+        source::Source,
         trials::Turn,
         turns::turn_of,
         verify::Accepted,
@@ -35,7 +36,9 @@ impl Agent {
         self.left = None;
         self.find_engine().await;
         self.catch_up(&mut notes).await;
-        self.introduce().await;
+        if self.carried.is_none() {
+            self.introduce().await;
+        }
         let selection = self.select(&self.accepted);
         if let Err(error) = self.settle(&selection, &mut notes).await {
             notes.problem(End::Failed, &error);
@@ -66,7 +69,11 @@ impl Agent {
     async fn catch_up(&mut self, notes: &mut Notes) {
         let newer = {
             let select = |accepted: &Accepted| self.select(accepted);
-            fetch::newer(&self.exchange, &self.accepted, notes.now, select).await
+            let (source, freshness) = match &self.carried {
+                Some(it) => (Source::Bundle(&it.bundle), it.freshness),
+                None => (Source::Exchange(&self.exchange), notes.now.into()),
+            };
+            fetch::newer(source, &self.accepted, freshness, select).await
         };
         match newer {
             Ok(None) => {}

@@ -46,6 +46,7 @@ impl Agent {
             trust_version: self.accepted.trust.version(),
             stamp_seq: marks.stamp_seq,
             stamp_sha256: marks.stamp_sha256,
+            imported: None,
             services: notes.services,
             unfit: selection.unfit.clone(),
             policy: selection.policy,
@@ -86,12 +87,20 @@ impl Agent {
         NodeStatusRequest { connectivity: None, services: services.collect() }
     }
 
-    /// Writes the account down, and hands it to the exchange if it has changed.
-    pub(super) async fn tell(&mut self, status: &Status) {
+    /// Writes the account down.
+    pub(super) fn write_down(&mut self, status: &Status) {
         if let Err(error) = status.save(&self.folder) {
             tracing::warn!(error = %told(&error), "the status could not be written");
         }
         self.last = Some(status.clone());
+    }
+
+    /// Writes the account down, and hands it to the exchange if it has changed.
+    pub(super) async fn tell(&mut self, status: &Status) {
+        self.write_down(status);
+        if self.carried.is_some() {
+            return;
+        }
         let report = status.report();
         if self.reported.as_ref().is_some_and(|it| it.will_do(&report, self.config.poll / 2)) {
             return;

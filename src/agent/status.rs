@@ -14,6 +14,17 @@ use crate::{
     types::{Digest, NodeRef},
 };
 
+/// A bundle that brought the node its newest state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// When.
+    pub at: Timestamp,
+    /// The number of the stamp in it.
+    pub stamp_seq: u64,
+    /// Whether whoever is root here had it taken without asking whether that stamp still held.
+    pub expiry_waived: bool,
+}
+
 /// The agent's account of itself, as of its last pass.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -37,6 +48,9 @@ pub struct Status {
     /// The digest of that stamp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stamp_sha256: Option<Digest>,
+    /// The bundle that brought that stamp, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
     /// The services it should run, and those it still runs.
     #[serde(default)]
     pub services: Vec<ServiceReport>,
@@ -92,6 +106,9 @@ impl Status {
                 refusal.at = earlier.at;
             }
         }
+        if self.imported.is_none() && self.stamp_seq == before.stamp_seq {
+            self.imported.clone_from(&before.imported);
+        }
         if self.stale_since.is_some() && before.stale_since.is_some() {
             self.stale_since = before.stale_since;
         }
@@ -128,6 +145,7 @@ mod tests {
             trust_version: 1,
             stamp_seq: 3,
             stamp_sha256: Some(Digest::of(b"stamp")),
+            imported: Some(Imported { at, stamp_seq: 3, expiry_waived: true }),
             services: vec![ServiceReport {
                 service: crate::types::ServiceId {
                     org: "acme".parse().unwrap(),

@@ -3,12 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-
 use crate::{
     agent::{library::Library, marks::Kept},
     sign::Envelope,
-    trust::{Catalog, Refusal, Trust, TrustPin, TrustRoot, VerifiedStamp},
+    trust::{Catalog, Freshness, Refusal, Trust, TrustPin, TrustRoot, VerifiedStamp},
     types::DocumentKey,
 };
 
@@ -66,7 +64,7 @@ impl Accepted {
         envelopes: Vec<Envelope>,
         stamp: &VerifiedStamp,
         catalog_bytes: Vec<u8>,
-        wall: Timestamp,
+        wall: Freshness,
     ) -> Result<Self, Refused> {
         let (marks, catalog) = self
             .kept

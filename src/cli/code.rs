@@ -65,12 +65,14 @@ codes! {
     NODE = "E0304", Config, "The node's folder is missing, unfinished or damaged; `edgepost agent register` makes it.";
     FOREIGN_LAYERS = "E0305", Config, "The image has layers that only their maker may serve, such as those of Windows, and the registry takes no image without them.";
     DRAFT = "E0306", Config, "A file is no draft of a trust document, or is damaged; `edgepost trust` writes them.";
+    BUNDLE = "E0307", Config, "A file is no bundle, or is damaged, or is of another organization; `edgepost bundle export` writes them.";
     EXCHANGE_LOGIN = "E0400", Auth, "The exchange does not know the user or node, or the password is wrong.";
     EXCHANGE_DENIED = "E0401", Auth, "The exchange knows who asks, and does not allow it.";
     REGISTRY_AUTH = "E0402", Auth, "The registry does not accept the credentials.";
     REGISTRY_DENIED = "E0403", Auth, "The registry accepts the credentials, and does not allow this with them: a pull-only token cannot push, and a new grant may take ten minutes.";
     REGISTRY_FULL = "E0404", Auth, "The registry has no room left: its disk is full, or the quota of this account is used up.";
     REGISTRY_KEEPS = "E0405", Auth, "The registry deletes nothing, or not this by itself; its operator decides that.";
+    ROOT_ONLY = "E0406", Auth, "Only root of this machine may say this.";
     EXCHANGE_AWAY = "E0500", Network, "The exchange cannot be reached, or broke off.";
     REGISTRY_AWAY = "E0501", Network, "A registry cannot be reached, or broke off. Nothing was published; the same command goes on where it stopped.";
     TLS = "E0502", Network, "A server's certificate is not trusted, or does not fit its name.";

@@ -6,6 +6,7 @@
 )]
 
 mod agent;
+mod bundle;
 mod check;
 mod code;
 mod config;
@@ -136,6 +137,9 @@ enum Command {
     /// The node's side: register, run, status
     #[command(subcommand)]
     Agent(agent::AgentCommand),
+    /// Carry what is published to nodes that no network reaches
+    #[command(subcommand)]
+    Bundle(bundle::BundleCommand),
     /// JSON Schemas of the files that authors write, for editors
     Schema(schema::SchemaArgs),
     /// Settings and variables, and where they come from
@@ -222,6 +226,7 @@ async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Check(args) => args.run(context).await,
         Command::Node(command) => command.run(context).await,
         Command::Agent(command) => command.run(context).await,
+        Command::Bundle(command) => command.run(context).await,
         Command::Schema(args) => args.run(context),
         Command::Config(command) => command.run(context),
         Command::Explain(args) => args.run(context),

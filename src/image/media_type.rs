@@ -43,3 +43,37 @@ pub fn is_plain_layer(media_type: &str) -> bool {
 pub fn is_foreign_layer(media_type: &str) -> bool {
     media_type.contains(".nondistributable.") || media_type.contains(".foreign.")
 }
+
+/// The type of a manifest or index that came without one: what it says of itself, or what it can only be
+/// by OCI, which lets it say nothing.
+pub fn of_manifest(json: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Said {
+        media_type: Option<String>,
+        manifests: Option<serde::de::IgnoredAny>,
+    }
+    match serde_json::from_slice(json) {
+        Ok(Said { media_type: Some(said), .. }) => said,
+        Ok(Said { manifests: Some(_), .. }) => OCI_INDEX.to_owned(),
+        _ => OCI_MANIFEST.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_tells_its_type_or_shows_it() {
+        let docker = format!(r#"{{"mediaType":"{DOCKER_MANIFEST}","layers":[]}}"#);
+        for (json, expected) in [
+            (docker.as_str(), DOCKER_MANIFEST),
+            (r#"{"schemaVersion":2,"manifests":[]}"#, OCI_INDEX),
+            (r#"{"schemaVersion":2,"layers":[]}"#, OCI_MANIFEST),
+            ("nonsense", OCI_MANIFEST),
+        ] {
+            assert_eq!(of_manifest(json.as_bytes()), expected, "{json}");
+        }
+    }
+}

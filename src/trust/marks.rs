@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     sign::KeyId,
-    trust::{Catalog, CatalogEntry, Refusal, Trust, VerifiedStamp},
+    trust::{Catalog, CatalogEntry, Freshness, Refusal, Trust, VerifiedStamp},
     types::{Digest, DocumentKey},
 };
 
@@ -58,8 +58,8 @@ impl Marks {
     }
 
     /// The present moment as far as it can be told: a stopped or reset clock revives nothing.
-    pub fn now(&self, wall: Timestamp) -> Timestamp {
-        wall.max(self.clock_floor)
+    pub fn freshness(&self, wall: impl Into<Freshness>) -> Freshness {
+        wall.into().no_earlier_than(self.clock_floor)
     }
 
     /// Takes a newer state: answers the marks to store and the catalog to act on, or why it is no newer
@@ -73,13 +73,13 @@ impl Marks {
         trust: &Trust,
         stamp: &VerifiedStamp,
         catalog_bytes: &[u8],
-        now: Timestamp,
+        freshness: impl Into<Freshness>,
     ) -> Result<(Self, Catalog), Refusal> {
         self.check_trust(trust, stamp)?;
         let counts = |key| trust.document.may_stamp(&key);
         let before =
             if self.stamp_key.is_none_or(counts) { self.clone() } else { self.unstamped(trust) };
-        trust.check_fresh(stamp, before.now(now))?;
+        before.freshness(freshness).check(trust, stamp)?;
         before.check_counters(stamp)?;
         let catalog = open_catalog(stamp, catalog_bytes)?;
         let documents = before.admit_documents(trust, &catalog)?;

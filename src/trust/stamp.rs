@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     sign::{Envelope, KeyId, PayloadType, SigningKey},
     trust::{
-        Refusal, Trust,
+        Freshness, Refusal, Trust,
         chain::{check_payload_type, check_signers, check_size},
         refusal::Malformed,
         strict,
@@ -105,12 +105,12 @@ impl Deref for VerifiedStamp {
 }
 
 impl Trust {
-    /// Opens the exchange's stamp. `now` is the later of the machine's clock and
+    /// Opens the exchange's stamp. The moment at which it must hold is the later of the machine's clock and
     /// [`clock_floor`](crate::trust::Marks::clock_floor).
     pub fn open_stamp(
         &self,
         envelope: &Envelope,
-        now: Timestamp,
+        freshness: impl Into<Freshness>,
     ) -> Result<VerifiedStamp, Refusal> {
         check_payload_type(envelope, PayloadType::Stamp)?;
         check_size("stamp", envelope, MAX_STAMP)?;
@@ -130,23 +130,9 @@ impl Trust {
             let (issued, expires) = (stamp.issued, stamp.expires);
             return Err(Refusal::malformed("stamp", Malformed::Span { issued, expires }));
         }
-        self.check_fresh(&stamp, now)?;
+        freshness.into().check(self, &stamp)?;
         let signers = signers.into_iter().collect();
         Ok(VerifiedStamp { stamp, digest: envelope.digest(), signers })
-    }
-
-    /// Refuses a trust document or a stamp that has expired.
-    pub(super) fn check_fresh(&self, stamp: &Stamp, now: Timestamp) -> Result<(), Refusal> {
-        let trust = &self.document;
-        if trust.expires <= now {
-            let what = format!("trust version {}", trust.version);
-            return Err(Refusal::Freeze { what, expired: trust.expires });
-        }
-        if stamp.expires <= now {
-            let what = format!("stamp {}", stamp.seq);
-            return Err(Refusal::Freeze { what, expired: stamp.expires });
-        }
-        Ok(())
     }
 }
 

@@ -70,9 +70,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "bundle",
+        &["types", "sign", "trust", "document", "image", "registry::client", "exchange::client"],
+    ),
+    (
         "agent",
         &[
             "types",
+            "bundle",
             "claim",
             "private_file",
             "sign",
@@ -119,6 +124,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "exchange::client",
             "exchange::server",
             "publish",
+            "bundle",
             "agent",
             "hub",
         ],

@@ -15,6 +15,7 @@
 mod attacks;
 mod bad_days;
 mod bad_input;
+mod bundles;
 mod check;
 mod clouds;
 mod cluster;

@@ -1,14 +1,19 @@
 //! Images onto this node: each manifest and blob by its digest into the content store, from which
 //! the engine is handed what it lacks.
 
-use std::{collections::BTreeSet, fmt::Display, path::PathBuf};
+mod origin;
+
+use std::{collections::BTreeSet, fmt::Display, io, path::PathBuf};
 
 use futures_util::{FutureExt as _, TryStreamExt as _, stream::FuturesUnordered};
 
+pub(super) use origin::Origin;
+
 use crate::{
+    bundle::BundleError,
     image::{Descriptor, ImageManifest, Manifest, ManifestError, RawManifest, select},
     registry::{
-        client::{DownloadError, RegistryClient, RegistryError, download::room_needed},
+        client::{DownloadError, RegistryError, download::room_needed},
         protocol::{Reference, RepositoryName},
         server::storage::{Folder, StorageError},
     },
@@ -69,6 +74,30 @@ pub enum PullError {
         /// The node's platform.
         platform: String,
     },
+    /// The bundle has nothing of it, or not all.
+    #[error("{image}: the bundle has no {digest}, nor has this node")]
+    NotCarried {
+        /// The image.
+        image: PinnedImage,
+        /// What is missing of it.
+        digest: Digest,
+    },
+    /// The bundle cannot be read.
+    #[error("failed to take {image} from the bundle")]
+    Bundle {
+        /// The image.
+        image: PinnedImage,
+        /// Why.
+        source: Box<BundleError>,
+    },
+    /// What the bundle has could not be copied.
+    #[error("failed to copy a part of {image} from the bundle")]
+    Copy {
+        /// The image.
+        image: PinnedImage,
+        /// Why.
+        source: io::Error,
+    },
     /// It would not leave the disk enough room.
     #[error("{image} needs {needed} bytes, and the disk has {free} free; {FLOOR} are never used")]
     DiskFull {
@@ -114,6 +143,10 @@ impl PullError {
 
     fn swapped(image: PinnedImage, expected: Digest, received: impl Display) -> Self {
         Self::Swapped { image, what: format!("expected {expected}, received {received}") }
+    }
+
+    fn bundle(image: &PinnedImage, source: BundleError) -> Self {
+        Self::Bundle { image: image.clone(), source: Box::new(source) }
     }
 
     fn registry(image: &PinnedImage, source: RegistryError) -> Self {
@@ -197,18 +230,18 @@ impl Images {
     }
 
     /// The manifest of `image` for `platform`, and what it is made of: from the store as far as it
-    /// is there, else from its registry. Nothing of it but manifests is fetched.
+    /// is there, else from its origin. Nothing of it but manifests is fetched.
     async fn resolve(
         &self,
         image: &PinnedImage,
         platform: &Platform,
-        registry: &RegistryClient,
+        origin: Origin<'_>,
     ) -> Result<(RawManifest, ImageManifest), PullError> {
         let unusable =
             |source| PullError::Manifest { image: image.clone(), source: Box::new(source) };
-        let mut raw = self.manifest(image, image.digest, registry).await?;
+        let mut raw = self.manifest(image, image.digest, origin).await?;
         if let Some(chosen) = choose(image, &raw, platform)? {
-            raw = self.manifest(image, chosen.digest, registry).await?;
+            raw = self.manifest(image, chosen.digest, origin).await?;
         }
         match raw.parse().map_err(unusable)? {
             Manifest::Image(manifest) => Ok((raw, manifest)),
@@ -221,10 +254,10 @@ impl Images {
         &self,
         image: &PinnedImage,
         platform: &Platform,
-        registry: &RegistryClient,
+        origin: Origin<'_>,
     ) -> Result<Stored, PullError> {
         let stored = |source| PullError::Store { image: image.clone(), source: Box::new(source) };
-        let (raw, manifest) = self.resolve(image, platform, registry).await?;
+        let (raw, manifest) = self.resolve(image, platform, origin).await?;
         let mut seen = BTreeSet::new();
         let missing: Vec<_> = manifest
             .blobs()
@@ -234,7 +267,7 @@ impl Images {
         self.check_disk(image, &missing)?;
         // The client says how many come at a time.
         let fetches: FuturesUnordered<_> =
-            missing.into_iter().map(|blob| self.fetch(image, blob, registry).boxed()).collect();
+            missing.into_iter().map(|blob| origin.fetch(self, image, blob).boxed()).collect();
         fetches.try_collect::<()>().await?;
         let repository = RepositoryName::from(&image.repository);
         let blobs = manifest.blobs().map(|blob| blob.digest).collect();
@@ -257,18 +290,12 @@ impl Images {
         &self,
         image: &PinnedImage,
         digest: Digest,
-        registry: &RegistryClient,
+        origin: Origin<'_>,
     ) -> Result<RawManifest, PullError> {
         if let Some(raw) = self.kept_manifest(image, digest).await? {
             return Ok(raw);
         }
-        let raw = registry
-            .manifest(&image.repository, &Reference::Digest(digest))
-            .await
-            .map_err(|source| PullError::registry(image, source))?;
-        if raw.digest != digest {
-            return Err(PullError::swapped(image.clone(), digest, raw.digest));
-        }
+        let raw = origin.manifest(image, digest).await?;
         // Kept at once, so that a node that is cut off can still tell which image an index means.
         let name = RepositoryName::from(&image.repository);
         self.store.put_manifest(&name, &raw, None).await.map_err(|source| PullError::Store {
@@ -276,23 +303,6 @@ impl Images {
             source: Box::new(source),
         })?;
         Ok(raw)
-    }
-
-    async fn fetch(
-        &self,
-        image: &PinnedImage,
-        blob: &Descriptor,
-        registry: &RegistryClient,
-    ) -> Result<(), PullError> {
-        let partial = self.partial.join(blob.digest.hex());
-        registry
-            .download(&image.repository, blob, &partial, &())
-            .await
-            .map_err(|error| PullError::download(image, error))?;
-        self.store
-            .adopt(&blob.digest, partial)
-            .await
-            .map_err(|source| PullError::Store { image: image.clone(), source: Box::new(source) })
     }
 
     /// Refuses what does not fit before its first byte is asked for; shared layers count once.

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     image::synthetic::SyntheticImage,
     registry::{
-        client::{ClientConfig, PushOptions, RetryPolicy, push_image},
+        client::{ClientConfig, PushOptions, RegistryClient, RetryPolicy, push_image},
         server::{Access, RegistryConfig, RegistryServer},
     },
     types::{Registry, Repository},
@@ -54,7 +54,7 @@ impl Site {
     }
 
     async fn pull(&self) -> Result<Stored, PullError> {
-        self.images().ensure(&self.image, &platform(), &client()).await
+        self.images().ensure(&self.image, &platform(), Origin::Registry(&client())).await
     }
 
     /// The file of a blob in the registry.
@@ -133,6 +133,6 @@ async fn a_registry_that_is_away_is_told_from_one_that_lies() {
     server.shutdown().await;
     let store = Folder::open(folder.path().join("store")).unwrap();
     let images = Images::new(store, folder.path().to_owned());
-    let error = images.ensure(&image, &platform(), &client()).await.unwrap_err();
+    let error = images.ensure(&image, &platform(), Origin::Registry(&client())).await.unwrap_err();
     assert!(error.is_network() && error.attack().is_none(), "{error}");
 }

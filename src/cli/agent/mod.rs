@@ -4,9 +4,10 @@ mod register;
 mod run;
 mod status;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+pub(super) use run::settled;
 use serde_json::json;
 
 use crate::{
@@ -87,8 +88,13 @@ impl AgentCommand {
 }
 
 impl FolderArgs {
+    /// The folder.
+    pub(super) fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// How the agent in this folder works.
-    fn config(
+    pub(super) fn config(
         &self,
         context: &Context,
         engine: Engine,
@@ -103,7 +109,7 @@ impl FolderArgs {
 }
 
 /// Registries as the logins and authorities of this machine reach them.
-fn reached(context: &Context) -> Registries {
+pub(super) fn reached(context: &Context) -> Registries {
     Registries {
         login_files: context.environment.login_files(),
         certs_dirs: context.environment.certs_folders(),

@@ -77,7 +77,7 @@ impl RunArgs {
 }
 
 /// Says how a pass ended.
-fn settled(outcome: &Outcome, context: &Context) -> Result<(), CliError> {
+pub(in crate::cli) fn settled(outcome: &Outcome, context: &Context) -> Result<(), CliError> {
     let code = match outcome.end {
         End::Settled => {
             context.output.result(&outcome.status, || describe(&outcome.status));

@@ -32,6 +32,10 @@ pub(super) fn describe(status: &Status) -> String {
         .map(|it| format!("refused  {} {}: {}\n", it.attack, it.document, it.detail));
     let problems = status.problems.iter().map(|it| format!("problem  {it}\n"));
     let stale = status.stale_since.map(|it| format!("stale since {it}\n")).unwrap_or_default();
+    let imported = status.imported.as_ref().map_or_else(String::new, |it| {
+        let waived = if it.expiry_waived { ", though it had expired: root said so" } else { "" };
+        format!("stamp {} came in a bundle at {}{waived}\n", it.stamp_seq, it.at)
+    });
     let policy = match status.policy {
         PolicySource::Registration => String::new(),
         PolicySource::Published { seq } => format!("policy published for this node, seq {seq}\n"),
@@ -45,6 +49,7 @@ pub(super) fn describe(status: &Status) -> String {
         status.node, status.exchange, status.engine, status.at
     ) + &policy
         + &stale
+        + &imported
         + &table(&["SERVICE", "STATE", ""], services)
         + &refusals.collect::<String>()
         + &problems.collect::<String>()

@@ -28,9 +28,9 @@ mod oci;
 mod tar_index;
 mod target;
 
+pub(crate) use tar_index::{Slice, TarIndex};
 pub use target::{ArchiveTarget, Form};
-
-use tar_index::{Slice, TarIndex};
+pub(crate) use target::{names, write_tar};
 
 /// One image of an archive.
 #[derive(Debug)]

@@ -20,11 +20,11 @@ const MAX_LINKS: usize = 8;
 
 /// Some bytes of a tar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Slice {
+pub(crate) struct Slice {
     /// Where they begin, in bytes from the beginning of the tar.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// How many they are.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 #[derive(Debug)]
@@ -36,14 +36,14 @@ enum Entry {
 
 /// A tar and where its files lie.
 #[derive(Debug)]
-pub(super) struct TarIndex {
+pub(crate) struct TarIndex {
     file: File,
     entries: HashMap<String, Entry>,
 }
 
 impl TarIndex {
     /// Reads the headers of the tar at `path`, and skips what is between them.
-    pub(super) fn scan(path: &Path, origin: &str) -> Result<Self, ImageError> {
+    pub(crate) fn scan(path: &Path, origin: &str) -> Result<Self, ImageError> {
         let file = File::open(path).map_err(ImageError::io("open", path))?;
         let length = file.metadata().map_err(ImageError::io("read", path))?.len();
         let malformed = |why: String| ImageError::malformed(origin, why);
@@ -87,7 +87,7 @@ impl TarIndex {
     }
 
     /// Where the file `name` lies, links followed.
-    pub(super) fn find(&self, name: &str) -> Option<Slice> {
+    pub(crate) fn find(&self, name: &str) -> Option<Slice> {
         let mut name = resolve("", name)?;
         for _ in 0..MAX_LINKS {
             match self.entries.get(&name)? {
@@ -99,20 +99,20 @@ impl TarIndex {
     }
 
     /// The bytes of a small slice.
-    pub(super) fn read(&self, slice: Slice) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&self, slice: Slice) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.reader(slice).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
     /// Reads a slice; several readers do not disturb each other.
-    pub(super) fn reader(&self, slice: Slice) -> SliceReader<'_> {
+    pub(crate) fn reader(&self, slice: Slice) -> SliceReader<'_> {
         SliceReader { file: &self.file, slice }
     }
 }
 
 /// Reads the rest of a slice.
-pub(super) struct SliceReader<'a> {
+pub(crate) struct SliceReader<'a> {
     file: &'a File,
     slice: Slice,
 }

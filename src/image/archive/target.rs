@@ -111,7 +111,7 @@ impl ImageTarget for ArchiveTarget {
 }
 
 /// The digests, in hex, of all that `root` needs, in the order in which they are packed.
-fn names(root: &RawManifest, folder: &Path) -> Result<Vec<String>, ImageError> {
+pub(crate) fn names(root: &RawManifest, folder: &Path) -> Result<Vec<String>, ImageError> {
     let mut names = vec![root.digest.hex()];
     let mut add = |name: String| {
         if !names.contains(&name) {
@@ -162,33 +162,62 @@ fn dockers_manifest(
     Ok(manifest.to_string().into_bytes())
 }
 
-/// Writes the tar, whole or not at all. The same image gives the same bytes.
+/// Writes an image's archive.
 fn pack(folder: &Path, file: &Path, blobs: &[String], dockers: Option<&[u8]>) -> io::Result<()> {
+    write_tar(file, |tar| {
+        for name in ["oci-layout", "index.json"] {
+            tar.add_file(name, &folder.join(name))?;
+        }
+        for blob in blobs {
+            let name = format!("{BLOBS}/{blob}");
+            match tar.add_file(&name, &folder.join(&name)) {
+                // Layers that only their maker may serve.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+                done => done?,
+            }
+        }
+        dockers.map_or(Ok(()), |manifest| tar.add("manifest.json", manifest))
+    })
+}
+
+/// Writes the tar `file`, whole or not at all. The same content gives the same bytes.
+pub(crate) fn write_tar(
+    file: &Path,
+    write: impl FnOnce(&mut TarWriter<'_>) -> io::Result<()>,
+) -> io::Result<()> {
     let parent = file.parent().filter(|it| !it.as_os_str().is_empty());
     let temporary = tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)) // the umask applies
         .tempfile_in(parent.unwrap_or_else(|| Path::new(".")))?;
-    let mut tar = tar::Builder::new(io::BufWriter::with_capacity(BUFFER, temporary.as_file()));
-    let mut add = |name: &str, size: u64, content: &mut dyn io::Read| {
+    {
+        let buffer = io::BufWriter::with_capacity(BUFFER, temporary.as_file());
+        let mut tar = TarWriter(tar::Builder::new(buffer));
+        write(&mut tar)?;
+        tar.0.into_inner()?.flush()?;
+    }
+    temporary.persist(file).map(|_| ()).map_err(|error| error.error)
+}
+
+/// A tar that is being written.
+pub(crate) struct TarWriter<'a>(tar::Builder<io::BufWriter<&'a File>>);
+
+impl TarWriter<'_> {
+    /// Adds content that is at hand.
+    pub(crate) fn add(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
+        self.append(name, content.len() as u64, content)
+    }
+
+    /// Adds the content of the file at `path`.
+    pub(crate) fn add_file(&mut self, name: &str, path: &Path) -> io::Result<()> {
+        let content = File::open(path)?;
+        self.append(name, content.metadata()?.len(), content)
+    }
+
+    fn append(&mut self, name: &str, size: u64, content: impl io::Read) -> io::Result<()> {
         let mut header = tar::Header::new_gnu();
         header.set_size(size);
         header.set_mode(0o644);
         header.set_mtime(0);
-        tar.append_data(&mut header, name, content)
-    };
-    let files = ["oci-layout".to_owned(), "index.json".to_owned()];
-    let blobs = blobs.iter().map(|blob| format!("{BLOBS}/{blob}"));
-    for name in files.into_iter().chain(blobs) {
-        match File::open(folder.join(&name)) {
-            Ok(mut content) => add(&name, content.metadata()?.len(), &mut content)?,
-            // Layers that only their maker may serve.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (),
-            Err(error) => return Err(error),
-        }
+        self.0.append_data(&mut header, name, content)
     }
-    if let Some(manifest) = dockers {
-        add("manifest.json", manifest.len() as u64, &mut &manifest[..])?;
-    }
-    tar.into_inner()?.flush()?;
-    temporary.persist(file).map(|_| ()).map_err(|error| error.error)
 }

@@ -169,8 +169,13 @@ fn name_of(image: &Descriptor) -> String {
     named.cloned().unwrap_or_else(|| image.digest.to_string())
 }
 
+/// Where a layout has this content, as a path in it.
+pub fn blob_name(digest: &Digest) -> String {
+    format!("{BLOBS}/{}", digest.hex())
+}
+
 fn blob_path(folder: &Path, digest: &Digest) -> PathBuf {
-    folder.join(BLOBS).join(digest.hex())
+    folder.join(blob_name(digest))
 }
 
 /// Opens a file, and nothing else that has a name: a pipe would never end, nor ever be opened.

@@ -127,7 +127,7 @@ fn a_clock_that_is_set_back_revives_nothing() {
     let newest = Stamp { issued: later, expires: later + hours(24), ..org.stamp(7, &new) };
     let marks = org.admit(&node(&org), &newest, &new).unwrap();
     assert_eq!(marks.clock_floor, later);
-    assert_eq!(marks.now(Timestamp::UNIX_EPOCH), later);
+    assert_eq!(marks.freshness(Timestamp::UNIX_EPOCH), later.into());
 
     let expired = Stamp { seq: 8, ..org.stamp(6, &old) };
     let opened = org.open_stamp(&expired);

@@ -1,6 +1,7 @@
 //! The folder, and the content in it.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -44,6 +45,17 @@ impl Folder {
     /// The length in bytes of the content `digest`, if it is here, whatever repository has it.
     pub fn has_blob(&self, digest: &Digest) -> Option<u64> {
         fs::metadata(self.blob_path(digest)).ok().filter(fs::Metadata::is_file).map(|it| it.len())
+    }
+
+    /// All content of the folder at `root`, which may be open elsewhere.
+    pub fn blobs_in(root: &Path) -> Result<BTreeSet<Digest>, StorageError> {
+        let blobs = root.join("blobs/sha256");
+        let mut all = BTreeSet::new();
+        for shard in durable::names(&blobs)? {
+            let names = durable::names(&blobs.join(shard))?;
+            all.extend(names.iter().filter_map(|name| Digest::from_hex(name).ok()));
+        }
+        Ok(all)
     }
 
     /// Takes over a file whose content the caller has verified to be `digest`; it must be on the

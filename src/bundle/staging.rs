@@ -1,0 +1,110 @@
+//! Where images lie while a bundle is made: an OCI layout beside its file.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+
+use crate::{
+    image::{
+        BlobReader, Descriptor, ImageError, ImageTarget, RawManifest, layout::OciLayoutWriter,
+    },
+    types::Digest,
+};
+
+/// The folder that is filled. What a run that was broken off left there is not fetched again.
+#[derive(Debug)]
+pub(super) struct Staging {
+    folder: PathBuf,
+    held: Arc<BTreeSet<Digest>>,
+}
+
+impl Staging {
+    /// The folder for `file`, without the list of images of an earlier run. Nothing in `held` is put there.
+    pub(super) fn beside(file: &Path, held: BTreeSet<Digest>) -> Result<Self, ImageError> {
+        let no_name = || ImageError::malformed(file.display().to_string(), "it names no file");
+        let mut name = std::ffi::OsString::from(".");
+        name.push(file.file_name().ok_or_else(no_name)?);
+        name.push(".partial");
+        let folder = file.with_file_name(name);
+        let index = folder.join("index.json");
+        match fs::remove_file(&index) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(ImageError::io("replace", index)(error))
+            }
+            _ => Ok(Self { folder, held: Arc::new(held) }),
+        }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Takes one more image.
+    pub(super) async fn target(&self) -> Result<Box<dyn ImageTarget>, ImageError> {
+        let layout = Box::new(OciLayoutWriter::create(&self.folder).await?);
+        Ok(Box::new(LessHeld { layout, held: Arc::clone(&self.held) }))
+    }
+
+    /// Whether the bundle leaves this content out, since whoever gets it has it.
+    pub(super) fn leaves_out(&self, digest: &Digest) -> bool {
+        self.held.contains(digest)
+    }
+
+    pub(super) fn remove(&self) -> io::Result<()> {
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done,
+        }
+    }
+}
+
+/// A layout that lacks what is held elsewhere.
+#[derive(Debug)]
+struct LessHeld {
+    layout: Box<OciLayoutWriter>,
+    held: Arc<BTreeSet<Digest>>,
+}
+
+#[async_trait]
+impl ImageTarget for LessHeld {
+    async fn has(&self, descriptor: &Descriptor) -> bool {
+        self.held.contains(&descriptor.digest) || self.layout.has(descriptor).await
+    }
+
+    async fn put_blob(
+        &mut self,
+        descriptor: &Descriptor,
+        reader: BlobReader,
+    ) -> Result<(), ImageError> {
+        self.layout.put_blob(descriptor, reader).await
+    }
+
+    fn partial(&self, descriptor: &Descriptor) -> PathBuf {
+        self.layout.partial(descriptor)
+    }
+
+    async fn adopt(&mut self, descriptor: &Descriptor, file: PathBuf) -> Result<(), ImageError> {
+        self.layout.adopt(descriptor, file).await
+    }
+
+    async fn put_manifest(&mut self, raw: &RawManifest) -> Result<(), ImageError> {
+        self.layout.put_manifest(raw).await
+    }
+
+    async fn finish(
+        self: Box<Self>,
+        root: &RawManifest,
+        name: Option<&str>,
+    ) -> Result<(), ImageError> {
+        ImageTarget::finish(self.layout, root, name).await
+    }
+
+    fn describe(&self) -> String {
+        self.layout.describe()
+    }
+}
