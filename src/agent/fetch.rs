@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{
     agent::{
-        select::Selection,
+        select::Needs,
         source::Source,
         verify::{Accepted, Refused},
     },
@@ -48,30 +48,30 @@ pub enum FetchError {
     },
 }
 
-/// Fetches and verifies what is newer than `accepted`, without committing it; nothing if nothing is. `select` decides which
+/// Fetches and verifies what is newer than `accepted`, without committing it; nothing if nothing is. `needs` says which
 /// documents are needed.
 pub(super) async fn newer(
     source: Source<'_>,
     accepted: &Accepted,
     wall: Freshness,
-    select: impl Fn(&Accepted) -> Selection,
+    needs: impl Fn(&Accepted) -> Needs,
 ) -> Result<Option<Accepted>, FetchError> {
     let (trust, chain, stamp) = trust_and_stamp(source, accepted, wall).await?;
     let marks = &accepted.kept.marks;
     let unchanged =
         marks.stamp_sha256 == Some(stamp.digest()) && trust.version() == accepted.trust.version();
-    if unchanged && select(accepted).missing.is_empty() {
+    if unchanged && needs(accepted).missing.is_empty() {
         return Ok(None);
     }
     let bytes = catalog(source, accepted, &stamp).await?;
     let mut new = accepted.succeeded_by(trust, chain, &stamp, bytes, wall)?;
     for _ in 0..ROUNDS {
-        let selection = select(&new);
-        if selection.missing.is_empty() {
-            new.forget_unused(&selection.used);
+        let needed = needs(&new);
+        if needed.missing.is_empty() {
+            new.forget_unused(&needed.used);
             return Ok(Some(new));
         }
-        for (key, envelope) in documents(source, &new, &selection.missing).await? {
+        for (key, envelope) in documents(source, &new, &needed.missing).await? {
             new.add(&key, envelope)?;
         }
     }

@@ -9,7 +9,10 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use crate::private_file::{self, PrivateFileError};
+use crate::{
+    private_file::{self, PrivateFileError},
+    trust::TrustPin,
+};
 
 /// The longest of the node's own files: identity, policy, user input, status.
 const LONGEST: u64 = 4 << 20;
@@ -103,6 +106,15 @@ impl NodeFolder {
     /// The database of marks and accepted documents.
     pub fn marks(&self) -> PathBuf {
         self.0.join("marks.db")
+    }
+
+    /// The same of another organization, by the pin of its trust. The folder of them is made.
+    pub(super) fn import(&self, pin: &TrustPin) -> Result<PathBuf, FolderError> {
+        let path = self.0.join("imports");
+        match make(&path) {
+            Ok(()) => Ok(path.join(format!("{}.db", pin.0.hex()))),
+            Err(source) => Err(FolderError::Write { path, source }),
+        }
     }
 
     /// The agent's account of itself.

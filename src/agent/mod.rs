@@ -16,6 +16,7 @@ mod folder;
 mod hand_off;
 mod identity;
 mod import;
+mod imports;
 mod introduction;
 mod library;
 mod marks;
@@ -65,6 +66,7 @@ pub use verify::Refused;
 use crate::{
     agent::{
         credentials::Credentials,
+        imports::Foreign,
         introduction::Introduction,
         marks::MarksFile,
         plan::Instance,
@@ -79,7 +81,7 @@ use crate::{
     document::{NodePolicy, UserInputValue, matching::NodeFacts},
     exchange::client::ExchangeClient,
     registry::server::storage::Folder,
-    types::ServiceId,
+    types::{OrgId, ServiceId},
 };
 
 /// A registered node at work.
@@ -91,6 +93,8 @@ pub struct Agent {
     exchange: ExchangeClient,
     marks: MarksFile,
     accepted: Accepted,
+    /// What was accepted of other organizations.
+    imports: BTreeMap<OrgId, Foreign>,
     images: Images,
     credentials: Credentials,
     runtime: Arc<dyn Runtime>,
@@ -154,13 +158,14 @@ impl Agent {
         let user_input: Vec<UserInputValue> = read_json(&folder.user_input())?.unwrap_or_default();
         let facts = NodeFacts { user_input, ..machine.facts(identity.arch.clone()) };
         let trials = folder.trials();
-        Ok(Self {
+        let mut agent = Self {
             config,
             folder,
             identity,
             exchange,
             marks,
             accepted,
+            imports: BTreeMap::new(),
             images,
             credentials: Credentials::default(),
             runtime,
@@ -176,7 +181,9 @@ impl Agent {
             left: None,
             acting: tokio::sync::watch::Sender::new(false),
             _claim: claim,
-        })
+        };
+        agent.restore_imports().await;
+        Ok(agent)
     }
 
     /// The engine that runs its containers: `docker`, `podman` or `none`.

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use crate::{
     agent::{
         containers::ContainersError, credentials::LoginsError, fetch::FetchError,
-        folder::FolderError, identity::IdentityError, marks::MarksError, pull::PullError,
-        runtime::RuntimeError, settle::told, status::Status, verify::Refused,
+        folder::FolderError, identity::IdentityError, imports::ImportError, marks::MarksError,
+        pull::PullError, runtime::RuntimeError, settle::told, status::Status, verify::Refused,
     },
     claim::ClaimError,
     exchange::{
@@ -14,7 +14,7 @@ use crate::{
         client::ExchangeError,
     },
     registry::server::{StartRegistryError, storage::StorageError},
-    types::{PinnedImage, ServiceId},
+    types::{OrgId, PinnedImage, ServiceId},
 };
 
 /// What a pass led to.
@@ -155,6 +155,20 @@ impl Notes {
                 self.refusal(document, attack, told(&refused.refusal));
             }
             FetchError::Bundle(_) | FetchError::Endless { .. } => self.problem(End::Failed, error),
+        }
+    }
+
+    /// Nothing newer was accepted of another organization.
+    pub(super) fn nothing_of(&mut self, org: &OrgId, error: &ImportError) {
+        match error {
+            ImportError::Fetch(FetchError::Refused(refused)) => {
+                let document = format!("{} of {org}", refused.document);
+                self.refusal(document, refused.refusal.attack(), told(&refused.refusal));
+            }
+            ImportError::Fetch(FetchError::Exchange(source)) => {
+                self.problem_text(end_of(source), format!("{org}: {}", told(error)));
+            }
+            _ => self.problem_text(End::Failed, format!("{org}: {}", told(error))),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
         pull::{Origin, Stored},
     },
     registry::client::RegistryClient,
-    types::{Digest, DocumentKey, PinnedImage, Platform},
+    types::{Digest, PinnedImage, Platform},
 };
 
 impl Agent {
@@ -92,12 +92,9 @@ impl Agent {
         &mut self,
         service: &WantedService,
     ) -> Result<RegistryClient, ProvideError> {
-        let key = DocumentKey::from(&service.id);
         let authorities = self
-            .accepted
-            .library
-            .services
-            .get(&key)
+            .known()
+            .service(&service.id)
             .map(|document| document.body().registry_ca.clone())
             .unwrap_or_default();
         let (node, operator) = (&self.identity, &self.config.registries);

@@ -11,10 +11,11 @@ use crate::{
     agent::{
         Agent, Attempt, End, EngineChoice, Outcome, containers,
         fetch::{self, FetchError},
+        imports::Known,
         outcome::Notes,
         plan::{Instance, Step, WantedService, plan},
         runtime::{self, Container, ContainerId, ContainerState, RuntimeError, labels},
-        select::{self, Selection, select},
+        select::{self, Selection, Shelves, select},
         settle::{self, Became, told},
         source::Source,
         trials::Turn,
@@ -29,17 +30,19 @@ use crate::{
 const FIRST_RETRY: SignedDuration = SignedDuration::from_secs(30);
 /// The longest such wait.
 const LONGEST_RETRY: SignedDuration = SignedDuration::from_hours(1);
+/// How often organizations are asked in one pass because another one's services require theirs.
+const ROUNDS: usize = 4;
 
 impl Agent {
     pub(super) async fn pass(&mut self) -> Outcome {
         let mut notes = Notes::at(self.config.clock.now());
         self.left = None;
         self.find_engine().await;
-        self.catch_up(&mut notes).await;
+        self.catch_up_with_all(&mut notes).await;
         if self.carried.is_none() {
             self.introduce().await;
         }
-        let selection = self.select(&self.accepted);
+        let selection = self.select_from(&self.known().shelves());
         if let Err(error) = self.settle(&selection, &mut notes).await {
             notes.problem(End::Failed, &error);
         }
@@ -65,15 +68,35 @@ impl Agent {
         }
     }
 
-    /// Accepts what is newer: verified as a whole, then committed, then acted on.
+    /// Accepts what is newer, until nothing is missing: what one organization has may require what
+    /// another has.
+    async fn catch_up_with_all(&mut self, notes: &mut Notes) {
+        for _ in 0..ROUNDS {
+            let before = notes.clone();
+            self.catch_up(notes).await;
+            if self.carried.is_none() {
+                self.catch_up_imports(notes).await;
+            }
+            let is_complete = self.select_from(&self.known().shelves()).missing.is_empty();
+            if is_complete || notes.end > before.end {
+                return;
+            }
+        }
+    }
+
+    /// Accepts what is newer of the own organization: verified as a whole, then committed, then acted on.
     async fn catch_up(&mut self, notes: &mut Notes) {
         let newer = {
-            let select = |accepted: &Accepted| self.select(accepted);
+            let org = &self.identity.node.org;
+            let needs = |own: &Accepted| {
+                let known = Known { own, imports: &self.imports };
+                self.select_from(&known.shelves()).of(org)
+            };
             let (source, freshness) = match &self.carried {
                 Some(it) => (Source::Bundle(&it.bundle), it.freshness),
                 None => (Source::Exchange(&self.exchange), notes.now.into()),
             };
-            fetch::newer(source, &self.accepted, freshness, select).await
+            fetch::newer(source, &self.accepted, freshness, needs).await
         };
         match newer {
             Ok(None) => {}
@@ -92,8 +115,9 @@ impl Agent {
         }
     }
 
-    fn select(&self, accepted: &Accepted) -> Selection {
-        let used_up = |service: &ServiceId| self.trials.is_used_up(service, &accepted.catalog);
+    pub(super) fn select_from(&self, shelves: &Shelves<'_>) -> Selection {
+        let known = self.known();
+        let used_up = |service: &ServiceId| self.trials.is_used_up(service, &known);
         let node = select::Node {
             name: &self.identity.node,
             pattern: self.identity.pattern.as_ref(),
@@ -101,7 +125,7 @@ impl Agent {
             facts: &self.facts,
             used_up: &used_up,
         };
-        select(&node, &accepted.catalog, &accepted.library)
+        select(&node, shelves)
     }
 
     /// Leads what runs to what was selected.
@@ -196,7 +220,7 @@ impl Agent {
     ) -> Vec<WantedService> {
         let mut wanted = Vec::new();
         for chosen in &selection.wanted {
-            let Some(document) = self.accepted.library.services.get(&chosen.key) else {
+            let Some(document) = self.known().service(&chosen.id) else {
                 continue;
             };
             match containers::wanted(chosen, document, &self.identity, &self.machine) {
@@ -224,13 +248,12 @@ impl Agent {
             .iter()
             .map(|it| Instance::of(&self.identity.node, &it.id.org, &it.id.url))
             .collect();
-        let retired = &self.accepted.library.retired;
+        let retired: Vec<_> = self.known().retired().collect();
         let unknown = !selection.missing.is_empty()
             || self.accepted.kept.catalog.is_none()
-            || retired.iter().any(|key| key.kind() != DocumentKind::Service);
-        let org = &self.identity.node.org;
+            || retired.iter().any(|(_, key)| key.kind() != DocumentKind::Service);
         let services: BTreeSet<_> =
-            retired.iter().map(|key| format!("{org}/{}", key.id())).collect();
+            retired.iter().map(|(org, key)| format!("{org}/{}", key.id())).collect();
         for container in existing {
             let instance = Instance(container.instance().to_owned());
             let may_go_on = unknown
@@ -294,6 +317,7 @@ impl Agent {
         turn: Option<&Turn>,
         notes: &mut Notes,
     ) {
+        let known = Known { own: &self.accepted, imports: &self.imports };
         let (state, detail) = match became {
             Became::Running => (ServiceState::Running, None),
             Became::Stopped => (ServiceState::Stopped, None),
@@ -305,7 +329,7 @@ impl Agent {
                 tracing::info!(service = %service.id, "running");
                 self.attempts.remove(&service.instance);
                 if let Some(turn) = turn.filter(|_| *became == Became::Running) {
-                    self.trials.started(&service.id, turn, &self.accepted.catalog, notes.now);
+                    self.trials.started(&service.id, turn, &known, notes.now);
                 }
             }
             Some(detail) => {
@@ -318,7 +342,7 @@ impl Agent {
                 let wait =
                     turn.and_then(|it| it.priority.longest_wait()).map_or(wait, |it| wait.min(it));
                 if let Some(turn) = turn {
-                    self.trials.failed(&service.id, turn, &self.accepted.catalog, notes.now);
+                    self.trials.failed(&service.id, turn, &known, notes.now);
                 }
                 let attempt = Attempt {
                     service: service.id.clone(),

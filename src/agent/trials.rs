@@ -10,22 +10,43 @@ use crate::{
     agent::folder::{self, FolderError},
     document::{choice::Priority, trial::Trial},
     trust::Catalog,
-    types::{Digest, DocumentKey, ServiceId},
+    types::{Digest, DocumentKey, OrgId, ServiceId},
 };
 
 /// The versions that are tried in turn.
 #[derive(Debug)]
 pub(super) struct Trials {
     path: PathBuf,
-    kept: BTreeMap<DocumentKey, Entry>,
+    /// By their ids, organization and all.
+    kept: BTreeMap<String, Entry>,
     /// How often the engine had to start each of them again, when it was last looked at.
-    restarts: BTreeMap<DocumentKey, i64>,
+    restarts: BTreeMap<ServiceId, i64>,
+}
+
+/// The newest of what is published: by its own organization, and by those that it imports from.
+pub(super) trait Catalogs {
+    /// The hash under which the catalog of `org` lists `key`.
+    fn listed(&self, org: &OrgId, key: &DocumentKey) -> Option<Digest>;
+
+    /// The same for the node's own organization, which alone offers anything.
+    fn offered(&self, key: &DocumentKey) -> Option<Digest>;
+}
+
+impl Catalogs for Catalog {
+    fn listed(&self, org: &OrgId, key: &DocumentKey) -> Option<Digest> {
+        self.offered(key).filter(|_| *org == self.org)
+    }
+
+    fn offered(&self, key: &DocumentKey) -> Option<Digest> {
+        self.entries.get(key).map(|it| it.sha256)
+    }
 }
 
 /// A version on trial: what is said of it holds only while neither the service nor what offers it
 /// has been published anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
+    id: ServiceId,
     service: Digest,
     offered_by: DocumentKey,
     offer: Digest,
@@ -69,10 +90,9 @@ impl Trials {
     }
 
     /// Whether it is the turn of the version behind this one.
-    pub(super) fn is_used_up(&self, id: &ServiceId, catalog: &Catalog) -> bool {
-        self.kept
-            .get(&DocumentKey::from(id))
-            .is_some_and(|it| it.holds(id, catalog) && it.trial.is_used_up())
+    pub(super) fn is_used_up(&self, id: &ServiceId, catalogs: &impl Catalogs) -> bool {
+        let kept = self.kept.get(&id.to_string());
+        kept.is_some_and(|it| it.is_current(catalogs) && it.trial.is_used_up())
     }
 
     /// Takes note of how a running version does.
@@ -81,12 +101,11 @@ impl Trials {
         id: &ServiceId,
         turn: &Turn,
         seen: Seen,
-        catalog: &Catalog,
+        catalogs: &impl Catalogs,
         now: Timestamp,
     ) {
-        let key = DocumentKey::from(id);
-        let before = self.restarts.remove(&key);
-        let Some(trial) = self.trial(id, turn, catalog) else { return };
+        let before = self.restarts.remove(id);
+        let Some(trial) = self.trial(id, turn, catalogs) else { return };
         let started_again = before.is_some_and(|before| before < seen.restarts);
         // What was found ended at the first look may have ended with the machine.
         let ended = seen.state == SeenState::Ended && trial.is_running();
@@ -97,7 +116,7 @@ impl Trials {
             trial.runs(&turn.priority, now);
         }
         if seen.state != SeenState::Absent {
-            self.restarts.insert(key, seen.restarts);
+            self.restarts.insert(id.clone(), seen.restarts);
         }
     }
 
@@ -106,10 +125,10 @@ impl Trials {
         &mut self,
         id: &ServiceId,
         turn: &Turn,
-        catalog: &Catalog,
+        catalogs: &impl Catalogs,
         now: Timestamp,
     ) {
-        if let Some(trial) = self.trial(id, turn, catalog) {
+        if let Some(trial) = self.trial(id, turn, catalogs) {
             trial.runs(&turn.priority, now);
         }
     }
@@ -119,10 +138,10 @@ impl Trials {
         &mut self,
         id: &ServiceId,
         turn: &Turn,
-        catalog: &Catalog,
+        catalogs: &impl Catalogs,
         now: Timestamp,
     ) {
-        if let Some(trial) = self.trial(id, turn, catalog) {
+        if let Some(trial) = self.trial(id, turn, catalogs) {
             trial.fails(&turn.priority, now);
             if trial.is_used_up() {
                 tracing::warn!(service = %id, "has had its chances; the next version gets its turn");
@@ -131,8 +150,8 @@ impl Trials {
     }
 
     /// Writes down what is remembered, without what holds no more.
-    pub(super) fn save(&mut self, catalog: &Catalog) -> Result<(), FolderError> {
-        self.kept.retain(|key, it| it.is_current(key, catalog));
+    pub(super) fn save(&mut self, catalogs: &impl Catalogs) -> Result<(), FolderError> {
+        self.kept.retain(|_, it| it.is_current(catalogs));
         let bytes = serde_json::to_vec(&self.kept).unwrap_or_default();
         let written = folder::read(&self.path)?;
         let written = written.as_ref().map_or(b"{}".as_slice(), |it| it.as_slice());
@@ -140,15 +159,20 @@ impl Trials {
     }
 
     /// The trial of a version; a new one where the service or its offer is new.
-    fn trial(&mut self, id: &ServiceId, turn: &Turn, catalog: &Catalog) -> Option<&mut Trial> {
-        let key = DocumentKey::from(id);
+    fn trial(
+        &mut self,
+        id: &ServiceId,
+        turn: &Turn,
+        catalogs: &impl Catalogs,
+    ) -> Option<&mut Trial> {
         let fresh = Entry {
-            service: catalog.entries.get(&key)?.sha256,
+            id: id.clone(),
+            service: catalogs.listed(&id.org, &DocumentKey::from(id))?,
             offered_by: turn.offered_by.clone(),
-            offer: catalog.entries.get(&turn.offered_by)?.sha256,
+            offer: catalogs.offered(&turn.offered_by)?,
             trial: Trial::default(),
         };
-        let entry = self.kept.entry(key).or_insert_with(|| fresh.clone());
+        let entry = self.kept.entry(id.to_string()).or_insert_with(|| fresh.clone());
         if (entry.service, &entry.offered_by, entry.offer)
             != (fresh.service, &fresh.offered_by, fresh.offer)
         {
@@ -159,15 +183,9 @@ impl Trials {
 }
 
 impl Entry {
-    fn holds(&self, id: &ServiceId, catalog: &Catalog) -> bool {
-        self.is_current(&DocumentKey::from(id), catalog)
-    }
-
-    fn is_current(&self, key: &DocumentKey, catalog: &Catalog) -> bool {
-        let is = |key: &DocumentKey, sha256: Digest| {
-            catalog.entries.get(key).is_some_and(|it| it.sha256 == sha256)
-        };
-        is(key, self.service) && is(&self.offered_by, self.offer)
+    fn is_current(&self, catalogs: &impl Catalogs) -> bool {
+        catalogs.listed(&self.id.org, &DocumentKey::from(&self.id)) == Some(self.service)
+            && catalogs.offered(&self.offered_by) == Some(self.offer)
     }
 }
 

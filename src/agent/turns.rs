@@ -2,6 +2,7 @@
 
 use crate::agent::{
     Agent, End,
+    imports::Known,
     outcome::Notes,
     plan::WantedService,
     runtime::{Container, ContainerState},
@@ -18,10 +19,10 @@ impl Agent {
         selection: &Selection,
         notes: &mut Notes,
     ) {
+        let known = Known { own: &self.accepted, imports: &self.imports };
         for service in wanted {
             if let Some(turn) = turn_of(selection, service) {
-                let (seen, catalog) = (seen(service, existing), &self.accepted.catalog);
-                self.trials.look(&service.id, turn, seen, catalog, notes.now);
+                self.trials.look(&service.id, turn, seen(service, existing), &known, notes.now);
             }
         }
         self.save_trials(notes);
@@ -29,7 +30,8 @@ impl Agent {
 
     /// Writes down what became of them.
     pub(super) fn save_trials(&mut self, notes: &mut Notes) {
-        if let Err(error) = self.trials.save(&self.accepted.catalog) {
+        let known = Known { own: &self.accepted, imports: &self.imports };
+        if let Err(error) = self.trials.save(&known) {
             notes.problem(End::Failed, &error);
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     sign::{Envelope, KeyId, PayloadType, SigningKey, VerifyingKey},
-    trust::{Role, Rule},
+    trust::{Role, Rule, TrustPin},
     types::{Digest, DocumentKey, DocumentKind, OrgId},
 };
 
@@ -77,9 +77,28 @@ pub struct Import {
     pub prefixes: Vec<String>,
 }
 
+impl Import {
+    /// Whether this document of the other organization may be used.
+    pub fn covers(&self, document: &DocumentKey) -> bool {
+        document.kind() == DocumentKind::Service
+            && self
+                .prefixes
+                .iter()
+                .any(|prefix| Rule::names(DocumentKind::Service, prefix, document))
+    }
+
+    /// Its pin.
+    pub fn pin(&self) -> TrustPin {
+        TrustPin(self.sha256)
+    }
+}
+
 /// How a trust document contradicts itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrustProblem {
+    /// What may be used of an organization stands in one place.
+    #[error("organization {0} is imported from twice, or is this one")]
+    ImportTwice(OrgId),
     /// Versions count from 1.
     #[error("version 0 does not exist")]
     VersionZero,
@@ -218,6 +237,21 @@ impl TrustDocument {
                 return Err(TrustProblem::RuleTwice { kind, prefix });
             }
         }
+        self.check_imports()
+    }
+
+    fn check_imports(&self) -> Result<(), TrustProblem> {
+        let mut orgs = BTreeSet::from([&self.org]);
+        for import in &self.imports {
+            if !orgs.insert(&import.org) {
+                return Err(TrustProblem::ImportTwice(import.org.clone()));
+            }
+            let is_prefix = |it: &&String| Rule::is_prefix(DocumentKind::Service, it);
+            if let Some(prefix) = import.prefixes.iter().find(|it| !is_prefix(it)) {
+                let (kind, prefix) = (DocumentKind::Service, prefix.clone());
+                return Err(TrustProblem::Prefix { kind, prefix });
+            }
+        }
         Ok(())
     }
 
@@ -314,8 +348,8 @@ mod tests {
     #[test]
     fn what_no_node_would_read_is_not_sealed() {
         let mut document = Org::new().trust.document().next(now());
-        let prefixes = vec!["x".repeat(MAX_TRUST)];
-        let org = document.org.clone();
+        let prefixes = vec!["x".repeat(100); MAX_TRUST / 100];
+        let org = "other".parse().unwrap();
         document.imports.push(Import { org, sha256: Digest::of(b""), prefixes });
         assert!(matches!(document.seal(&[]), Err(TrustProblem::TooLarge(_))));
     }

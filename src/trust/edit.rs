@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::{
     sign::{KeyId, VerifyingKey},
-    trust::{Revocation, RevocationReason, Rule, TrustDocument},
-    types::DocumentKind,
+    trust::{Import, Revocation, RevocationReason, Rule, TrustDocument},
+    types::{DocumentKind, OrgId},
 };
 
 /// Why a change cannot be made.
@@ -36,6 +36,9 @@ pub enum EditError {
     /// A revoked key is to be given new power.
     #[error("key {0} is revoked, and gets no new power")]
     Revoked(KeyId),
+    /// Nothing is imported from there.
+    #[error("nothing of organization {0} may be used")]
+    NotImported(OrgId),
     /// Removing the rule would bring back documents that its epoch has ended.
     #[error(
         "no other rule covers {kind} names that begin with `{prefix}`, so none would remember epoch {epoch}"
@@ -113,6 +116,23 @@ impl TrustDocument {
         }
         self.forget_unused_keys();
         Ok(())
+    }
+
+    /// Lets services of another organization be used, and no others of it than `import` says.
+    pub fn import(&mut self, import: &Import) -> Result<(), EditError> {
+        let before = self.clone();
+        match self.imports.iter_mut().find(|it| it.org == import.org) {
+            Some(held) => *held = import.clone(),
+            None => self.imports.push(import.clone()),
+        }
+        self.changed_from(&before, || format!("services of organization {} are used", import.org))
+    }
+
+    /// Lets nothing of another organization be used any more.
+    pub fn remove_import(&mut self, org: &OrgId) -> Result<(), EditError> {
+        let before = self.imports.len();
+        self.imports.retain(|it| it.org != *org);
+        if self.imports.len() == before { Err(EditError::NotImported(org.clone())) } else { Ok(()) }
     }
 
     /// Takes `signers` out of the rule for documents of `kind` whose names begin with `prefix`.
@@ -243,7 +263,10 @@ impl TrustDocument {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{sign::SigningKey, trust::testing::Org};
+    use crate::{
+        sign::SigningKey,
+        trust::{TrustProblem, testing::Org},
+    };
 
     const SERVICE: DocumentKind = DocumentKind::Service;
 
@@ -267,6 +290,34 @@ mod tests {
         assert_eq!((rule.prefix.as_str(), rule.keyids.len(), rule.threshold), ("a", 2, 2));
         let again = document.grant(SERVICE, "a", &[other.verifying_key()], None);
         assert!(matches!(again, Err(EditError::Unchanged(_))));
+    }
+
+    #[test]
+    fn what_is_used_of_another_organization_stands_in_one_place() {
+        let mut document = document();
+        let import = |org: &str, prefix: &str| Import {
+            org: org.parse().unwrap(),
+            sha256: crate::types::Digest::of(b"pin"),
+            prefixes: vec![prefix.to_owned()],
+        };
+        document.import(&import("other", "https://other.com/maps/")).unwrap();
+        document.import(&import("other", "other.com/sensors/")).unwrap();
+        document.check().unwrap();
+        let again = document.import(&import("other", "other.com/sensors/"));
+        assert!(matches!(again, Err(EditError::Unchanged(_))));
+        let covers = |id: &str| document.imports[0].covers(&id.parse().unwrap());
+        assert!(covers("service/other.com-sensors-gps_1.0.0_amd64"));
+        assert!(!covers("service/other.com-maps-city_1.0.0_amd64"));
+        assert!(!covers("pattern/other.com-sensors-gps"));
+
+        document.remove_import(&"other".parse().unwrap()).unwrap();
+        let again = document.remove_import(&"other".parse().unwrap());
+        assert!(matches!(again, Err(EditError::NotImported(_))));
+
+        document.imports = vec![import("other", ""), import("other", "a")];
+        assert!(matches!(document.check(), Err(TrustProblem::ImportTwice(_))));
+        document.imports = vec![import(document.org.as_str(), "")];
+        assert!(matches!(document.check(), Err(TrustProblem::ImportTwice(_))));
     }
 
     #[test]

@@ -56,6 +56,20 @@ impl Rule {
         (self.kind == document.kind() && document.id().starts_with(&prefix)).then_some(prefix.len())
     }
 
+    /// Whether `document` is of this kind and has a name that begins so, however that is spelled.
+    pub(super) fn names(kind: DocumentKind, prefix: &str, document: &DocumentKey) -> bool {
+        Self::of_nobody(kind, prefix).covers(document).is_some()
+    }
+
+    /// Whether names of documents of this kind can begin so.
+    pub(super) fn is_prefix(kind: DocumentKind, prefix: &str) -> bool {
+        Self::of_nobody(kind, prefix).id_prefix().is_some()
+    }
+
+    fn of_nobody(kind: DocumentKind, prefix: &str) -> Self {
+        Self { kind, prefix: prefix.to_owned(), keyids: BTreeSet::new(), threshold: 1, epoch: 0 }
+    }
+
     /// Whether the rule is for exactly the names of `kind` that begin with `prefix`, however that is spelled.
     pub(super) fn is_about(&self, kind: DocumentKind, prefix: &str) -> bool {
         let other = Self { kind, prefix: prefix.to_owned(), ..self.clone() };
@@ -78,7 +92,7 @@ mod tests {
     use super::*;
 
     fn rule(kind: DocumentKind, prefix: &str) -> Rule {
-        Rule { kind, prefix: prefix.to_owned(), keyids: BTreeSet::new(), threshold: 1, epoch: 0 }
+        Rule::of_nobody(kind, prefix)
     }
 
     fn service(url: &str) -> DocumentKey {

@@ -30,6 +30,7 @@ mod horizon;
 mod horizon_data;
 mod horizon_policies;
 mod hostile;
+mod imports;
 mod keys;
 mod layers;
 mod leftovers;

@@ -2,6 +2,7 @@
 //! that they require. A pure function of what has been verified.
 
 mod resolve;
+mod shelves;
 mod stated;
 
 use std::collections::BTreeSet;
@@ -9,15 +10,15 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub(super) use self::shelves::{Shelf, Shelves};
 pub use self::stated::PolicySource;
 use crate::{
     agent::{
-        library::Library,
         select::resolve::{Asker, Root},
         trials::Turn,
     },
     document::{InputValue, NodePolicy, VersionChoice, matching::NodeFacts},
-    trust::{Catalog, State},
+    trust::State,
     types::{DocumentKey, DocumentKind, NodeRef, OrgId, PatternRef, ServiceId, ServiceUrl},
 };
 
@@ -63,21 +64,40 @@ pub(super) struct Selection {
     pub(super) wanted: Vec<Chosen>,
     /// Documents that are needed to decide and are not at hand. While there are any, the rest is
     /// preliminary.
-    pub(super) missing: BTreeSet<DocumentKey>,
+    pub(super) missing: BTreeSet<(OrgId, DocumentKey)>,
     /// Every document that was used.
-    pub(super) used: BTreeSet<DocumentKey>,
+    pub(super) used: BTreeSet<(OrgId, DocumentKey)>,
     /// What does not fit.
     pub(super) unfit: Vec<Unfit>,
     /// Which policy of the node counts.
     pub(super) policy: PolicySource,
 }
 
+impl Selection {
+    /// What it says of one organization: the documents that are missing, and those that were used.
+    pub(super) fn of(&self, org: &OrgId) -> Needs {
+        let of = |all: &BTreeSet<(OrgId, DocumentKey)>| {
+            all.iter().filter(|it| it.0 == *org).map(|it| it.1.clone()).collect()
+        };
+        Needs { missing: of(&self.missing), used: of(&self.used) }
+    }
+}
+
+/// What is needed of one organization.
+#[derive(Debug, Default)]
+pub(super) struct Needs {
+    /// Documents that must be fetched before it can be decided.
+    pub(super) missing: BTreeSet<DocumentKey>,
+    /// Documents that were used.
+    pub(super) used: BTreeSet<DocumentKey>,
+}
+
 /// Decides.
-pub(super) fn select(node: &Node<'_>, catalog: &Catalog, library: &Library) -> Selection {
-    let mut selector = Selector { node, catalog, library, selection: Selection::default() };
+pub(super) fn select(node: &Node<'_>, shelves: &Shelves<'_>) -> Selection {
+    let mut selector = Selector { node, shelves, selection: Selection::default() };
     let Some(policy) = selector.stated() else { return selector.selection };
     let node = Node { policy: &policy, ..*node };
-    let mut selector = Selector { node: &node, selection: selector.selection, catalog, library };
+    let mut selector = Selector { node: &node, shelves, selection: selector.selection };
     match node.pattern {
         Some(pattern) => selector.take_pattern(pattern),
         None if selector.selection.policy == PolicySource::Void => {}
@@ -88,8 +108,7 @@ pub(super) fn select(node: &Node<'_>, catalog: &Catalog, library: &Library) -> S
 
 struct Selector<'a> {
     node: &'a Node<'a>,
-    catalog: &'a Catalog,
-    library: &'a Library,
+    shelves: &'a Shelves<'a>,
     selection: Selection,
 }
 
@@ -98,23 +117,35 @@ impl Selector<'_> {
         self.selection.unfit.push(Unfit { document: document.clone(), reasons });
     }
 
-    /// Whether `key` is at hand in the state that the catalog lists. If not, it is missing, or the
+    fn own(&self) -> &OrgId {
+        &self.node.name.org
+    }
+
+    /// Whether `key` of the node's own organization is at hand.
+    fn has(&mut self, key: &DocumentKey) -> Result<bool, String> {
+        let own = self.own().clone();
+        self.has_of(&own, key)
+    }
+
+    /// Whether `key` is at hand in the state that the catalog of `org` lists. If not, it is missing, or the
     /// reason is returned. That it is withdrawn must be signed too: the catalog alone is only as
     /// good as the exchange.
-    fn has(&mut self, key: &DocumentKey) -> Result<bool, String> {
-        let Some(entry) = self.catalog.entries.get(key) else {
+    fn has_of(&mut self, org: &OrgId, key: &DocumentKey) -> Result<bool, String> {
+        let Shelf { catalog, library } = self.shelves.of(org)?;
+        let Some(entry) = catalog.entries.get(key) else {
             return Err(format!("{key} is not in the catalog"));
         };
-        if self.library.distrusted.contains(key) {
+        if library.distrusted.contains(key) {
             return Err(format!("{key} was signed by a key that is no longer trusted"));
         }
-        if self.library.retired.contains(key) {
+        if library.retired.contains(key) {
             return Err(format!("{key} was signed by a key that has been retired"));
         }
-        self.selection.used.insert(key.clone());
-        let here = self.library.digest(key) == Some(entry.sha256);
+        let named = (org.clone(), key.clone());
+        self.selection.used.insert(named.clone());
+        let here = library.digest(key) == Some(entry.sha256);
         if !here {
-            self.selection.missing.insert(key.clone());
+            self.selection.missing.insert(named);
             return Ok(false);
         }
         match entry.state {
@@ -125,15 +156,17 @@ impl Selector<'_> {
 
     fn take_pattern(&mut self, pattern: &PatternRef) {
         let key = DocumentKey::pattern(&pattern.id);
-        if pattern.org != self.node.name.org {
-            return self.unfit(&key, vec![foreign(&pattern.org)]);
+        if pattern.org != *self.own() {
+            let why =
+                format!("it belongs to organization {}: services alone are imported", pattern.org);
+            return self.unfit(&key, vec![why]);
         }
         match self.has(&key) {
             Ok(true) => {}
             Ok(false) => return,
             Err(reason) => return self.unfit(&key, vec![reason]),
         }
-        let Some(document) = self.library.patterns.get(&key) else {
+        let Some(document) = self.shelves.own.library.patterns.get(&key) else {
             return;
         };
         let body = document.body();
@@ -156,7 +189,7 @@ impl Selector<'_> {
 
     fn take_policies(&mut self) {
         let is_policy = |key: &&DocumentKey| key.kind() == DocumentKind::Policy;
-        for key in self.catalog.entries.keys().filter(is_policy) {
+        for key in self.shelves.own.catalog.entries.keys().filter(is_policy) {
             match self.has(key) {
                 Ok(true) => self.take_policy(key),
                 Ok(false) => {}
@@ -166,7 +199,7 @@ impl Selector<'_> {
     }
 
     fn take_policy(&mut self, key: &DocumentKey) {
-        let Some(document) = self.library.policies.get(key) else {
+        let Some(document) = self.shelves.own.library.policies.get(key) else {
             return;
         };
         let policy = document.body();
@@ -193,16 +226,12 @@ fn turn(offered_by: &DocumentKey, all: &[VersionChoice], choice: &VersionChoice)
         .then(|| Turn { offered_by: offered_by.clone(), priority: choice.priority.clone() })
 }
 
-fn foreign(org: &OrgId) -> String {
-    format!("it belongs to organization {org}, whose trust this node has not been given")
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::agent::testing::Publisher;
+    use crate::agent::{library::Library, testing::Publisher};
 
     /// What is selected for a node, as `url version`, and why not the rest.
     fn selected(
@@ -253,11 +282,12 @@ mod tests {
             used_up,
         };
         loop {
-            let selection = select(&node, &publisher.catalog, library);
+            let own = Shelf { catalog: &publisher.catalog, library };
+            let selection = select(&node, &Shelves { own, imports: Vec::new() });
             if selection.missing.is_empty() {
                 return selection;
             }
-            for key in &selection.missing {
+            for (_, key) in &selection.missing {
                 publisher.give(key, library);
             }
         }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Chosen, Node, Selector, foreign};
+use super::{Chosen, Node, Selector, Shelf};
 use crate::{
     agent::{library, trials::Turn},
     document::{
@@ -53,14 +53,15 @@ pub(super) struct Root<'a> {
 }
 
 impl<'a> Selector<'a> {
-    /// Whether a service that the catalog lists can be taken; nothing if that cannot be said yet.
-    fn available(&mut self, key: &DocumentKey) -> Option<bool> {
-        if self.library.distrusted.contains(key) || self.library.retired.contains(key) {
+    /// Whether a service that the catalog of `org` lists can be taken; nothing if that cannot be said yet.
+    fn available(&mut self, org: &OrgId, key: &DocumentKey) -> Option<bool> {
+        let Ok(Shelf { catalog, library }) = self.shelves.of(org) else { return Some(false) };
+        if library.distrusted.contains(key) || library.retired.contains(key) {
             return Some(false);
         }
-        match self.catalog.entries.get(key)?.state {
+        match catalog.entries.get(key)?.state {
             State::Active => Some(true),
-            State::Withdrawn => match self.has(key) {
+            State::Withdrawn => match self.has_of(org, key) {
                 Ok(true) => Some(true),
                 Ok(false) => None,
                 Err(_) => Some(false),
@@ -76,16 +77,14 @@ impl<'a> Selector<'a> {
         url: &ServiceUrl,
         choices: &'c [VersionChoice],
     ) -> Result<Option<&'c VersionChoice>, String> {
-        if *org != self.node.name.org {
-            return Err(foreign(org));
-        }
+        let Shelf { catalog, .. } = self.shelves.for_service(org, url)?;
         let mut offered = Vec::new();
         for choice in choices {
             let key = DocumentKey::service(url, &choice.version, &self.node.facts.arch);
-            if !self.catalog.entries.contains_key(&key) {
+            if !catalog.entries.contains_key(&key) {
                 continue;
             }
-            match self.available(&key) {
+            match self.available(org, &key) {
                 Some(true) => offered.push(choice.clone()),
                 Some(false) => {}
                 None => return Ok(None),
@@ -120,8 +119,9 @@ impl<'a> Selector<'a> {
     fn try_root(&mut self, root: &Root<'a>) -> Result<Vec<Chosen>, Vec<String>> {
         let id = self.id(root.org, root.url, root.choice);
         let key = DocumentKey::from(&id);
-        let found = self.has(&key).map_err(|reason| vec![reason])?;
-        let Some(document) = self.library.services.get(&key).filter(|_| found) else {
+        let found = self.has_of(root.org, &key).map_err(|reason| vec![reason])?;
+        let Shelf { library, .. } = self.shelves.of(root.org).map_err(|reason| vec![reason])?;
+        let Some(document) = library.services.get(&key).filter(|_| found) else {
             return Ok(Vec::new());
         };
         let body = document.body();
@@ -184,21 +184,21 @@ impl<'a> Selector<'a> {
     /// The service that serves a requirement: the one that is wanted anyway if it will do, else the
     /// highest version of which the catalog says that it can be taken.
     fn find(&mut self, asked: &Requirement<'_>) -> Answer<'a> {
-        let own = &self.node.name.org;
-        if asked.org != own {
-            return Answer::Refused(foreign(asked.org));
-        }
+        let Shelf { catalog, .. } = match self.shelves.for_service(asked.org, asked.url) {
+            Ok(known) => known,
+            Err(reason) => return Answer::Refused(reason),
+        };
         let wanted = self.wanted(asked.org, asked.url);
         if let Some(chosen) = wanted.filter(|it| asked.range.contains(&it.id.version)) {
-            return self.published(&chosen.key.clone(), asked.url);
+            return self.published(asked.org, &chosen.key.clone(), asked.url);
         }
-        let mut candidates: Vec<_> = library::versions(self.catalog, asked.url, &asked.by.arch)
+        let mut candidates: Vec<_> = library::versions(catalog, asked.url, &asked.by.arch)
             .filter(|(version, _)| asked.range.contains(version))
             .collect();
         candidates.sort_by(|a, b| b.0.cmp(&a.0));
         for (_, key) in candidates {
-            match self.available(key) {
-                Some(true) => return self.published(key, asked.url),
+            match self.available(asked.org, key) {
+                Some(true) => return self.published(asked.org, key, asked.url),
                 Some(false) => {}
                 None => return Answer::NotKnownYet,
             }
@@ -206,13 +206,16 @@ impl<'a> Selector<'a> {
         Answer::Nothing
     }
 
-    fn published(&mut self, key: &DocumentKey, url: &ServiceUrl) -> Answer<'a> {
-        match self.has(key) {
+    fn published(&mut self, org: &OrgId, key: &DocumentKey, url: &ServiceUrl) -> Answer<'a> {
+        match self.has_of(org, key) {
             Ok(true) => {}
             Ok(false) => return Answer::NotKnownYet,
             Err(reason) => return Answer::Refused(reason),
         }
-        let Some(document) = self.library.services.get(key) else {
+        let Ok(Shelf { catalog, library }) = self.shelves.of(org) else {
+            return Answer::NotKnownYet;
+        };
+        let Some(document) = library.services.get(key) else {
             return Answer::NotKnownYet;
         };
         let definition = &document.body().definition;
@@ -220,7 +223,7 @@ impl<'a> Selector<'a> {
         if definition.url != *url {
             return Answer::Refused(format!("{key} is {}, not {url}", definition.url));
         }
-        Answer::Found(Published { org: &self.node.name.org, definition })
+        Answer::Found(Published { org: &catalog.org, definition })
     }
 }
 

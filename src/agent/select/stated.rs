@@ -32,10 +32,10 @@ impl<'a> Selector<'a> {
     pub(super) fn stated(&mut self) -> Option<Cow<'a, NodePolicy>> {
         let registered = self.node.policy;
         let key = DocumentKey::node_policy(&self.node.name.id);
-        let Some(entry) = self.catalog.entries.get(&key) else {
+        let Some(entry) = self.shelves.own.catalog.entries.get(&key) else {
             return Some(Cow::Borrowed(registered));
         };
-        let library = self.library;
+        let library = self.shelves.own.library;
         let is_void = library.distrusted.contains(&key) || library.retired.contains(&key);
         let is_withdrawn = entry.state == State::Withdrawn && !is_void;
         match (self.has(&key), library.node_policies.get(&key)) {
@@ -65,7 +65,7 @@ mod tests {
     use crate::{
         agent::{
             library::Library,
-            select::{Node, PolicySource, select, tests::selected_by},
+            select::{Node, PolicySource, Shelf, Shelves, select, tests::selected_by},
             testing::Publisher,
         },
         document::NodeFacts,
@@ -154,9 +154,10 @@ mod tests {
             facts: &NodeFacts::device("amd64".parse().unwrap()),
             used_up: &|_| false,
         };
-        let selection = select(&node, &publisher.catalog, &Library::default());
+        let own = Shelf { catalog: &publisher.catalog, library: &Library::default() };
+        let selection = select(&node, &Shelves { own, imports: Vec::new() });
         assert_eq!(selection.policy, PolicySource::Awaited);
-        assert_eq!(selection.missing.into_iter().collect::<Vec<_>>(), [key]);
+        assert_eq!(selection.missing, [("acme".parse().unwrap(), key)].into());
         assert!(selection.wanted.is_empty());
     }
 

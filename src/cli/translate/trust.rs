@@ -55,7 +55,7 @@ impl From<EditError> for CliError {
         use EditError as E;
         let (code, help) = match &error {
             E::Unchanged(_) => (code::CONFLICT, "`edgepost trust show` shows it"),
-            E::NoRule { .. } | E::NotNamed { .. } | E::NoKey(_) => {
+            E::NoRule { .. } | E::NotNamed { .. } | E::NoKey(_) | E::NotImported(_) => {
                 (code::NOT_FOUND, "`edgepost trust show` shows the rules and their keys")
             }
             E::Revoked(_) => (code::REFUSED, "make another key: edgepost key create NAME"),

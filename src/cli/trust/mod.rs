@@ -2,6 +2,7 @@
 
 mod change;
 mod file;
+mod import;
 mod init;
 mod keys;
 mod merge;
@@ -30,6 +31,8 @@ pub(super) enum TrustCommand {
     Add(rule::AddArgs),
     Remove(rule::RemoveArgs),
     NewEpoch(rule::NewEpochArgs),
+    Import(import::ImportArgs),
+    RemoveImport(import::RemoveImportArgs),
     Revoke(revoke::RevokeArgs),
     Rotate(rotate::RotateArgs),
     Renew(renew::RenewArgs),
@@ -67,6 +70,8 @@ impl TrustCommand {
             Self::Add(args) => args.run(context).await,
             Self::Remove(args) => args.run(context).await,
             Self::NewEpoch(args) => args.run(context).await,
+            Self::Import(args) => args.run(context).await,
+            Self::RemoveImport(args) => args.run(context).await,
             Self::Revoke(args) => args.run(context).await,
             Self::Rotate(args) => args.run(context).await,
             Self::Renew(args) => args.run(context).await,

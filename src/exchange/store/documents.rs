@@ -266,6 +266,9 @@ impl Write {
         match &document.projection {
             Projection::Service { service, policy } => {
                 self.put(org, id, owner, service.as_ref()).await?;
+                if service.public {
+                    self.share(org, &service.url).await?;
+                }
                 match policy {
                     Some(policy) => self.put_service_policy(org, id, policy).await,
                     None => self.clear_service_policy(org, id).await,

@@ -26,6 +26,7 @@ mod posted;
 mod reports;
 mod secret_file;
 mod services;
+mod shared;
 mod stamp_key;
 mod trust;
 mod users;

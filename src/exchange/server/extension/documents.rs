@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, response::Response};
 use serde::Deserialize;
 
-use super::{may_read, verbatim};
+use super::{may_read, may_read_document, verbatim};
 use crate::{
     exchange::{
         api::DocumentHistory,
@@ -32,7 +32,7 @@ pub(super) async fn newest(
     Path(org): Path<OrgId>,
     Query(Named { key }): Query<Named>,
 ) -> Result<Response, ApiError> {
-    may_read(&caller, &org)?;
+    may_read_document(&state, &caller, &org, Some(&key)).await?;
     let envelope = state.store.newest_document(&org, &key).await?;
     verbatim(envelope, || format!("signed document '{org}/{key}'"))
 }
@@ -43,9 +43,10 @@ pub(super) async fn by_digest(
     caller: Caller,
     Path((org, sha256)): Path<(OrgId, String)>,
 ) -> Result<Response, ApiError> {
-    may_read(&caller, &org)?;
     let sha256 =
         Digest::from_hex(&sha256).map_err(|error| ApiError::InvalidInput(error.to_string()))?;
+    let key = state.store.document_key(&org, &sha256).await?;
+    may_read_document(&state, &caller, &org, key.as_ref()).await?;
     let envelope = state.store.document(&org, &sha256).await?;
     verbatim(envelope, || format!("signed document '{org}/{}'", sha256.hex()))
 }

@@ -32,7 +32,7 @@ use crate::{
     exchange::store::{SecretFileError, stamp_key},
     sign::{Envelope, SigningKey},
     trust::{Trust, TrustRoot},
-    types::OrgId,
+    types::{DocumentKey, OrgId},
 };
 
 /// An envelope may have 1 MiB, and logins come on top.
@@ -121,4 +121,27 @@ fn verbatim(bytes: Option<Vec<u8>>, what: impl FnOnce() -> String) -> Result<Res
 /// What is signed is for the organization's own users and nodes.
 fn may_read(caller: &Caller, org: &OrgId) -> Result<(), ApiError> {
     caller.may_read_changes(org)
+}
+
+/// Its trust, stamp and catalog are for others as well, once it has a public service: without them nobody
+/// could verify that one. They name every document of the organization, and say nothing of what is in it.
+async fn may_read_state(state: &AppState, caller: &Caller, org: &OrgId) -> Result<(), ApiError> {
+    match may_read(caller, org) {
+        Err(denied) if !state.store.shares_anything(org).await? => Err(denied),
+        _ => Ok(()),
+    }
+}
+
+/// Of its documents, others read the services that are public.
+async fn may_read_document(
+    state: &AppState,
+    caller: &Caller,
+    org: &OrgId,
+    key: Option<&DocumentKey>,
+) -> Result<(), ApiError> {
+    let Err(denied) = may_read(caller, org) else { return Ok(()) };
+    match key {
+        Some(key) if state.store.shares(org, key).await? => Ok(()),
+        _ => Err(denied),
+    }
 }

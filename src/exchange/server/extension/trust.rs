@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 
-use super::{may_read, verbatim};
+use super::{may_read, may_read_state, verbatim};
 use crate::{
     exchange::{
         api::{Reply, StampKey, TrustHead},
@@ -34,7 +34,7 @@ pub(super) async fn newest(
     caller: Caller,
     Path(org): Path<OrgId>,
 ) -> Result<Json<TrustHead>, ApiError> {
-    may_read(&caller, &org)?;
+    may_read_state(&state, &caller, &org).await?;
     match state.store.newest_trust(&org).await? {
         Some((newest, _)) => Ok(Json(TrustHead { newest })),
         None => Err(no_trust(&org)),
@@ -47,7 +47,7 @@ pub(super) async fn version(
     caller: Caller,
     Path((org, version)): Path<(OrgId, u64)>,
 ) -> Result<Response, ApiError> {
-    may_read(&caller, &org)?;
+    may_read_state(&state, &caller, &org).await?;
     verbatim(state.store.trust(&org, version).await?, || format!("trust '{org}/{version}'"))
 }
 
@@ -96,7 +96,7 @@ pub(super) async fn stamp(
     caller: Caller,
     Path(org): Path<OrgId>,
 ) -> Result<Response, ApiError> {
-    may_read(&caller, &org)?;
+    may_read_state(&state, &caller, &org).await?;
     let stamp = state.store.stamp(&org, &state.extension.stamp_key, state.clock.now()).await?;
     verbatim(stamp, || format!("stamp of '{org}'"))
 }
@@ -107,7 +107,7 @@ pub(super) async fn catalog(
     caller: Caller,
     Path((org, version)): Path<(OrgId, u64)>,
 ) -> Result<Response, ApiError> {
-    may_read(&caller, &org)?;
+    may_read_state(&state, &caller, &org).await?;
     verbatim(state.store.catalog(&org, version).await?, || format!("catalog '{org}/{version}'"))
 }
 
@@ -117,7 +117,7 @@ pub(super) async fn catalog_since(
     caller: Caller,
     Path((org, version, held)): Path<(OrgId, u64, u64)>,
 ) -> Result<Json<CatalogDifference>, ApiError> {
-    may_read(&caller, &org)?;
+    may_read_state(&state, &caller, &org).await?;
     let difference = state.store.catalog_difference(&org, held, version).await?;
     let missing = || format!("changes from catalog {held} to '{org}/{version}' not found");
     difference.map(Json).ok_or_else(|| ApiError::NotFound(missing()))
