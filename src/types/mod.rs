@@ -5,6 +5,7 @@ pub mod digest;
 pub mod document_key;
 pub mod ids;
 pub mod image_ref;
+pub mod jwt;
 pub mod platform;
 pub mod secret;
 pub mod service_id;

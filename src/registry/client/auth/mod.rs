@@ -13,7 +13,7 @@ use reqwest::header::HeaderValue;
 
 use super::{
     FoundLogin, Login, Logins, Place, RegistryError,
-    logins::jwt,
+    logins::rights,
     tls::{Connections, Endpoint},
     watch::Stall,
 };
@@ -257,7 +257,7 @@ impl Authenticator {
 
 /// What a token lacks that is to open `scopes`, if it says what it opens.
 fn lacking_in(token: &str, scopes: &Scopes) -> Option<String> {
-    lacking(scopes, &jwt::access(token)?)
+    lacking(scopes, &rights::access(token)?)
 }
 
 /// Lets a refresh token take the place of the one before: some token servers take each only once.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    registry::client::{api_path, logins::jwt::Access},
+    registry::client::{api_path, logins::rights::Access},
     types::Repository,
 };
 

@@ -12,11 +12,10 @@ use crate::{
     registry::client::{
         Login, Place, RegistryError,
         http::{bounded_body, in_time, retry_after},
-        logins::jwt,
         tls::{Connections, Endpoint},
         watch::Stall,
     },
-    types::Secret,
+    types::{Secret, jwt},
 };
 
 /// The longest answer of a token server that is read, in bytes.

@@ -10,13 +10,13 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use crate::types::{Registry, Repository, Secret};
+use crate::types::{Registry, Repository, Secret, jwt};
 
 mod file;
 mod helper;
-pub(super) mod jwt;
 mod keep;
 mod names;
+pub(super) mod rights;
 
 pub use helper::HelperProblem;
 pub use keep::{Keeper, forget_login, keep_login};
