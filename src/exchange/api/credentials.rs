@@ -1,11 +1,12 @@
 //! The logins that nodes pull with: as a publisher sends them, as a node gets them, as their owner
 //! sees them.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
-    exchange::api::WireSecret,
+    exchange::api::{Hidden, WireSecret},
     sign::sealed::{self, NodeKey, NodePublicKey, OpenError, SealError, Sealed},
     types::{NodeRef, Registry, Secret, ServiceId},
 };
@@ -172,8 +173,27 @@ fn binding(node: &NodeRef, service: &ServiceId, id: i64, version: u64) -> Vec<u8
     format!("{}\n{}\n{service}\n{id}\n{version}", node.org, node.id).into_bytes()
 }
 
+/// What `PUT …/edgepost/services/{id}/credentials` takes: each login takes the place of what the
+/// service has for its registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewCredentials {
+    /// The logins, one for each registry.
+    pub credentials: Vec<Credential>,
+}
+
+/// What became of [`NewCredentials`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldCredentials {
+    /// Whether anything was changed.
+    pub changed: bool,
+    /// All logins that the service has now.
+    pub credentials: Vec<MaskedCredential>,
+}
+
 /// A login as its owner sees it: never its token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct MaskedCredential {
     /// The exchange's number of it.
     pub id: i64,
@@ -181,15 +201,16 @@ pub struct MaskedCredential {
     pub registry: Registry,
     /// The user name.
     pub username: String,
-    /// `***`.
-    pub token: String,
-}
-
-impl MaskedCredential {
-    /// The login numbered `id`, without its token.
-    pub fn new(id: i64, registry: Registry, username: String) -> Self {
-        Self { id, registry, username, token: "***".to_owned() }
-    }
+    /// Stars.
+    #[serde(default)]
+    pub token: Hidden,
+    /// How often it was replaced, from 1 on.
+    pub version: u64,
+    /// When it was last written.
+    pub last_updated: Timestamp,
+    /// When it ends, if its token says so. That is the token's word, not the registry's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
 }
 
 #[cfg(test)]

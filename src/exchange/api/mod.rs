@@ -16,6 +16,7 @@ mod patterns;
 mod policies;
 mod properties;
 pub mod publication;
+mod rekey;
 pub mod report;
 mod secret;
 mod services;
@@ -29,7 +30,8 @@ pub use changes::{
     Resource, ResourceChange,
 };
 pub use credentials::{
-    BadCredential, Credential, CredentialError, MaskedCredential, SealedCredential,
+    BadCredential, Credential, CredentialError, HeldCredentials, MaskedCredential, NewCredentials,
+    SealedCredential,
 };
 pub use dock_auths::{DockAuth, ShownToken};
 pub use error::{Code, Reply};
@@ -44,7 +46,10 @@ pub use nodes::{
     ConfigState, ConfigStateRequest, NoMessages, Node, NodeDescription, NodeRequest, NodeType,
     Nodes, RegisteredProperty, RegisteredService,
 };
-pub use orgs::{AgbotsNone, HeartbeatIntervals, ORG_TYPE_IBM, Org, OrgLimits, OrgRequest, Orgs};
+pub use orgs::{
+    AgbotsNone, HeartbeatIntervals, ORG_TYPE_IBM, Org, OrgLimits, OrgRequest, OrgSettings, Orgs,
+    PlainCredentials,
+};
 pub use patterns::{
     AgreementProtocol, Pattern, PatternRequest, PatternService, PatternServiceVersion, Patterns,
 };
@@ -53,6 +58,7 @@ pub use properties::{
     Input, NodeHealth, Priority, Property, PropertyType, SecretBinding, UpgradePolicy, UserInput,
 };
 pub use publication::{DocumentHistory, Publication, Published, PublishedDocument};
+pub use rekey::{RekeyRequest, Rekeyed};
 pub use report::{NodeReport, ReceivedReport, RefusalReport, ServiceReport, ServiceState};
 pub use secret::{Hidden, WireSecret};
 use serde::{Deserialize, Deserializer, Serialize};

@@ -77,6 +77,26 @@ pub struct Org {
     pub last_updated: Timestamp,
 }
 
+/// What `GET` and `PUT /orgs/{org}/edgepost/settings` tell: what Horizon has no word for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct OrgSettings {
+    /// Whether nodes get registry tokens as Horizon gives them.
+    pub plain_credentials: PlainCredentials,
+}
+
+/// Whether a node that is to run a service gets its registry tokens by Horizon's path, readable by
+/// whatever is between. Anax knows no other way; our agent never goes this one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlainCredentials {
+    /// They are given to it.
+    #[default]
+    Served,
+    /// To nobody: tokens leave the exchange sealed, or not at all.
+    Refused,
+}
+
 /// What `GET /orgs` answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

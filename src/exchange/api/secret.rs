@@ -1,6 +1,6 @@
 //! Secrets at the wire: where they go in, and what is shown in their place.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::types::Secret;
 
@@ -16,7 +16,10 @@ impl Serialize for WireSecret {
 
 impl<'de> Deserialize<'de> for WireSecret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(Secret::new(String::deserialize(deserializer)?)))
+        // What went wrong would be told with the value.
+        let text = String::deserialize(deserializer);
+        text.map(|text| Self(Secret::new(text)))
+            .map_err(|_| D::Error::custom("a secret is no text"))
     }
 }
 

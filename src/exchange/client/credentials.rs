@@ -2,8 +2,10 @@
 
 use super::{Call, ExchangeClient, ExchangeError};
 use crate::{
-    exchange::api::{MaskedCredential, SealedCredential},
-    types::ServiceId,
+    exchange::api::{
+        Credential, HeldCredentials, MaskedCredential, NewCredentials, SealedCredential,
+    },
+    types::{OrgId, ServiceId},
 };
 
 impl ExchangeClient {
@@ -15,22 +17,47 @@ impl ExchangeClient {
         &self,
         service: &ServiceId,
     ) -> Result<Vec<SealedCredential>, ExchangeError> {
-        self.transport.send(credentials_of(service)).await?.json()
+        self.transport.send(Call::get(&path(&service.org, &service.exchange_id()))).await?.json()
     }
 
-    /// The logins of a service, without their tokens, for the user who owns it.
+    /// The logins of the service that the exchange calls `id`, without their tokens, for the user
+    /// who owns it.
     ///
     /// # Errors
     /// [`ExchangeError::NotFound`] if there is no such service, or it is not the caller's.
     pub async fn masked_credentials(
         &self,
-        service: &ServiceId,
+        id: &str,
     ) -> Result<Vec<MaskedCredential>, ExchangeError> {
-        self.transport.send(credentials_of(service)).await?.json()
+        self.transport.send(Call::get(&path(self.org(), id))).await?.json()
+    }
+
+    /// Sets logins of the service that the exchange calls `id`: each takes the place of what the
+    /// service has for its registry.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NotFound`] if there is no such service, or it is not the caller's.
+    pub async fn set_credentials(
+        &self,
+        id: &str,
+        credentials: Vec<Credential>,
+    ) -> Result<HeldCredentials, ExchangeError> {
+        let call = Call::put(&path(self.org(), id)).json(&NewCredentials { credentials })?;
+        self.transport.send(call).await?.json()
+    }
+
+    /// Removes the login with this number from the service that the exchange calls `id`; whether
+    /// there was one.
+    ///
+    /// # Errors
+    /// As of every request.
+    pub async fn remove_credential(&self, id: &str, number: i64) -> Result<bool, ExchangeError> {
+        let number = number.to_string();
+        let call = Call::delete(&self.in_org(&["services", id, "dockauths", &number]));
+        Ok(self.transport.find(call).await?.is_some())
     }
 }
 
-fn credentials_of(service: &ServiceId) -> Call {
-    let (org, id) = (service.org.as_str(), service.exchange_id());
-    Call::get(&["orgs", org, "edgepost", "services", &id, "credentials"])
+fn path(org: &OrgId, id: &str) -> [String; 6] {
+    ["orgs", org.as_str(), "edgepost", "services", id, "credentials"].map(str::to_owned)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Call, ExchangeClient, ExchangeError};
 use crate::{
-    exchange::api::{Org, OrgRequest, Orgs},
+    exchange::api::{Org, OrgRequest, OrgSettings, Orgs},
     types::OrgId,
 };
 
@@ -29,6 +29,26 @@ impl ExchangeClient {
         }
     }
 
+    /// What an organization has chosen that Horizon has no word for.
+    ///
+    /// # Errors
+    /// As of every request.
+    pub async fn org_settings(&self, id: &OrgId) -> Result<OrgSettings, ExchangeError> {
+        self.transport.send(Call::get(&settings_of(id))).await?.json()
+    }
+
+    /// Replaces what an organization has chosen.
+    ///
+    /// # Errors
+    /// As of every request.
+    pub async fn put_org_settings(
+        &self,
+        id: &OrgId,
+        settings: &OrgSettings,
+    ) -> Result<(), ExchangeError> {
+        self.transport.send(Call::put(&settings_of(id)).json(settings)?).await.map(drop)
+    }
+
     /// Removes an organization and everything in it; whether there was one.
     ///
     /// # Errors
@@ -36,4 +56,8 @@ impl ExchangeClient {
     pub async fn remove_org(&self, id: &OrgId) -> Result<bool, ExchangeError> {
         Ok(self.transport.find(Call::delete(&["orgs", id.as_str()])).await?.is_some())
     }
+}
+
+fn settings_of(id: &OrgId) -> [&str; 4] {
+    ["orgs", id.as_str(), "edgepost", "settings"]
 }

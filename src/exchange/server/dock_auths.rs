@@ -1,7 +1,8 @@
 //! Registry logins of a service, by Horizon's paths.
 //!
 //! Horizon shows every token to everyone who may read the service. Here a node reads what it pulls
-//! with if it is to run the service, its owner sees that there is a login, and nobody else does.
+//! with if it is to run the service and its organization allows that; its owner sees that there is a
+//! login, and nobody else does.
 
 use axum::{
     Json,
@@ -15,11 +16,14 @@ use super::{
     answer::{listed, written},
     caller::Caller,
     extension::is_assigned,
-    extract::{Body, Path},
+    extract::{Path, SecretBody},
 };
 use crate::{
     exchange::{
-        api::{Credential, DockAuth, Hidden, Reply, ServiceRequest, ShownToken},
+        api::{
+            Credential, DockAuth, MaskedCredential, PlainCredentials, Reply, ServiceRequest,
+            ShownToken,
+        },
         store::{Ownership, StoreError, StoredCredential},
     },
     types::{NodeRef, OrgId},
@@ -53,7 +57,7 @@ pub(super) async fn create(
     State(state): State<AppState>,
     caller: Caller,
     Path((org, service)): Path<(OrgId, String)>,
-    Body(login): Body<Credential>,
+    SecretBody(login): SecretBody<Credential>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
     may_change(&state, &caller, &org, &service).await?;
     let id = state.store.add_credential(&org, &service, &login, state.clock.now()).await?;
@@ -65,7 +69,7 @@ pub(super) async fn replace(
     State(state): State<AppState>,
     caller: Caller,
     Path((org, service, id)): Path<(OrgId, String, String)>,
-    Body(login): Body<Credential>,
+    SecretBody(login): SecretBody<Credential>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
     let id = number(&id)?;
     may_change(&state, &caller, &org, &service).await?;
@@ -122,17 +126,28 @@ async fn shown(
     if !clear && !is_own(caller, org, held.as_ref()) {
         return Ok(Vec::new());
     }
+    if !clear {
+        let held = state.store.masked_credentials(org, service).await?;
+        return Ok(held.into_iter().map(starred).collect());
+    }
     let held = state.store.credentials(org, service).await?;
     let show = |StoredCredential { id, credential, last_updated, .. }| {
         let Credential { registry, username, token } = credential;
-        let token =
-            if clear { ShownToken::Clear(token.into()) } else { ShownToken::Hidden(Hidden) };
+        let token = ShownToken::Clear(token.into());
         DockAuth { dock_auth_id: id, registry, username, token, last_updated }
     };
     Ok(held.into_iter().map(show).collect())
 }
 
-/// Whether the caller is a node that is to run the service.
+/// A login without its token.
+fn starred(held: MaskedCredential) -> DockAuth {
+    let MaskedCredential { id, registry, username, token, last_updated, .. } = held;
+    let token = ShownToken::Hidden(token);
+    DockAuth { dock_auth_id: id, registry, username, token, last_updated }
+}
+
+/// Whether the caller is a node that is to run the service, of an organization that gives its nodes
+/// tokens in this way.
 async fn pulls(
     state: &AppState,
     caller: &Caller,
@@ -143,12 +158,16 @@ async fn pulls(
     let Some(node) = state.store.nodes(org, None, Some(id)).await?.into_values().next() else {
         return Ok(false);
     };
+    let settings = state.store.org_settings(org).await?;
+    if settings.is_none_or(|it| it.plain_credentials == PlainCredentials::Refused) {
+        return Ok(false);
+    }
     let name = NodeRef { org: org.clone(), id: id.clone() };
     is_assigned(&state.store, &name, &node, (org, service)).await
 }
 
 fn is_own(caller: &Caller, org: &OrgId, held: Option<&Ownership>) -> bool {
-    caller.administers(org) || held.is_some_and(|it| it.owner == caller.name())
+    held.is_some_and(|it| caller.keeps(org, &it.owner))
 }
 
 async fn may_change(
@@ -172,60 +191,4 @@ fn missing(org: &OrgId, service: &str, id: i64) -> ApiError {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use crate::exchange::server::testing::{Lab, service};
-
-    const PATH: &str = "/orgs/A/services/svc_1.0.0_arm/dockauths";
-
-    #[tokio::test]
-    async fn a_login_is_kept_once_and_shown_with_stars() {
-        let lab = Lab::start().await;
-        lab.post("A/u1", "/orgs/A/services", service("svc", "1.0.0", "arm")).await.is(201);
-        assert_eq!(lab.get("A/u1", PATH).await.is(404), json!([]));
-        let login = || json!({"registry": "r.example:5000", "token": "canary:1"});
-        lab.post("A/u1", PATH, login()).await.is(201);
-        lab.post("A/u1", PATH, login()).await.is(201);
-        lab.post("A/u1", PATH, json!({"registry": "r.example"})).await.is(400);
-        lab.post("A/u2", PATH, login()).await.is(403);
-        lab.post("A/u1", "/orgs/A/services/none/dockauths", login()).await.is(404);
-        let list = lab.get("A/u1", PATH).await.is(200);
-        assert_eq!(list.as_array().unwrap().len(), 1);
-        assert_eq!(
-            (&list[0]["username"], &list[0]["token"]),
-            (&json!("token"), &json!("***************"))
-        );
-        assert_eq!(lab.get("A/u2", PATH).await.is(404), json!([]));
-        let one = format!("{PATH}/{}", list[0]["dockAuthId"]);
-        let other = json!({"registry": "r.example", "username": "u", "token": "t"});
-        lab.put("A/u1", &one, other.clone()).await.is(201);
-        assert_eq!(lab.get("A/u1", &one).await.is(200)["username"], "u");
-        lab.put("A/u1", &format!("{PATH}/999"), other.clone()).await.is(404);
-        lab.put("A/u1", &format!("{PATH}/abc"), other).await.is(400);
-        lab.delete("A/u1", &one).await.is(204);
-        lab.delete("A/u1", &one).await.is(404);
-        lab.delete("A/u1", PATH).await.is(404);
-    }
-
-    #[tokio::test]
-    async fn a_node_reads_the_logins_of_what_it_is_to_run() {
-        let lab = Lab::start().await;
-        lab.post("A/u1", "/orgs/A/services", service("svc", "1.0.0", "arm")).await.is(201);
-        let login = json!({"registry": "r.example", "username": "u", "token": "canary"});
-        lab.post("A/u1", PATH, login).await.is(201);
-        lab.node("n1").await;
-        assert_eq!(lab.get("A/n1:tok", PATH).await.is(404), json!([]));
-        let pattern = json!({"label": "p", "services": [{
-            "serviceUrl": "svc", "serviceOrgid": "A", "serviceArch": "arm",
-            "serviceVersions": [{"version": "1.0.0"}],
-        }]});
-        lab.post("A/u1", "/orgs/A/patterns/p", pattern).await.is(201);
-        lab.patch("A/n1:tok", "/orgs/A/nodes/n1", json!({"pattern": "A/p"})).await.is(201);
-        let list = lab.get("A/n1:tok", PATH).await.is(200);
-        assert_eq!(
-            (&list[0]["registry"], &list[0]["token"]),
-            (&json!("r.example"), &json!("canary"))
-        );
-    }
-}
+mod tests;

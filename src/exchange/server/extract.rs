@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderMap, header},
 };
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 use super::ApiError;
 use crate::types::PatternId;
@@ -28,13 +29,41 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        if !may_be_json(request.headers()) {
-            return Err(ApiError::UnsupportedMediaType);
-        }
-        let bytes = Bytes::from_request(request, state).await?;
+        let bytes = json_of(request, state).await?;
         let read = serde_json::from_slice(&bytes);
         read.map(Self).map_err(|error| ApiError::InvalidInput(format!("the body: {error}")))
     }
+}
+
+/// The body, as JSON, with secrets in it: what is wrong with it is told without any of its values, which
+/// would otherwise stand in the logs of whoever sent it.
+#[derive(Debug)]
+pub(crate) struct SecretBody<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for SecretBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let bytes = Zeroizing::new(Vec::from(json_of(request, state).await?));
+        let read = serde_json::from_slice(&bytes);
+        read.map(Self).map_err(|error| ApiError::InvalidInput(without_values(&error)))
+    }
+}
+
+/// What is wrong with a body, and where. Messages of ours and about what is missing quote no value.
+fn without_values(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if ["missing field", "the credential for", "a secret"].iter().any(|it| text.starts_with(it)) {
+        return format!("the body: {text}");
+    }
+    format!("the body cannot be read at line {} column {}", error.line(), error.column())
+}
+
+async fn json_of<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    if !may_be_json(request.headers()) {
+        return Err(ApiError::UnsupportedMediaType);
+    }
+    Ok(Bytes::from_request(request, state).await?)
 }
 
 /// Refuses what cannot name anything: agents make file names and paths of names.

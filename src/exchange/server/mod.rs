@@ -161,6 +161,11 @@ impl AppState {
         let extension = Extension::open(&config.data).map_err(ExchangeServerError::StampKey)?;
         let store = Store::open(&file).await;
         let store = store.map_err(|source| ExchangeServerError::Store { file, source })?;
+        if store.is_rekeying().await {
+            tracing::warn!(
+                "a change of the vault's key was broken off; `edgepost exchange rekey` finishes it"
+            );
+        }
         let state = Self {
             store,
             clock: Arc::clone(&config.clock),

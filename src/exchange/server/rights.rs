@@ -203,6 +203,17 @@ impl Caller {
         matches!(self.role, Role::Root(_) | Role::HubAdmin(_))
     }
 
+    /// Change the key by which tokens are encrypted.
+    pub(crate) fn may_rekey(&self) -> Right {
+        self.needs(matches!(self.role, Role::Root(_)), "REKEY", "admin")
+    }
+
+    /// Whether something of `org` that belongs to `owner` is the caller's to look after. A node that
+    /// is called like a user is not that user.
+    pub(crate) fn keeps(&self, org: &OrgId, owner: &str) -> bool {
+        self.administers(org) || (self.user().is_some() && owner == self.name())
+    }
+
     /// Whether it manages this organization.
     pub(crate) fn administers(&self, org: &OrgId) -> bool {
         match self.role {

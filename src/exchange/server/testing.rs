@@ -90,12 +90,17 @@ impl Lab {
 
     /// Node `A/{id}` of user `u1`, whose token is `tok`.
     pub(super) async fn node(&self, id: &str) {
+        self.node_of("A", "A/u1", id, "", "").await;
+    }
+
+    /// Node `{org}/{id}` of `user`, whose token is `tok`, with a pattern and a public key.
+    pub(super) async fn node_of(&self, org: &str, user: &str, id: &str, pattern: &str, key: &str) {
         let body = json!({
             "token": "tok", "name": id, "nodeType": "device", "isNamespaceScoped": false,
-            "pattern": "", "registeredServices": null, "msgEndPoint": "", "softwareVersions": {},
-            "publicKey": "", "arch": "arm", "userInput": null,
+            "pattern": pattern, "registeredServices": null, "msgEndPoint": "", "softwareVersions": {},
+            "publicKey": key, "arch": "arm", "userInput": null,
         });
-        self.put("A/u1", &format!("/orgs/A/nodes/{id}?noheartbeat=true"), body).await.is(201);
+        self.put(user, &format!("/orgs/{org}/nodes/{id}?noheartbeat=true"), body).await.is(201);
     }
 
     /// A request as `who` (`org/name`, or `org/name:password`); as nobody if empty.

@@ -5,12 +5,15 @@ use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{
     Change, Store, StoreError, Write, bad, number, time,
-    vault::{Locked, Place, Vault},
+    vault::{Keys, Locked, Place},
 };
 use crate::{
-    exchange::api::{Credential, MaskedCredential, Operation, Resource},
-    types::{OrgId, Registry, Secret},
+    exchange::api::{Credential, Hidden, MaskedCredential, Operation, Resource},
+    types::{OrgId, Registry, Secret, jwt},
 };
+
+/// The logins of one service, oldest first.
+const OF_SERVICE: &str = "SELECT * FROM dockauths WHERE org = $1 AND service_id = $2 ORDER BY id";
 
 /// A login, decrypted, with what the exchange knows about it.
 #[derive(Debug, Clone)]
@@ -32,10 +35,10 @@ impl Store {
         org: &OrgId,
         service: &str,
     ) -> Result<Vec<StoredCredential>, StoreError> {
-        let sql = "SELECT * FROM dockauths WHERE org = $1 AND service_id = $2 ORDER BY id";
-        let query = sqlx::query(sql).bind(org.as_str()).bind(service);
+        let keys = self.vault.keys().await;
+        let query = sqlx::query(OF_SERVICE).bind(org.as_str()).bind(service);
         let rows = query.fetch_all(self.read()).await?;
-        rows.iter().map(|row| self.decrypted(org, service, row)).collect()
+        rows.iter().map(|row| decrypted(&keys, org, service, row)).collect()
     }
 
     /// The same, as their owner sees them; nothing is decrypted.
@@ -44,12 +47,30 @@ impl Store {
         org: &OrgId,
         service: &str,
     ) -> Result<Vec<MaskedCredential>, StoreError> {
-        let sql = "SELECT * FROM dockauths WHERE org = $1 AND service_id = $2 ORDER BY id";
-        let query = sqlx::query(sql).bind(org.as_str()).bind(service);
-        let masked = |row: &SqliteRow| {
-            Ok(MaskedCredential::new(row.try_get("id")?, registry(row)?, row.try_get("username")?))
-        };
+        let query = sqlx::query(OF_SERVICE).bind(org.as_str()).bind(service);
         query.fetch_all(self.read()).await?.iter().map(masked).collect()
+    }
+
+    /// Sets logins of a service: each takes the place of what the service had for its registry,
+    /// whoever the user was, and those for other registries stay. What it has afterwards, and
+    /// whether anything changed.
+    pub async fn set_credentials(
+        &self,
+        org: &OrgId,
+        service: &str,
+        credentials: &[Credential],
+        now: Timestamp,
+    ) -> Result<(Vec<MaskedCredential>, bool), StoreError> {
+        let mut write = self.write(now).await?;
+        let changed = write.set_credentials(org, service, credentials).await?;
+        let query = sqlx::query(OF_SERVICE).bind(org.as_str()).bind(service);
+        let rows = query.fetch_all(write.sql()).await?;
+        let held = rows.iter().map(masked).collect::<Result<_, _>>()?;
+        if changed {
+            write.record_credentials(org, service).await?;
+            write.commit().await?;
+        }
+        Ok((held, changed))
     }
 
     /// Adds a login to a service, and gives its number. One with the same registry, user name and
@@ -63,7 +84,7 @@ impl Store {
     ) -> Result<i64, StoreError> {
         let mut write = self.write(now).await?;
         let same = |held: &&StoredCredential| held.credential == *credential;
-        let id = match write.credentials(org, service).await?.iter().find(same) {
+        let id = match write.credentials(org, service).await?.0.iter().find(same) {
             Some(held) => {
                 write.touch(held.id).await?;
                 held.id
@@ -85,10 +106,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut write = self.write(now).await?;
-        if !write.credentials(org, service).await?.iter().any(|held| held.id == id) {
+        if !write.put_credential(org, service, id, credential).await? {
             return Ok(false);
         }
-        write.put_credential(org, service, id, credential).await?;
         write.record_credentials(org, service).await?;
         write.commit().await?;
         Ok(true)
@@ -104,23 +124,14 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut write = self.write(now).await?;
         let sql =
-            "DELETE FROM dockauths WHERE org = $1 AND service_id = $2 AND ($3 < 0 OR id = $3)";
-        let query = sqlx::query(sql).bind(org.as_str()).bind(service).bind(id.unwrap_or(-1));
+            "DELETE FROM dockauths WHERE org = $1 AND service_id = $2 AND ($3 IS NULL OR id = $3)";
+        let query = sqlx::query(sql).bind(org.as_str()).bind(service).bind(id);
         let gone = query.execute(write.sql()).await?.rows_affected() > 0;
         if gone {
             write.record_credentials(org, service).await?;
             write.commit().await?;
         }
         Ok(gone)
-    }
-
-    fn decrypted(
-        &self,
-        org: &OrgId,
-        service: &str,
-        row: &SqliteRow,
-    ) -> Result<StoredCredential, StoreError> {
-        decrypted(&self.vault, org, service, row)
     }
 }
 
@@ -133,12 +144,13 @@ impl Write {
         service: &str,
         credentials: &[Credential],
     ) -> Result<bool, StoreError> {
-        let held = self.credentials(org, service).await?;
-        let mut changed = false;
-        for gone in held.iter().filter(|it| !credentials.contains(&it.credential)) {
-            let sql = "DELETE FROM dockauths WHERE id = $1";
-            sqlx::query(sql).bind(gone.id).execute(self.sql()).await?;
-            changed = true;
+        let (held, unreadable) = self.credentials(org, service).await?;
+        let gone = held.iter().filter(|it| !credentials.contains(&it.credential));
+        let gone: Vec<_> =
+            gone.map(|it| it.id).chain(unreadable.into_iter().map(|it| it.0)).collect();
+        let mut changed = !gone.is_empty();
+        for id in gone {
+            self.remove_credential(id).await?;
         }
         for new in credentials.iter().filter(|it| !held.iter().any(|h| h.credential == **it)) {
             self.add_credential(org, service, new).await?;
@@ -147,16 +159,62 @@ impl Write {
         Ok(changed)
     }
 
+    /// Puts each login in the place of what the service has for its registry; whether that changed
+    /// anything. The number stays, and its version rises.
+    async fn set_credentials(
+        &mut self,
+        org: &OrgId,
+        service: &str,
+        credentials: &[Credential],
+    ) -> Result<bool, StoreError> {
+        let (held, unreadable) = self.credentials(org, service).await?;
+        let mut changed = false;
+        for new in credentials {
+            let of_registry = held.iter().filter(|it| it.credential.registry == new.registry);
+            let (same, others): (Vec<_>, Vec<_>) =
+                of_registry.partition(|it| it.credential == *new);
+            let others = others.iter().map(|it| it.id);
+            let lost = unreadable.iter().filter(|(_, it)| *it == new.registry).map(|(id, _)| *id);
+            let mut others: Vec<_> = others.chain(lost).collect();
+            changed |= same.is_empty() || !others.is_empty();
+            if same.is_empty() {
+                match others.pop() {
+                    Some(old) => drop(self.put_credential(org, service, old, new).await?),
+                    None => drop(self.add_credential(org, service, new).await?),
+                }
+            }
+            for id in others {
+                self.remove_credential(id).await?;
+            }
+        }
+        Ok(changed)
+    }
+
+    async fn remove_credential(&mut self, id: i64) -> Result<(), StoreError> {
+        let sql = "DELETE FROM dockauths WHERE id = $1";
+        sqlx::query(sql).bind(id).execute(self.sql()).await?;
+        Ok(())
+    }
+
+    /// The logins of a service; and those that cannot be decrypted, by number and registry: what is
+    /// replaced or removed need not be.
     async fn credentials(
         &mut self,
         org: &OrgId,
         service: &str,
-    ) -> Result<Vec<StoredCredential>, StoreError> {
-        let sql = "SELECT * FROM dockauths WHERE org = $1 AND service_id = $2 ORDER BY id";
-        let query = sqlx::query(sql).bind(org.as_str()).bind(service);
+    ) -> Result<(Vec<StoredCredential>, Vec<(i64, Registry)>), StoreError> {
+        let query = sqlx::query(OF_SERVICE).bind(org.as_str()).bind(service);
         let rows = query.fetch_all(self.sql()).await?;
-        let vault = &self.vault;
-        rows.iter().map(|row| decrypted(vault, org, service, row)).collect()
+        let keys = self.vault.keys().await;
+        let (mut held, mut unreadable) = (Vec::new(), Vec::new());
+        for row in &rows {
+            match decrypted(&keys, org, service, row) {
+                Ok(credential) => held.push(credential),
+                Err(StoreError::Vault(_)) => unreadable.push((row.try_get("id")?, registry(row)?)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((held, unreadable))
     }
 
     /// Adds a login whatever is there. The row comes first, since its number is bound to the token.
@@ -167,10 +225,10 @@ impl Write {
         credential: &Credential,
     ) -> Result<i64, StoreError> {
         let (id, now) = (self.next("dockauth").await?, self.now());
-        let locked = self.locked(org, service, id, credential)?;
+        let locked = self.locked(org, service, id, credential).await?;
         let sql = "INSERT INTO dockauths \
-                   (id, org, service_id, registry, username, token_sealed, key_version, last_updated) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+                   (id, org, service_id, registry, username, token_sealed, key_version, \
+                    last_updated, expires) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         sqlx::query(sql)
             .bind(id)
             .bind(org.as_str())
@@ -180,32 +238,37 @@ impl Write {
             .bind(locked.bytes)
             .bind(locked.key_version)
             .bind(now)
+            .bind(end_of(&credential.token))
             .execute(self.sql())
             .await?;
         Ok(id)
     }
 
+    /// Replaces the login with this number; whether the service has it.
     async fn put_credential(
         &mut self,
         org: &OrgId,
         service: &str,
         id: i64,
         credential: &Credential,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let now = self.now();
-        let locked = self.locked(org, service, id, credential)?;
+        let locked = self.locked(org, service, id, credential).await?;
         let sql = "UPDATE dockauths SET registry = $2, username = $3, token_sealed = $4, \
-                   key_version = $5, last_updated = $6, version = version + 1 WHERE id = $1";
-        sqlx::query(sql)
+                   key_version = $5, last_updated = $6, expires = $7, version = version + 1 \
+                   WHERE id = $1 AND org = $8 AND service_id = $9";
+        let written = sqlx::query(sql)
             .bind(id)
             .bind(credential.registry.as_str())
             .bind(credential.username.as_str())
             .bind(locked.bytes)
             .bind(locked.key_version)
             .bind(now)
-            .execute(self.sql())
-            .await?;
-        Ok(())
+            .bind(end_of(&credential.token))
+            .bind(org.as_str())
+            .bind(service)
+            .execute(self.sql());
+        Ok(written.await?.rows_affected() > 0)
     }
 
     async fn touch(&mut self, id: i64) -> Result<(), StoreError> {
@@ -225,19 +288,39 @@ impl Write {
         self.record(Change { org, resource, id: service, operation, public: false }).await
     }
 
-    fn locked(
+    async fn locked(
         &self,
         org: &OrgId,
         service: &str,
         row: i64,
         Credential { registry, username, token }: &Credential,
     ) -> Result<Locked, StoreError> {
-        Ok(self.vault.lock(token, Place { org, service, registry, username, row })?)
+        let place = Place { org, service, registry, username, row };
+        Ok(self.vault.keys().await.lock(token, place)?)
     }
 }
 
-fn decrypted(
-    vault: &Vault,
+/// When a token ends, as the database keeps times; `None` if it does not say so.
+pub(super) fn end_of(token: &Secret) -> Option<i64> {
+    jwt::expiry(token.expose()).map(Timestamp::as_millisecond)
+}
+
+/// A login as a row has it, but for its token.
+fn masked(row: &SqliteRow) -> Result<MaskedCredential, StoreError> {
+    Ok(MaskedCredential {
+        id: row.try_get("id")?,
+        registry: registry(row)?,
+        username: row.try_get("username")?,
+        token: Hidden,
+        version: number(row.try_get("version")?),
+        last_updated: time(row.try_get("last_updated")?),
+        expires: row.try_get::<Option<i64>, _>("expires")?.map(time),
+    })
+}
+
+/// The login of a row. Whoever read the row has borrowed `keys` before.
+pub(super) fn decrypted(
+    keys: &Keys,
     org: &OrgId,
     service: &str,
     row: &SqliteRow,
@@ -247,7 +330,7 @@ fn decrypted(
     let place = Place { org, service, registry: &registry, username: &username, row: id };
     let locked =
         Locked { bytes: row.try_get("token_sealed")?, key_version: row.try_get("key_version")? };
-    let token: Secret = vault.unlock(&locked, place)?;
+    let token = keys.unlock(&locked, place)?;
     Ok(StoredCredential {
         id,
         version: number(row.try_get("version")?),

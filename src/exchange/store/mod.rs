@@ -23,6 +23,7 @@ mod orgs;
 mod patterns;
 mod policies;
 mod posted;
+mod rekey;
 mod reports;
 mod secret_file;
 mod services;

@@ -7,7 +7,7 @@ use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{Change, Store, StoreError, Write, bad, time};
 use crate::{
-    exchange::api::{Operation, Org, OrgRequest, Resource},
+    exchange::api::{Operation, Org, OrgRequest, OrgSettings, PlainCredentials, Resource},
     types::OrgId,
 };
 
@@ -54,6 +54,32 @@ impl Store {
         let new = change(serde_json::from_str(&held).map_err(StoreError::from)?)?;
         write.put_org(id, &new).await?;
         Ok(write.commit().await?)
+    }
+
+    /// What an organization has chosen that Horizon has no word for; `None` if there is none of this
+    /// name.
+    pub async fn org_settings(&self, id: &OrgId) -> Result<Option<OrgSettings>, StoreError> {
+        let sql = "SELECT plain_credentials FROM orgs WHERE id = $1";
+        let word = sqlx::query_scalar::<_, String>(sql).bind(id.as_str());
+        let word = word.fetch_optional(self.read()).await?;
+        Ok(word.map(|word| OrgSettings { plain_credentials: choice(&word) }))
+    }
+
+    /// Replaces what an organization has chosen.
+    pub async fn put_org_settings(
+        &self,
+        id: &OrgId,
+        settings: &OrgSettings,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.write(now).await?;
+        let sql = "UPDATE orgs SET plain_credentials = $2 WHERE id = $1";
+        let query = sqlx::query(sql).bind(id.as_str()).bind(word_of(settings.plain_credentials));
+        if query.execute(write.sql()).await?.rows_affected() == 0 {
+            return Err(StoreError::Missing { what: format!("org '{id}'") });
+        }
+        write.record(change(id, Operation::Modified)).await?;
+        write.commit().await
     }
 
     /// Removes an organization and everything in it.
@@ -106,6 +132,21 @@ impl Write {
 
 fn change(id: &OrgId, operation: Operation) -> Change<'_> {
     Change { org: id, resource: Resource::Org, id: id.as_str(), operation, public: false }
+}
+
+fn word_of(choice: PlainCredentials) -> &'static str {
+    match choice {
+        PlainCredentials::Served => "served",
+        PlainCredentials::Refused => "refused",
+    }
+}
+
+/// A word that this version does not know gives away nothing.
+fn choice(word: &str) -> PlainCredentials {
+    match word {
+        "served" => PlainCredentials::Served,
+        _ => PlainCredentials::Refused,
+    }
 }
 
 fn row_id(row: &SqliteRow) -> Result<OrgId, StoreError> {

@@ -1,4 +1,4 @@
-//! Files that only their owner may read, made once.
+//! Files that only their owner may read, made once and replaced whole.
 
 use std::{
     fs,
@@ -27,6 +27,14 @@ pub enum SecretFileError {
     #[error("failed to create the key file {}", path.display())]
     Create {
         /// Where it should be.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It cannot be replaced; what was there stays.
+    #[error("failed to replace the key file {}", path.display())]
+    Replace {
+        /// Where it is.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -70,17 +78,59 @@ fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     Ok(Some(content))
 }
 
+/// Puts `content` into the file at `path`: after a crash it holds all of what it held, or all of this.
+/// Nobody else may do so at the same time.
+pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), SecretFileError> {
+    let replace = || {
+        forget_unfinished(path)?;
+        let new = unfinished(path);
+        let options = &mut fs::OpenOptions::new();
+        let mut file = private(options).write(true).create_new(true).open(&new)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(new, path)?;
+        fs::File::open(folder_of(path))?.sync_all()
+    };
+    replace().map_err(|source| SecretFileError::Replace { path: path.to_owned(), source })
+}
+
+/// Removes what a crash has left of a replacement: there may be keys in it.
+pub(super) fn forget_unfinished(path: &Path) -> io::Result<()> {
+    match fs::remove_file(unfinished(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Where the content of `path` is written before it takes its place.
+fn unfinished(path: &Path) -> PathBuf {
+    path.with_added_extension("new")
+}
+
+#[cfg(unix)]
+fn private(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600)
+}
+
+#[cfg(not(unix))]
+fn private(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
+    options
+}
+
 fn create(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Temporary files have mode 0600 from the start.
-    let mut file = NamedTempFile::new_in(folder)?;
+    let mut file = NamedTempFile::new_in(folder_of(path))?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {
-        Ok(_) => fs::File::open(folder)?.sync_all(),
+        Ok(_) => fs::File::open(folder_of(path))?.sync_all(),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error.error),
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Only a warning: Kubernetes widens the modes of a volume's files by itself.
@@ -106,6 +156,9 @@ mod tests {
         let make = |text: &'static [u8]| move || Ok(Zeroizing::new(text.to_vec()));
         assert_eq!(*load_or_create(&path, make(b"first")).unwrap(), b"first");
         assert_eq!(*load_or_create(&path, make(b"second")).unwrap(), b"first");
+        replace(&unfinished(&path), b"half of the th").unwrap();
+        replace(&path, b"third").unwrap();
+        assert_eq!(*load_or_create(&path, make(b"second")).unwrap(), b"third");
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;

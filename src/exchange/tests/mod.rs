@@ -6,6 +6,7 @@ mod broken;
 mod node_policies;
 mod node_profiles;
 mod publishing;
+mod rekeying;
 mod stamps;
 mod waiting;
 

@@ -92,7 +92,7 @@ async fn what_hzn_deleted_comes_back_with_the_same_bytes() {
     assert!(lab.ada.remove_row(&(&hello()).into()).await.unwrap());
     assert!(lab.ada.publish(&publication).await.unwrap().unchanged);
     assert!(lab.ada.service(&hello()).await.unwrap().is_some());
-    assert_eq!(lab.ada.masked_credentials(&hello()).await.unwrap().len(), 1);
+    assert_eq!(lab.ada.masked_credentials(&hello().exchange_id()).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The logins that nodes pull a service's images with.
 
+use std::collections::HashSet;
+
 use axum::{
     Json,
     extract::State,
@@ -9,13 +11,23 @@ use axum::{
 use super::assignment::is_assigned;
 use crate::{
     exchange::{
-        api::{CredentialError, SealedCredential, Service, ServiceRequest},
-        server::{ApiError, AppState, caller::Caller, extract::Path},
+        api::{
+            CredentialError, HeldCredentials, NewCredentials, SealedCredential, Service,
+            ServiceRequest,
+        },
+        server::{
+            ApiError, AppState,
+            caller::Caller,
+            extract::{Path, SecretBody},
+        },
         store::StoredCredential,
     },
     sign::sealed::NodePublicKey,
     types::{NodeId, NodeRef, OrgId, ServiceId},
 };
+
+/// More registries than any service has images in.
+const MOST_LOGINS: usize = 1000;
 
 /// Gives a node the logins of a service it is to run, sealed to it, and the service's owner their
 /// names. To everyone else there is no such thing, so that nobody learns who pulls what from where.
@@ -24,16 +36,45 @@ pub(super) async fn of_service(
     caller: Caller,
     Path((org, id)): Path<(OrgId, String)>,
 ) -> Result<Response, ApiError> {
-    let missing = || ApiError::NotFound(format!("credentials of service '{org}/{id}' not found"));
+    let missing = || missing(&org, &id);
     let service = state.store.posted::<ServiceRequest>(&org, &id).await?.ok_or_else(missing)?;
     if let Some(node) = caller.node() {
         let sealed = sealed(&state, &caller, node, (&org, &id), &service).await?;
         return Ok(Json(sealed.ok_or_else(missing)?).into_response());
     }
-    if service.owner != caller.name() && !caller.administers(&org) {
+    if !caller.keeps(&org, &service.owner) {
         return Err(missing());
     }
     Ok(Json(state.store.masked_credentials(&org, &id).await?).into_response())
+}
+
+/// Sets logins of a service, for whoever may see their names, and tells its nodes.
+pub(super) async fn set(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((org, id)): Path<(OrgId, String)>,
+    SecretBody(NewCredentials { credentials }): SecretBody<NewCredentials>,
+) -> Result<Json<HeldCredentials>, ApiError> {
+    let held = state.store.ownership::<ServiceRequest>(&org, &id).await?;
+    if !held.is_some_and(|it| caller.keeps(&org, &it.owner)) {
+        return Err(missing(&org, &id));
+    }
+    if credentials.len() > MOST_LOGINS {
+        return Err(ApiError::InvalidInput(format!("more than {MOST_LOGINS} logins at once")));
+    }
+    let registries: HashSet<_> = credentials.iter().map(|it| &it.registry).collect();
+    if registries.len() < credentials.len() {
+        let msg = "a registry is named twice: nodes can use one login for each".to_owned();
+        return Err(ApiError::InvalidInput(msg));
+    }
+    let now = state.clock.now();
+    let (credentials, changed) = state.store.set_credentials(&org, &id, &credentials, now).await?;
+    tracing::info!(by = caller.name(), %org, service = id, changed, "logins of a service were set");
+    Ok(Json(HeldCredentials { changed, credentials }))
+}
+
+fn missing(org: &OrgId, id: &str) -> ApiError {
+    ApiError::NotFound(format!("credentials of service '{org}/{id}' not found"))
 }
 
 /// The logins, sealed to the node; `None` if the service is not for it. A node of another

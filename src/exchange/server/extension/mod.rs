@@ -1,6 +1,7 @@
 //! What our exchange has beside Horizon's: signed documents and everything that keeps them honest.
 //!
-//! All of it lies under `/v1/orgs/{org}/edgepost/`.
+//! All of it lies under `/v1/orgs/{org}/edgepost/`, and what is for the exchange as a whole under
+//! `/v1/admin/edgepost/`.
 
 mod assignment;
 mod changes;
@@ -8,7 +9,9 @@ mod credentials;
 mod documents;
 mod nodes;
 mod publish;
+mod rekey;
 mod reports;
+mod settings;
 mod trust;
 
 use std::{
@@ -52,11 +55,14 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/documents", get(documents::newest))
         .route("/documents/history", get(documents::history))
         .route("/documents/{sha256}", get(documents::by_digest))
-        .route("/services/{id}/credentials", get(credentials::of_service))
+        .route("/services/{id}/credentials", get(credentials::of_service).put(credentials::set))
+        .route("/settings", get(settings::get).put(settings::put))
         .route("/changes", post(changes::wait))
         .route("/nodes", get(nodes::list))
         .route("/nodes/{id}/report", put(reports::put).get(reports::get));
-    Router::new().nest("/orgs/{org}/edgepost", ours)
+    Router::new()
+        .nest("/orgs/{org}/edgepost", ours)
+        .route("/admin/edgepost/rekey", post(rekey::go_on))
 }
 
 /// What the handlers share beyond what all of the exchange shares.

@@ -15,7 +15,7 @@ use crate::{
         server::{
             ApiError, AppState,
             caller::Caller,
-            extract::{Body, Path},
+            extract::{Path, SecretBody},
         },
         store::{NewDocument, Ownership, Posted, Projection, Publishing},
     },
@@ -30,7 +30,7 @@ pub(super) async fn publish(
     State(state): State<AppState>,
     caller: Caller,
     Path(org): Path<OrgId>,
-    Body(Publication { envelope, credentials }): Body<Publication>,
+    SecretBody(Publication { envelope, credentials }): SecretBody<Publication>,
 ) -> Result<(StatusCode, Json<Published>), ApiError> {
     let header = claimed_header(&envelope)?;
     let key = header.key();
