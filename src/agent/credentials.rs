@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
+
 use crate::{
     agent::identity::Identity,
     exchange::{
@@ -14,7 +16,7 @@ use crate::{
         client::{ExchangeClient, ExchangeError},
     },
     registry::client::{ClientConfig, Login, Logins, Mirror, Pace, RegistryClient, RetryPolicy},
-    types::{Registry, ServiceId},
+    types::{Registry, ServiceId, jwt},
 };
 
 /// The longest wait before a blob is asked for again, in first waits.
@@ -68,6 +70,24 @@ impl Credentials {
     /// Forgets what a registry did not accept, so that the next call asks anew.
     pub(super) fn forget(&mut self, service: &ServiceId) {
         self.known.remove(service);
+    }
+
+    /// Forgets them all: the exchange has told that logins have changed.
+    pub(super) fn forget_all(&mut self) {
+        self.known.clear();
+    }
+
+    /// The login for `registry` that has ended by `now`, by its token's own word: whose, and when.
+    pub(super) fn ended(
+        &self,
+        service: &ServiceId,
+        registry: &Registry,
+        now: Timestamp,
+    ) -> Option<(String, Timestamp)> {
+        let known = self.known.get(service)?;
+        let login = known.iter().rfind(|it| it.registry == *registry)?;
+        let ended = jwt::expiry(login.token.expose()).filter(|ends| *ends <= now)?;
+        Some((login.username.clone(), ended))
     }
 
     /// A client for the registries of a service: with its logins, each for its registry alone, and

@@ -14,7 +14,7 @@ use crate::{
         client::ExchangeError,
     },
     registry::server::{StartRegistryError, storage::StorageError},
-    types::{OrgId, PinnedImage, ServiceId},
+    types::{OrgId, PinnedImage, Registry, ServiceId},
 };
 
 /// What a pass led to.
@@ -88,6 +88,8 @@ pub enum AgentError {
 pub(super) enum ProvideError {
     #[error(transparent)]
     Pull(#[from] PullError),
+    #[error("the login of {username} for {registry} ended on {ended}")]
+    LoginEnded { username: String, registry: Registry, ended: Timestamp, source: PullError },
     #[error(transparent)]
     Logins(#[from] LoginsError),
     #[error(transparent)]
@@ -223,6 +225,7 @@ impl Notes {
                 None if pull.is_network() => End::Away,
                 None => End::Failed,
             },
+            ProvideError::LoginEnded { .. } => End::Unauthorized,
             ProvideError::Logins(LoginsError::Exchange { source, .. }) => end_of(source),
             _ => End::Failed,
         };

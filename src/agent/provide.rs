@@ -9,7 +9,7 @@ use crate::{
         hand_off::HandOff,
         outcome::ProvideError,
         plan::WantedService,
-        pull::{Origin, Stored},
+        pull::{Origin, PullError, Stored},
     },
     registry::client::RegistryClient,
     types::{Digest, PinnedImage, Platform},
@@ -82,9 +82,29 @@ impl Agent {
             Err(error) if error.is_unauthorized() => {
                 self.credentials.forget(&service.id);
                 let registry = self.registry_for(service).await?;
-                Ok(self.images.ensure(image, platform, Origin::Registry(&registry)).await?)
+                let origin = Origin::Registry(&registry);
+                let outcome = self.images.ensure(image, platform, origin).await;
+                outcome.map_err(|error| self.explained(error, service, image))
             }
             outcome => Ok(outcome?),
+        }
+    }
+
+    /// Says of a login that was not accepted that it has ended, if it has.
+    fn explained(
+        &self,
+        error: PullError,
+        service: &WantedService,
+        image: &PinnedImage,
+    ) -> ProvideError {
+        let (registry, now) = (image.repository.registry(), self.config.clock.now());
+        let ended = self.credentials.ended(&service.id, registry, now);
+        match ended.filter(|_| error.is_unauthorized()) {
+            Some((username, ended)) => {
+                let registry = registry.clone();
+                ProvideError::LoginEnded { username, registry, ended, source: error }
+            }
+            None => error.into(),
         }
     }
 

@@ -51,6 +51,9 @@ impl Agent {
             if std::mem::take(&mut feed.retold) {
                 self.introduction = Introduction::default();
             }
+            if std::mem::take(&mut feed.logins_changed) {
+                self.credentials.forget_all();
+            }
             if std::mem::take(&mut feed.published) {
                 self.introduction.hurry();
             }
@@ -90,11 +93,13 @@ struct Feed {
     retold: bool,
     /// Whether a service has come or changed.
     published: bool,
+    /// Whether logins of a service have changed.
+    logins_changed: bool,
 }
 
 impl Feed {
     fn of(exchange: ExchangeClient, node: NodeRef) -> Self {
-        Self { exchange, node, from: None, retold: false, published: false }
+        Self { exchange, node, from: None, retold: false, published: false, logins_changed: false }
     }
 
     /// Finds out from where on changes are news.
@@ -135,6 +140,7 @@ impl Feed {
                         change.org_id == self.node.org && change.id == self.node.id.as_str();
                 }
                 Resource::Service => self.published = true,
+                Resource::DockAuth => self.logins_changed = true,
                 _ => {}
             }
         }
