@@ -56,6 +56,7 @@ codes! {
     ENGINE = "E0102", Failed, "The container engine (Docker or Podman) refused or cannot be reached.";
     STEP = "E0103", Failed, "A step of the demonstration did not hold; its line says which and why.";
     SERVE = "E0104", Failed, "A server could not start: its address is taken, or its files are not usable.";
+    VAULT = "E0105", Failed, "Logins in the exchange's database cannot be decrypted: their rows were altered, or the key file is another one's. They must be set anew.";
     USAGE = "E0200", Usage, "The command line cannot be understood.";
     REGISTRY_LOGIN = "E0201", Usage, "A value of -r is not host[:port]:user:token. It is never skipped, because a service without its pull credentials fails on the node.";
     SETTINGS = "E0300", Config, "A setting that the command needs is missing: the exchange's URL, the organization or the credentials.";

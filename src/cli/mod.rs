@@ -14,6 +14,7 @@ mod context;
 mod demo;
 mod documents;
 mod error;
+mod exchange;
 mod explain;
 mod files;
 mod hello;
@@ -30,6 +31,7 @@ mod policy;
 mod progress;
 mod project;
 mod publish;
+mod pull_logins;
 mod registries;
 mod registry;
 mod removal;
@@ -97,8 +99,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run exchange and registry in one process
     Hub(serve::HubArgs),
-    /// Run an exchange
-    Exchange(serve::ExchangeArgs),
+    /// Run an exchange, or look after one that runs
+    Exchange(exchange::ExchangeArgs),
     /// Run a registry, or look after the logins of others
     Registry(registry::RegistryArgs),
     /// Organizations

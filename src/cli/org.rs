@@ -1,11 +1,11 @@
 //! `edgepost org`: organizations of the exchange.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::{
     cli::{Context, error::CliError, removal::ForceArgs},
-    exchange::api::OrgRequest,
+    exchange::api::{OrgRequest, OrgSettings, PlainCredentials},
     types::OrgId,
 };
 
@@ -16,8 +16,43 @@ pub(super) enum OrgCommand {
     Create(CreateArgs),
     /// List the organizations you may see
     List,
+    /// Show what an organization has chosen
+    Show {
+        /// Its name
+        name: OrgId,
+    },
+    /// Choose for an organization (as its administrator)
+    Set(SetArgs),
     /// Remove an organization and everything in it (as root); there is no way back
     Remove(RemoveArgs),
+}
+
+/// Choose for an organization (as its administrator)
+#[derive(Debug, Args)]
+pub(super) struct SetArgs {
+    /// Its name
+    name: OrgId,
+    /// Whether nodes get the tokens of the services they are to run by Horizon's path, where a proxy could read them
+    #[arg(long, value_enum, value_name = "WHETHER")]
+    plain_credentials: Plain,
+}
+
+/// Whether nodes get tokens as they are.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Plain {
+    /// They do: the agent of Open Horizon knows no other way
+    Served,
+    /// They do not: tokens leave the exchange sealed to an Edgepost node, or not at all
+    Refused,
+}
+
+impl From<Plain> for PlainCredentials {
+    fn from(choice: Plain) -> Self {
+        match choice {
+            Plain::Served => Self::Served,
+            Plain::Refused => Self::Refused,
+        }
+    }
 }
 
 /// Make an organization (as root)
@@ -66,6 +101,12 @@ impl OrgCommand {
                 });
                 context.output.list(&orgs, &["ORG", "LABEL", "DESCRIPTION"], rows);
             }
+            Self::Show { name } => tell(name, &client.org_settings(name).await?, context),
+            Self::Set(args) => {
+                let settings = OrgSettings { plain_credentials: args.plain_credentials.into() };
+                client.put_org_settings(&args.name, &settings).await?;
+                tell(&args.name, &settings, context);
+            }
             Self::Remove(args) => {
                 let removal = client.remove_org(&args.name);
                 args.force.remove("org", &args.name, removal, context).await?;
@@ -73,4 +114,16 @@ impl OrgCommand {
         }
         Ok(())
     }
+}
+
+/// Says what an organization has chosen.
+fn tell(name: &OrgId, settings: &OrgSettings, context: &Context) {
+    let result = json!({"org": name, "plainCredentials": settings.plain_credentials});
+    context.output.result(&result, || {
+        let plain = match settings.plain_credentials {
+            PlainCredentials::Served => "served: nodes of Open Horizon can pull",
+            PlainCredentials::Refused => "refused: only nodes of Edgepost can pull",
+        };
+        format!("org                {name}\nplain credentials  {plain}")
+    });
 }

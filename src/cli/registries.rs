@@ -13,7 +13,7 @@ use crate::{
     cli::Context,
     publish::PullLogin,
     registry::client::{ClientConfig, Login, Logins, Memory, Mirror},
-    types::{Registry, image_ref::ParseImageError},
+    types::{Registry, Repository, image_ref::ParseImageError},
 };
 
 /// Who else has what registries have.
@@ -109,18 +109,39 @@ fn listed<T>(
     values.filter_map(told).collect()
 }
 
+/// Before this many days something that ends is worth a warning.
+pub(super) const SOON: i64 = 14;
+
 /// Says of the logins that nodes get when they end, where they are tokens that say so.
 pub(super) fn warn_of_ends(logins: &[PullLogin], context: &Context) {
     for login in logins {
         let own = Login::new(login.username.clone(), login.token.clone());
         let Some(ends) = own.expires() else { continue };
-        let place = format!("the login of `{}` for {}", login.username, login.registry);
-        context.output.note(match time_until(ends, context) {
-            None => format!("warning: {place} has ended on {ends}"),
-            Some(left) => format!(
-                "warning: {place} is a token that ends on {ends}, in {left}: nodes cannot pull with it afterwards"
-            ),
-        });
+        warn_of_end(&login.username, &login.registry, ends, context);
+    }
+}
+
+/// Says when a login that nodes get ends: a warning in its last days, and once it has ended.
+pub(super) fn warn_of_end(username: &str, registry: &Registry, ends: Timestamp, context: &Context) {
+    let login = format!("the login of `{username}` for {registry}");
+    context.output.note(match time_until(ends, context) {
+        None => format!("warning: {login} has ended on {ends}: nodes cannot pull with it"),
+        Some(left) => {
+            let word = if days_until(ends, context) < SOON { "warning" } else { "note" };
+            format!(
+                "{word}: {login} ends on {ends}, in {left}: nodes cannot pull with it afterwards"
+            )
+        }
+    });
+}
+
+/// Says of the repositories that the logins given to nodes can push to.
+pub(super) fn warn_of_pushable(repositories: &BTreeSet<Repository>, context: &Context) {
+    for repository in repositories {
+        context.output.note(format!(
+            "warning: the login that nodes get can push to {repository}: whoever takes over a node could change images \
+             there. Give them one that can only pull"
+        ));
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) struct HubArgs {
 
 /// Run an exchange
 #[derive(Debug, Args)]
-pub(super) struct ExchangeArgs {
+pub(super) struct ServeExchangeArgs {
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -118,7 +118,7 @@ impl HubArgs {
     }
 }
 
-impl ExchangeArgs {
+impl ServeExchangeArgs {
     /// Runs the server until it is stopped.
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
         let mut config = ExchangeConfig::new(self.server.data()?, self.server.listen);

@@ -113,13 +113,7 @@ impl Publisher {
         let publication = Publication { envelope, credentials };
         let published =
             self.exchange.publish(&publication).await.map_err(PublishError::Exchange)?;
-        Ok(Published {
-            key,
-            seq: published.seq,
-            unchanged: published.unchanged,
-            trust: TrustGrade::Full,
-            images: Vec::new(),
-        })
+        Ok(Published::new(key, published.seq, published.unchanged, TrustGrade::Full))
     }
 
     /// The organization's trust. Mostly a publisher pins nothing: it learns from the rules what to

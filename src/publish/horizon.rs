@@ -91,7 +91,7 @@ impl Publisher {
 
 /// What is told of a document there.
 pub(super) fn published(key: DocumentKey) -> Published {
-    Published { key, seq: 0, unchanged: false, trust: TrustGrade::Horizon, images: Vec::new() }
+    Published::new(key, 0, false, TrustGrade::Horizon)
 }
 
 /// A node's policy with what the node has measured, which stands in the same row.

@@ -12,18 +12,20 @@ pub mod leftovers;
 mod login;
 mod order;
 mod plan;
+mod pushers;
 mod report;
 mod required;
 mod service_policy;
 mod ship;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 pub use document::Publishable;
 pub use error::PublishError;
 pub use login::{ParseLoginError, PullLogin};
 pub use order::{Existing, Order, ParseSourceError, Source};
 pub use plan::{DocumentPlan, ImagePlan, PublishPlan};
+pub(crate) use pushers::pushable;
 pub use report::{BlobCounts, Published, ShippedReport, TrustGrade};
 pub use required::MissingVersion;
 
@@ -38,7 +40,7 @@ use crate::{
     },
     sign::{SigningKey, compat::horizon::HorizonKey},
     trust::TrustRoot,
-    types::{Arch, Clock, DocumentKey, OrgId, ServiceId, Subject},
+    types::{Arch, Clock, DocumentKey, OrgId, Repository, ServiceId, Subject},
 };
 
 /// The same registries with two sets of credentials: what may push, and what nodes will have.
@@ -135,6 +137,8 @@ impl Publisher {
             shipped.push(ship::ship(image, order.foreign, &self.keys, registries, progress).await?);
         }
         Box::pin(ship::look_again(&found, registries)).await?;
+        // Before the commit, whose outcome nothing may keep from being told.
+        let pushable = Box::pin(self.pushable(order, &found, registries)).await;
         let mut published = if edgepost {
             let logins = credentials(&order.logins)?;
             let published = self.commit(draft, logins, order.existing).await?;
@@ -144,7 +148,20 @@ impl Publisher {
             self.commit_horizon(&id, &body, order).await?
         };
         published.images = shipped;
+        published.pushable = pushable;
         Ok(published)
+    }
+
+    /// The repositories that the logins for nodes can push to.
+    async fn pushable(
+        &self,
+        order: &Order,
+        found: &[FoundImage],
+        registries: &Registries,
+    ) -> BTreeSet<Repository> {
+        let with_login = order.logins.iter().map(|it| it.registry.clone()).collect();
+        let repositories = found.iter().map(|it| it.image.repository.clone());
+        pushable(repositories, &with_login, &registries.pull).await
     }
 
     /// The architectures of Linux that every image of the service is there for.
@@ -185,7 +202,7 @@ impl Publisher {
 }
 
 /// The logins for nodes, as the exchange takes them.
-fn credentials(logins: &[PullLogin]) -> Result<Vec<Credential>, PublishError> {
+pub(crate) fn credentials(logins: &[PullLogin]) -> Result<Vec<Credential>, PublishError> {
     logins
         .iter()
         .map(|it| {

@@ -1,11 +1,13 @@
 //! What publishing did, or would do.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::{
     publish::find::FoundImage,
     registry::client::Pushed,
-    types::{DocumentKey, PinnedImage, Platform},
+    types::{DocumentKey, PinnedImage, Platform, Repository},
 };
 
 /// How far a node can trust what was published.
@@ -33,6 +35,16 @@ pub struct Published {
     /// Its images, where it is a service.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ShippedReport>,
+    /// The repositories that the logins given to nodes can push to: a node that is taken over could change images there.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub pushable: BTreeSet<Repository>,
+}
+
+impl Published {
+    /// A document without images.
+    pub(super) fn new(key: DocumentKey, seq: u64, unchanged: bool, trust: TrustGrade) -> Self {
+        Self { key, seq, unchanged, trust, images: Vec::new(), pushable: BTreeSet::new() }
+    }
 }
 
 /// An image that was shipped.

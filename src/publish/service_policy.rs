@@ -41,8 +41,7 @@ impl Publisher {
         let standing = self.standing_service(id).await?;
         let body = standing.with(policy)?;
         if body == standing.body {
-            let (seq, trust) = (standing.header.seq, TrustGrade::Full);
-            return Ok(Published { key, seq, unchanged: true, trust, images: Vec::new() });
+            return Ok(Published::new(key, standing.header.seq, true, TrustGrade::Full));
         }
         let draft = Draft::active(Subject::from(id), body);
         let envelope = self.seal(draft, Some(&standing.header)).await?;

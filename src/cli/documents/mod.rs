@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 pub(super) use self::{
     diff::diff,
-    noun::{Noun, Publication, absent, text_of, unfold},
+    noun::{Noun, Publication, absent, not_kept, text_of, unfold},
     summary::{Sheet, service},
     verify::{Newest, VerifyArgs, describe_verified, tell_verified, verify},
 };

@@ -108,6 +108,11 @@ pub(in crate::cli) fn absent<N: Noun>(noun: &N) -> CliError {
         .help(format!("`{}` shows what there is", N::LISTED_BY))
 }
 
+/// Why the exchange did not do what was asked about it: that it is missing is told as everywhere.
+pub(in crate::cli) fn not_kept<N: Noun>(noun: &N, error: ExchangeError) -> CliError {
+    if error.is_not_found() { absent(noun) } else { error.into() }
+}
+
 /// Makes the object of a member that is its text, and leaves out the signature over that text.
 pub(in crate::cli) fn unfold(value: &mut Value, member: &str, signature: &str) {
     let Some(members) = value.as_object_mut() else { return };

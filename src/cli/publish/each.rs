@@ -9,7 +9,7 @@ use super::{NEXT, PublishArgs, describe_plan, name_of, note_no_login, stopped};
 use crate::{
     cli::{
         Context, code, documents::describe_published, error::CliError, project::read_definition,
-        stop_signal,
+        registries::warn_of_pushable, stop_signal,
     },
     document::ServiceDefinition,
     publish::{Order, PublishPlan, Published, PullLogin},
@@ -66,7 +66,7 @@ impl PublishArgs {
             )
             .help("give the definition as a file"));
         }
-        let logins = self.logins(context)?;
+        let logins = self.logins.read(context)?;
         let publisher = self.publisher(context)?;
         let arches = self.arches(&file, &logins, context).await?;
         // All are read and checked before the first is published.
@@ -101,6 +101,8 @@ impl PublishArgs {
         }
         drop(teller);
         note_no_login(first, output);
+        let pushable = services.iter().flat_map(|it| it.pushable.clone()).collect();
+        warn_of_pushable(&pushable, context);
         let each = PublishedEach { services };
         output.result(&each, || {
             each.services.iter().map(|it| describe_published(it) + "\n").collect()

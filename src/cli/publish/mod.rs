@@ -16,11 +16,12 @@ use crate::{
         error::CliError,
         files::read_text,
         horizon_key::HorizonKeyArgs,
-        key::{KeyArgs, Private, read_private},
+        key::KeyArgs,
         operator::read_operator,
         output::Output,
         project::{find_in_project, read_definition},
-        registries::{warn_of_ends, with_logins},
+        pull_logins::PullLoginArgs,
+        registries::{warn_of_pushable, with_logins},
         stop_signal,
         transfer::{PackingArgs, PushArgs, TransferArgs},
     },
@@ -44,13 +45,8 @@ pub(super) struct PublishArgs {
     /// The service definition, in JSON or YAML; `-` is stdin. Without it: `definition` of edgepost.toml, or
     /// service.definition.json here, in horizon/, or above
     file: Option<PathBuf>,
-    /// What nodes pull with, HOST[:PORT]:USER:TOKEN (hzn itself takes a port for the user); repeatable. A secret on the command line is seen by
-    /// others on this machine: --registry-token-file keeps it away
-    #[arg(short, long = "registry-token", value_name = "LOGIN", hide_env_values = true)]
-    registry_token: Vec<String>,
-    /// A file with one such login a line
-    #[arg(long, value_name = "FILE")]
-    registry_token_file: Vec<PathBuf>,
+    #[command(flatten)]
+    logins: PullLoginArgs,
     #[command(flatten)]
     keys: KeyArgs,
     #[command(flatten)]
@@ -92,7 +88,7 @@ impl PublishArgs {
         let file = self.file(context)?;
         let definition = read_definition(&file, context, ServiceDefinition::from_source)?;
         output.step("service", format!("{} from {}", name_of(&definition), file.display()));
-        let order = self.order(&file, definition, self.logins(context)?, context)?;
+        let order = self.order(&file, definition, self.logins.read(context)?, context)?;
         let registries = self.registries(&order, context);
         let publisher = self.publisher(context)?;
         if self.dry_run {
@@ -107,6 +103,7 @@ impl PublishArgs {
         };
         drop(teller);
         note_no_login(&order, output);
+        warn_of_pushable(&outcome.pushable, context);
         tell_published(&outcome, context);
         output.next(NEXT);
         Ok(())
@@ -140,28 +137,6 @@ impl PublishArgs {
             foreign: self.push.options().foreign,
             existing: if self.overwrite { Existing::Overwrite } else { Existing::Refuse },
         })
-    }
-
-    /// The logins for nodes. A value that cannot be read ends the command, and is not repeated.
-    fn logins(&self, context: &Context) -> Result<Vec<PullLogin>, CliError> {
-        let mut logins = Vec::new();
-        for (number, text) in self.registry_token.iter().enumerate() {
-            logins.push(read_login(text, &format!("-r, value {}", number + 1))?);
-        }
-        if !self.registry_token.is_empty() {
-            context.output.note("note: a token on the command line can be seen by other users of this machine; --registry-token-file keeps it away");
-        }
-        for file in &self.registry_token_file {
-            let text = read_private(file, Private::Logins)?;
-            for (number, line) in
-                text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty())
-            {
-                logins
-                    .push(read_login(line.trim(), &format!("{}:{}", file.display(), number + 1))?);
-            }
-        }
-        warn_of_ends(&logins, context);
-        Ok(logins)
     }
 
     fn sources(&self, context: &Context) -> Result<Vec<Source>, CliError> {
@@ -211,15 +186,6 @@ fn note_no_login(order: &Order, output: Output) {
     if order.logins.is_empty() && order.definition.has_deployment() {
         output.note("note: without -r, nodes pull with no credentials");
     }
-}
-
-fn read_login(text: &str, place: &str) -> Result<PullLogin, CliError> {
-    text.parse::<PullLogin>().map_err(|error| {
-        CliError::new(code::REGISTRY_LOGIN, "a login for nodes cannot be read")
-            .at(place)
-            .because(&error)
-            .help("write HOST:USER:TOKEN, or HOST:PORT:USER:TOKEN; an IPv6 address stands in brackets")
-    })
 }
 
 /// The definition of the project: `definition` of its edgepost.toml, or where Horizon's projects keep

@@ -10,7 +10,7 @@ use crate::{
         Context, code,
         error::CliError,
         output::Output,
-        registries::{days_until, push_config, time_until},
+        registries::{SOON, days_until, push_config, time_until},
     },
     registry::client::{
         Challenge, FoundLogin, Login, LoginOrigin, Place, RegistryClient,
@@ -21,8 +21,6 @@ use crate::{
 
 /// How long a connection may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Before this many days something that ends is worth a warning.
-const SOON: i64 = 14;
 
 /// Say whether a registry can be reached, and takes our login
 ///

@@ -1,5 +1,7 @@
 //! `edgepost service`: what is published.
 
+mod credentials;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -42,6 +44,9 @@ pub(super) enum ServiceCommand {
     Diff(DiffArgs),
     /// Verify a service's signatures, as a node would
     Verify(ServiceVerifyArgs),
+    /// What nodes pull its images with: list, set and remove, without publishing it anew
+    #[command(subcommand)]
+    Credentials(credentials::CredentialsCommand),
     /// Withdraw a service: nodes stop it, and its version cannot come back unseen
     Remove {
         #[command(flatten)]
@@ -87,6 +92,7 @@ impl ServiceCommand {
                 documents::diff(&noun, &definition, context).await
             }
             Self::Verify(args) => args.run(context).await,
+            Self::Credentials(command) => command.run(context).await,
             Self::Remove { which, removing } => {
                 documents::remove(&id(which)?, removing, context).await
             }
