@@ -97,6 +97,16 @@ impl Hub {
         self.ask(reqwest::Method::GET, path, ("acme/ann", "ann-secret"), None)
     }
 
+    /// What the hub answers to the administrator who puts `body`.
+    pub fn put(&self, path: &str, body: &Value) -> (u16, Vec<u8>) {
+        self.ask(reqwest::Method::PUT, path, ("acme/ann", "ann-secret"), Some(body))
+    }
+
+    /// What the hub answers to somebody else.
+    pub fn get_as(&self, name: &str, secret: &str, path: &str) -> (u16, Vec<u8>) {
+        self.ask(reqwest::Method::GET, path, (name, secret), None)
+    }
+
     /// What the hub answers to the administrator who posts `body`.
     pub fn post(&self, path: &str, body: &Value) -> (u16, Vec<u8>) {
         self.ask(reqwest::Method::POST, path, ("acme/ann", "ann-secret"), Some(body))

@@ -17,6 +17,12 @@ pusher:$2y$04$yhvd0uLqE079XTrHgwT5zeJ9wIrtc0sxv2t7sBh5Z5t6MuYsxgALy
 puller:$2y$04$rQwDcF3ETuDYXx8qWYtioe/2z0WWaB8PjGeN8mFhMfs3i2iuMGRx2
 ";
 
+/// The same, but that `puller`'s password is `rotated-secret`.
+const ROTATED: &str = "\
+pusher:$2y$04$yhvd0uLqE079XTrHgwT5zeJ9wIrtc0sxv2t7sBh5Z5t6MuYsxgALy
+puller:$2b$04$ryNvO0UbQI2gplyiKpjKquWnbL8PdQzFzU92wzFgxRp05T89AD6Zm
+";
+
 /// Whether peers must be there: `tests/run` says so. Elsewhere a story without its peer is skipped, and
 /// says it.
 pub fn required() -> bool {
@@ -91,6 +97,11 @@ impl DockerRegistry {
     pub fn kill(&mut self) {
         self.child.kill().expect("the child can be killed");
         self.child.wait().expect("the child can be waited for");
+    }
+
+    /// Changes the password of `puller` to `rotated-secret`, while it runs.
+    pub fn rotate(&self) {
+        fs::write(self.folder.join("htpasswd"), ROTATED).expect("the folder is writable");
     }
 
     /// Where it listens.
