@@ -43,6 +43,17 @@ fn key_file(hub: &Hub) -> PathBuf {
     hub.data().join("vault.key")
 }
 
+/// Waits until a change is begun: there are two keys in the file.
+fn wait_until_begun(hub: &Hub) {
+    for _ in 0..4000 {
+        if fs::metadata(key_file(hub)).unwrap().len() == 80 {
+            return;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    panic!("no change of the key has begun");
+}
+
 /// All tokens that the node is given, which is all of one service.
 fn tokens(hub: &Hub) -> usize {
     let path = format!("/v1/orgs/acme/services/{}/dockauths", id("1.0.0"));
@@ -60,9 +71,10 @@ fn a_change_of_the_key_survives_every_kill_and_is_finished_by_the_same_command()
     let first = fs::read(key_file(&hub)).unwrap();
     let (mut kills, mut broken_off) = (0, 0);
     // The hub is killed ever later in the change, and the command once beside it.
-    for delay in [5, 20, 40, 60, 80, 110, 150, 200] {
+    for delay in [0, 30, 60, 90, 120, 160, 200, 250] {
         let log = folder.path().join("rekey.log");
         let command = hub.root.start(&["exchange", "rekey"], &log);
+        wait_until_begun(&hub);
         thread::sleep(Duration::from_millis(delay));
         if kills % 2 == 0 {
             command.kill();
