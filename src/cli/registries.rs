@@ -139,8 +139,8 @@ pub(super) fn warn_of_end(username: &str, registry: &Registry, ends: Timestamp, 
 pub(super) fn warn_of_pushable(repositories: &BTreeSet<Repository>, context: &Context) {
     for repository in repositories {
         context.output.note(format!(
-            "warning: the login that nodes get can push to {repository}: whoever takes over a node could change images \
-             there. Give them one that can only pull"
+            "warning: the login that nodes get can push to {repository}: whoever takes over a node could put other images \
+             there, which nodes would refuse. Give them one that can only pull (docker-registry's htpasswd knows none)"
         ));
     }
 }
