@@ -151,7 +151,10 @@ impl Notes {
     pub(super) fn not_newer(&mut self, error: &FetchError) {
         self.stale = true;
         match error {
-            FetchError::Exchange(source) => self.problem(end_of(source), error),
+            FetchError::Exchange(source) => match source.attack() {
+                Some(attack) => self.refusal("exchange".to_owned(), attack, told(source)),
+                None => self.problem(end_of(source), error),
+            },
             FetchError::Refused(refused) => {
                 let (document, attack) = (refused.document.clone(), refused.refusal.attack());
                 self.refusal(document, attack, told(&refused.refusal));

@@ -1,6 +1,9 @@
 //! `edgepost node`: registered nodes, as the exchange sees them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::{
@@ -11,13 +14,14 @@ use crate::{
         removal::ForceArgs,
         trust::PinArgs,
     },
+    exchange::api::Node,
     types::{NodeId, ids::ParseIdError},
 };
 
 /// Registered nodes
 #[derive(Debug, Subcommand)]
 pub(super) enum NodeCommand {
-    /// List the nodes you may see
+    /// List the nodes you may see, and the attacks that they have refused of late
     List,
     /// Show a node, and what it last reported
     Show(NodeShowArgs),
@@ -72,14 +76,34 @@ impl NodeCommand {
 }
 
 async fn list(context: &Context) -> Result<(), CliError> {
-    let nodes = context.client()?.nodes().await?;
-    let rows = nodes.iter().map(|(name, node)| {
+    let client = context.client()?;
+    let nodes = client.nodes().await?;
+    let mut refusing = client.refusing_nodes().await?.nodes;
+    let nodes: BTreeMap<_, _> = nodes
+        .into_iter()
+        .map(|(name, node)| {
+            let id = node_id(&name).ok();
+            let refuses = id.and_then(|it| refusing.remove(&it)).unwrap_or_default();
+            (name, Listed { node, refuses })
+        })
+        .collect();
+    let rows = nodes.iter().map(|(name, Listed { node, refuses })| {
         let runs = if node.pattern.is_empty() { "by policy" } else { node.pattern.as_str() };
         let seen = node.last_heartbeat.map_or_else(|| "never".to_owned(), |it| it.to_string());
-        vec![name.clone(), node.description.arch.clone(), runs.to_owned(), seen]
+        let refuses = refuses.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        vec![name.clone(), node.description.arch.clone(), runs.to_owned(), seen, refuses]
     });
-    context.output.list(&nodes, &["NODE", "ARCH", "RUNS", "SEEN"], rows);
+    context.output.list(&nodes, &["NODE", "ARCH", "RUNS", "SEEN", "REFUSES"], rows);
     Ok(())
+}
+
+/// A node in the list, and the attacks that what it refuses looks like.
+#[derive(Debug, Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    node: Node,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    refuses: BTreeSet<String>,
 }
 
 /// Reads a node's name, with its organization or without.

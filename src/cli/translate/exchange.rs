@@ -72,7 +72,8 @@ fn exchange_place(error: &ExchangeError) -> Option<&str> {
         | E::Conflict { what, .. }
         | E::Invalid { what, .. }
         | E::Server { what, .. }
-        | E::Malformed { what, .. } => Some(what),
+        | E::Malformed { what, .. }
+        | E::TooLong { what, .. } => Some(what),
         _ => None,
     }
 }

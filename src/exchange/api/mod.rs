@@ -59,7 +59,9 @@ pub use properties::{
 };
 pub use publication::{DocumentHistory, Publication, Published, PublishedDocument};
 pub use rekey::{RekeyRequest, Rekeyed};
-pub use report::{NodeReport, ReceivedReport, RefusalReport, ServiceReport, ServiceState};
+pub use report::{
+    NodeReport, ReceivedReport, RefusalReport, RefusingNodes, ServiceReport, ServiceState,
+};
 pub use secret::{Hidden, WireSecret};
 use serde::{Deserialize, Deserializer, Serialize};
 pub use services::{

@@ -1,9 +1,11 @@
 //! What a node says about itself.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Digest, PinnedImage, ServiceId};
+use crate::types::{Digest, NodeId, PinnedImage, ServiceId};
 
 /// A node's own account, at `…/edgepost/nodes/{id}/report`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,14 +75,22 @@ pub enum ServiceState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RefusalReport {
-    /// The document's key, or `trust`, `stamp`, `catalog`.
+    /// The document's key, or `trust`, `stamp`, `catalog`; `exchange` for an answer that is none of them.
     pub document: String,
-    /// The stable name of what is wrong, as in `trust::Refusal::attack`.
+    /// The stable name of what is wrong, as in `trust::Refusal::attack` and `ExchangeError::attack`.
     pub attack: String,
     /// The same in words.
     pub detail: String,
     /// When it was first seen.
     pub at: Timestamp,
+}
+
+/// What `GET …/edgepost/refusals` answers: the nodes that refuse something of what they are given, and
+/// the names of the attacks that it looks like. The words are in each node's report.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusingNodes {
+    /// By the names of the nodes.
+    pub nodes: BTreeMap<NodeId, BTreeSet<String>>,
 }
 
 /// A report, as the exchange hands it on.

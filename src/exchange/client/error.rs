@@ -89,6 +89,14 @@ pub enum ExchangeError {
         /// What is wrong with the answer.
         reason: String,
     },
+    /// The answer does not end where every honest one has ended.
+    #[error("the exchange's answer about {what} is longer than {allowed} bytes")]
+    TooLong {
+        /// What was asked for, as a path below `/v1`.
+        what: String,
+        /// The most that is read of it, in bytes.
+        allowed: usize,
+    },
 }
 
 impl ExchangeError {
@@ -98,6 +106,17 @@ impl ExchangeError {
             Self::Unreachable { .. } => true,
             Self::Server { status, .. } => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
             _ => false,
+        }
+    }
+
+    /// The attack that the answer looks like, by its stable name, to a node that asked for what must
+    /// be there; beside those of `trust::Refusal::attack`, `endless-data`.
+    pub fn attack(&self) -> Option<&'static str> {
+        match self {
+            Self::NotFound { .. } => Some("vanished"),
+            Self::Malformed { .. } => Some("malformed"),
+            Self::TooLong { .. } => Some("endless-data"),
+            _ => None,
         }
     }
 

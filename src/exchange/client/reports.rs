@@ -2,7 +2,7 @@
 
 use super::{Call, ExchangeClient, ExchangeError};
 use crate::{
-    exchange::api::{NodeReport, ReceivedReport},
+    exchange::api::{NodeReport, ReceivedReport, RefusingNodes},
     types::NodeId,
 };
 
@@ -29,6 +29,17 @@ impl ExchangeClient {
         match self.transport.find(Call::get(&path)).await? {
             Some(answer) => answer.json().map(Some),
             None => Ok(None),
+        }
+    }
+
+    /// Which of the nodes that the caller may see refuse something; none in an exchange that is not ours.
+    ///
+    /// # Errors
+    /// As of every request.
+    pub async fn refusing_nodes(&self) -> Result<RefusingNodes, ExchangeError> {
+        match self.transport.find(Call::get(&self.extension(&["refusals"]))).await? {
+            Some(answer) => answer.json(),
+            None => Ok(RefusingNodes::default()),
         }
     }
 }

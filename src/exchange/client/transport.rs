@@ -190,10 +190,7 @@ impl Transport {
                 if !status.is_success() {
                     break;
                 }
-                let error = ExchangeError::Malformed {
-                    what: call.what(),
-                    reason: format!("it is longer than {largest} bytes"),
-                };
+                let error = ExchangeError::TooLong { what: call.what(), allowed: largest };
                 return Err(Failure { error, repeat: false, pause: None });
             }
             body.extend_from_slice(&chunk);

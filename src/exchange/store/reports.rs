@@ -1,12 +1,20 @@
 //! What nodes say about themselves.
 
 use jiff::Timestamp;
+use sqlx::QueryBuilder;
 
-use super::{Store, StoreError, time};
+use super::{Db, Store, StoreError, bad, time};
 use crate::{
-    exchange::api::{NodeReport, ReceivedReport},
-    types::NodeRef,
+    exchange::api::{NodeReport, ReceivedReport, RefusingNodes},
+    types::{NodeId, NodeRef, OrgId},
 };
+
+/// More names than a node has reasons for: the list of all nodes must not grow by what one of them says.
+const MOST_ATTACKS: usize = 8;
+/// The longest name of an attack that is handed on, in bytes.
+const LONGEST_ATTACK: usize = 64;
+/// A report without refusals holds this; inside a text its quotes would be escaped.
+const NO_REFUSALS: &str = "%\"refusals\":[]%";
 
 impl Store {
     /// Keeps a node's newest report; whether there is such a node. It is no change that anybody
@@ -49,5 +57,34 @@ impl Store {
             Ok(ReceivedReport { report, received: time(received) })
         })
         .transpose()
+    }
+
+    /// The nodes whose newest report has refusals: all, or of one owner, or one.
+    pub async fn refusing_nodes(
+        &self,
+        org: &OrgId,
+        owner: Option<&str>,
+        only: Option<&NodeId>,
+    ) -> Result<RefusingNodes, StoreError> {
+        let mut query = QueryBuilder::<Db>::new(
+            "SELECT r.node_id, r.document FROM node_reports r \
+             JOIN nodes n ON n.org = r.org AND n.id = r.node_id WHERE r.org = ",
+        );
+        query.push_bind(org.as_str()).push(" AND r.document NOT LIKE ").push_bind(NO_REFUSALS);
+        if let Some(owner) = owner {
+            query.push(" AND n.owner = ").push_bind(owner);
+        }
+        if let Some(id) = only {
+            query.push(" AND n.id = ").push_bind(id.as_str());
+        }
+        let rows: Vec<(String, String)> = query.build_query_as().fetch_all(self.read()).await?;
+        let mut refusing = RefusingNodes::default();
+        for (id, document) in rows {
+            let report: NodeReport = serde_json::from_str(&document)?;
+            let names = report.refusals.into_iter().map(|it| it.attack);
+            let names = names.filter(|it| it.len() <= LONGEST_ATTACK).take(MOST_ATTACKS).collect();
+            refusing.nodes.insert(id.parse().map_err(bad)?, names);
+        }
+        Ok(refusing)
     }
 }

@@ -59,6 +59,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/settings", get(settings::get).put(settings::put))
         .route("/changes", post(changes::wait))
         .route("/nodes", get(nodes::list))
+        .route("/refusals", get(reports::refusing))
         .route("/nodes/{id}/report", put(reports::put).get(reports::get));
     Router::new()
         .nest("/orgs/{org}/edgepost", ours)

@@ -4,10 +4,10 @@ use axum::{Json, extract::State, http::StatusCode};
 
 use crate::{
     exchange::{
-        api::{NodeReport, ReceivedReport, Reply},
+        api::{NodeReport, ReceivedReport, RefusingNodes, Reply},
         server::{
             ApiError, AppState,
-            caller::Caller,
+            caller::{Caller, Role},
             extract::{Body, Path},
         },
     },
@@ -45,4 +45,15 @@ pub(super) async fn get(
     let node = NodeRef { org, id };
     let report = state.store.report(&node).await?;
     report.map(Json).ok_or_else(|| ApiError::NotFound(format!("report of '{node}' not found")))
+}
+
+/// Tells which of the nodes that the caller may see refuse something.
+pub(super) async fn refusing(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(org): Path<OrgId>,
+) -> Result<Json<RefusingNodes>, ApiError> {
+    caller.may_list_nodes(&org)?;
+    let owner = matches!(caller.role, Role::User(_)).then(|| caller.name());
+    Ok(Json(state.store.refusing_nodes(&org, owner.as_deref(), caller.node()).await?))
 }
