@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     sign::{KeyId, VerifyingKey},
-    trust::{Import, Revocation, RevocationReason, Rule, TrustDocument},
+    trust::{Import, Revocation, RevocationReason, Role, Rule, TrustDocument},
     types::{DocumentKind, OrgId},
 };
 
@@ -191,6 +191,16 @@ impl TrustDocument {
         self.changed_from(&before, || "these are the root keys and their threshold".to_owned())
     }
 
+    /// Lets `key` alone sign stamps: the exchange's online key of today, in the place of one that was stolen or
+    /// lost. Nodes then forget how far the stamps of the old one had counted.
+    pub fn stamp_by(&mut self, key: VerifyingKey) -> Result<(), EditError> {
+        let before = self.clone();
+        let added = self.admit(&[key])?;
+        self.stamp = Role { keyids: added, threshold: 1 };
+        self.forget_unused_keys();
+        self.changed_from(&before, || "the exchange's key of today signs the stamps".to_owned())
+    }
+
     /// Ends the epoch of the rule for documents of `kind` whose names begin with `prefix`: what was signed
     /// by it before no longer counts, and must be published again.
     pub fn raise_epoch(&mut self, kind: DocumentKind, prefix: &str) -> Result<(), EditError> {
@@ -369,6 +379,18 @@ mod tests {
         assert_eq!(document.rotate(&rotation), revoked);
         document.raise_epochs_of(&key.key_id());
         assert_eq!((epoch(&document, "a"), epoch(&document, "")), (Some(1), Some(0)));
+    }
+
+    #[test]
+    fn a_new_key_signs_stamps_in_the_place_of_the_old_one() {
+        let mut document = document();
+        let (old, new) = (*document.stamp.keyids.first().unwrap(), SigningKey::generate());
+        document.stamp_by(new.verifying_key()).unwrap();
+        document.check().unwrap();
+        assert!(document.may_stamp(&new.key_id()) && !document.may_stamp(&old));
+        assert!(!document.keys.contains_key(&old));
+        let again = document.stamp_by(new.verifying_key());
+        assert!(matches!(again, Err(EditError::Unchanged(_))));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod rotate;
 mod rule;
 mod show;
 mod sign;
+mod stamp_key;
 mod words;
 
 use clap::{Args, Subcommand};
@@ -36,6 +37,7 @@ pub(super) enum TrustCommand {
     Revoke(revoke::RevokeArgs),
     Rotate(rotate::RotateArgs),
     Renew(renew::RenewArgs),
+    StampKey(stamp_key::StampKeyArgs),
     Sign(sign::SignArgs),
     Merge(merge::MergeArgs),
     Publish(publish::PublishArgs),
@@ -75,6 +77,7 @@ impl TrustCommand {
             Self::Revoke(args) => args.run(context).await,
             Self::Rotate(args) => args.run(context).await,
             Self::Renew(args) => args.run(context).await,
+            Self::StampKey(args) => args.run(context).await,
             Self::Sign(args) => args.run(context),
             Self::Merge(args) => args.run(context),
             Self::Publish(args) => args.run(context).await,
