@@ -2,6 +2,7 @@
 
 pub mod authority;
 pub mod cloud;
+pub mod enemy;
 pub mod hub;
 pub mod image;
 pub mod issuer;

@@ -1,6 +1,6 @@
 //! A node: a folder of its own, and the agent that works in it.
 
-use std::{fs, path::PathBuf};
+use std::{fs, net::SocketAddr, path::PathBuf};
 
 use serde_json::Value;
 
@@ -21,15 +21,34 @@ impl Node {
     /// Registers node `name` with more arguments, such as `--pattern NAME`.
     #[track_caller]
     pub fn register(hub: &Hub, name: &str, arguments: &[&str]) -> Self {
+        Self::register_at(hub, hub.address(), name, arguments)
+    }
+
+    /// The same where the exchange is, or seems to be, at `address`.
+    #[track_caller]
+    pub fn register_at(hub: &Hub, address: SocketAddr, name: &str, arguments: &[&str]) -> Self {
+        let (node, told) = Self::try_to_register_at(hub, address, name, arguments);
+        told.good();
+        node
+    }
+
+    /// The same, with what becomes of it.
+    pub fn try_to_register_at(
+        hub: &Hub,
+        address: SocketAddr,
+        name: &str,
+        arguments: &[&str],
+    ) -> (Self, Outcome) {
         let folder = hub.folder().join(name);
         fs::create_dir_all(&folder).expect("the folder can be made");
         let mut node = Self { program: hub.publisher.clone(), folder };
+        node.program.set("EDGEPOST_EXCHANGE_URL", format!("http://{address}/v1"));
         node.program.set("EDGEPOST_NODE_AUTH", format!("{name}:{name}-token"));
         node.program.set("EDGEPOST_NODE_DATA", node.data().display());
         node.program.set("EDGEPOST_ENGINE", "none");
         let all = [&["agent", "register", "--trust-sha256", &hub.pin], arguments].concat();
-        node.program.run(&all).good();
-        node
+        let told = node.program.run(&all);
+        (node, told)
     }
 
     /// The same node with a container engine.

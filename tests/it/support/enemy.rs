@@ -1,0 +1,93 @@
+//! Whoever holds the line between nodes and a real exchange: everything is handed on and kept, but for what
+//! a story has lies told about.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    sync::{Arc, Mutex},
+};
+
+use super::liar::{Answer, Liar};
+
+/// The headers of an answer of our exchange.
+const OURS: &str = "content-type: application/json\r\nedgepost-version: 1\r\n";
+
+/// A man in the middle, on a loopback port of his own.
+#[derive(Debug)]
+pub struct Enemy {
+    liar: Liar,
+    lies: Arc<Mutex<Vec<(String, Answer)>>>,
+    kept: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Enemy {
+    /// Stands before the exchange at `target`, and hands on what is said.
+    pub fn before(target: SocketAddr) -> Self {
+        let lies = Arc::new(Mutex::new(Vec::<(String, Answer)>::new()));
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let (told, heard) = (Arc::clone(&lies), Arc::clone(&kept));
+        let liar = Liar::new(move |request| {
+            let path = path(request);
+            let lies = told.lock().expect("no thread panics");
+            let lie = lies.iter().find(|(end, _)| path.ends_with(end)).map(|(_, lie)| lie.clone());
+            drop(lies);
+            lie.unwrap_or_else(|| {
+                let answer = handed_on(target, request);
+                heard.lock().expect("no thread panics").extend_from_slice(&answer);
+                Answer::Raw(answer)
+            })
+        });
+        Self { liar, lies, kept }
+    }
+
+    /// Where nodes find him, believing that he is the exchange.
+    pub fn address(&self) -> SocketAddr {
+        self.liar.address()
+    }
+
+    /// From now on he gives `answer` to whoever asks for a path that ends like this.
+    pub fn answers(&self, end: &str, answer: Answer) {
+        self.lies.lock().expect("no thread panics").insert(0, (end.to_owned(), answer));
+    }
+
+    /// The same with JSON, as the exchange gives it.
+    pub fn says(&self, end: &str, body: impl AsRef<[u8]>) {
+        self.answers(end, Answer::of("200 OK", OURS, body));
+    }
+
+    /// The same with the error of this status, such as `404 Not Found`.
+    pub fn fails(&self, end: &str, status: &str) {
+        self.answers(end, Answer::of(status, OURS, "{}"));
+    }
+
+    /// From now on he lies no more.
+    pub fn repents(&self) {
+        self.lies.lock().expect("no thread panics").clear();
+    }
+
+    /// All that the exchange has said through him.
+    pub fn kept(&self) -> Vec<u8> {
+        self.kept.lock().expect("no thread panics").clone()
+    }
+}
+
+/// The path of a request, without its question.
+fn path(request: &str) -> &str {
+    let target = request.split(' ').nth(1).unwrap_or_default();
+    target.split('?').next().unwrap_or_default()
+}
+
+/// What the exchange answers; nothing if it does not.
+fn handed_on(target: SocketAddr, request: &str) -> Vec<u8> {
+    let (head, body) = request.split_once("\r\n\r\n").unwrap_or((request, ""));
+    let keeps = |line: &&str| !line.to_ascii_lowercase().starts_with("connection:");
+    let head: Vec<_> = head.lines().filter(keeps).collect();
+    let whole = format!("{}\r\nconnection: close\r\n\r\n{body}", head.join("\r\n"));
+    let mut answer = Vec::new();
+    let asked = TcpStream::connect(target).and_then(|mut exchange| {
+        exchange.write_all(whole.as_bytes())?;
+        exchange.read_to_end(&mut answer)
+    });
+    // An exchange that is away is away through him, too.
+    if asked.is_ok() { answer } else { Vec::new() }
+}
