@@ -206,6 +206,39 @@ async fn a_node_reports_about_itself_alone() {
 }
 
 #[tokio::test]
+async fn the_nodes_that_refuse_something_are_told_to_those_who_may_see_them() {
+    let lab = Lab::start().await;
+    let (refusing, _) = lab.node("n1", "").await;
+    let (content, _) = lab.node("n2", "").await;
+    let refusal = |attack: &str| RefusalReport {
+        document: "stamp".to_owned(),
+        attack: attack.to_owned(),
+        detail: "\"refusals\":[]".to_owned(),
+        at: lab.clock.now(),
+    };
+    let report = |refusals| NodeReport {
+        agent_version: "0.1.0".to_owned(),
+        stamp_seq: 7,
+        stamp_sha256: None,
+        services: Vec::new(),
+        refusals,
+    };
+    let refusals = vec![refusal("freeze"), refusal("rollback"), refusal(&"x".repeat(65))];
+    refusing.put_report(&"n1".parse().unwrap(), &report(refusals)).await.unwrap();
+    content.put_report(&"n2".parse().unwrap(), &report(Vec::new())).await.unwrap();
+
+    let told = lab.ada.refusing_nodes().await.unwrap().nodes;
+    let names = ["freeze", "rollback"].map(str::to_owned).into();
+    assert_eq!(told, [("n1".parse().unwrap(), names)].into());
+    assert_eq!(refusing.refusing_nodes().await.unwrap().nodes, told, "of itself");
+    for other in [&content, &lab.as_user("bob")] {
+        assert!(other.refusing_nodes().await.unwrap().nodes.is_empty());
+    }
+    refusing.put_report(&"n1".parse().unwrap(), &report(Vec::new())).await.unwrap();
+    assert!(lab.ada.refusing_nodes().await.unwrap().nodes.is_empty());
+}
+
+#[tokio::test]
 async fn the_history_lists_what_was_replaced_and_withdrawn_too() {
     let lab = Lab::start().await;
     let mut published = Vec::new();
