@@ -18,6 +18,8 @@ pub mod draft;
 pub mod edit;
 pub mod freshness;
 pub mod marks;
+#[cfg(test)]
+mod model;
 pub mod refusal;
 pub mod rule;
 pub mod stamp;
