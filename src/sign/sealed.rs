@@ -148,12 +148,21 @@ pub fn seal(to: &NodePublicKey, aad: &[u8], plaintext: &[u8]) -> Result<Sealed, 
 
 /// Opens what was sealed to `key` with the same `aad`.
 pub fn open(key: &NodeKey, aad: &[u8], sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    open_for(INFO, key, aad, sealed)
+}
+
+fn open_for(
+    info: &[u8],
+    key: &NodeKey,
+    aad: &[u8],
+    sealed: &Sealed,
+) -> Result<Zeroizing<Vec<u8>>, OpenError> {
     let enc = EncappedKey::from_bytes(&sealed.enc).map_err(|_| OpenError)?;
     single_shot_open::<ChaCha20Poly1305, HkdfSha256, Kem>(
         &OpModeR::Base,
         &key.0,
         &enc,
-        INFO,
+        info,
         &sealed.ciphertext,
         aad,
     )
@@ -190,6 +199,25 @@ mod tests {
         assert_eq!(opened.as_slice(), b"token");
         assert_eq!(open(&other, b"acme/pump-7/hello/1", &sealed), Err(OpenError));
         assert_eq!(open(&node, b"acme/pump-7/hello/2", &sealed), Err(OpenError));
+    }
+
+    #[test]
+    fn what_rfc_9180_has_sealed_opens() {
+        // Appendix A.2.1: the base mode of our suite, its first message.
+        let bytes = |text: &str| hex::decode(text).unwrap();
+        let key = "8057991eef8f1f1af18f4a9491d16a1ce333f695d4db8e38da75975c4478e0fb";
+        let key = NodeKey::from_bytes(&bytes(key)).unwrap();
+        let public = "4310ee97d88cc1f088a5576c77ab0cf5c3ac797f3d95139c6c84b5429c59662a";
+        assert_eq!(key.public().0.to_bytes().to_vec(), bytes(public));
+        let ciphertext = "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db\
+                          21993c62ce81883d2dd1b51a28";
+        let sealed = Sealed {
+            enc: bytes("1afa08d3dec047a643885163f1180476fa7ddb54c6a8029ea33f95796bf2ac4a"),
+            ciphertext: bytes(ciphertext),
+        };
+        let opened = open_for(b"Ode on a Grecian Urn", &key, b"Count-0", &sealed).unwrap();
+        assert_eq!(opened.as_slice(), b"Beauty is truth, truth beauty");
+        assert_eq!(open(&key, b"Count-0", &sealed), Err(OpenError), "it is for another use");
     }
 
     #[test]

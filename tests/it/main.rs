@@ -48,6 +48,7 @@ mod schemas;
 mod secrets;
 mod servers;
 mod service_policy;
+mod standards;
 mod support;
 mod transfers;
 mod trust_ceremony;
