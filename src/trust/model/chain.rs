@@ -214,7 +214,7 @@ fn whoever_may_follow_in_a_chain_is_whom_the_rules_allow() {
             .collect();
         let first = held.envelope(&everybody);
         let mut trust = Trust::pinned(&first, &TrustPin(first.digest())).unwrap();
-        for _ in 0..1 + dice.below(STEPS) {
+        for _ in 0..=dice.below(STEPS) {
             let next = held.next(&mut dice);
             let signed = signatures(&mut dice, &held, &next);
             let reasons = held.reasons(&next, &signed);

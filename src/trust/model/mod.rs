@@ -6,6 +6,7 @@
 mod chain;
 mod dice;
 mod marks;
+mod world;
 
 use std::{collections::BTreeSet, fmt::Debug};
 
