@@ -23,6 +23,10 @@ pub const ATTACKS: &[Attack] = &[
     Attack::new("forged-trust", forged_trust),
     Attack::new("mix-and-match", mix_and_match),
     Attack::new("partial-state", partial_state),
+    Attack::new("missing-stamp", |scene| scene.enemy.fails("/edgepost/stamp", "404 Not Found")),
+    Attack::new("missing-catalog", |scene| {
+        scene.enemy.fails(&newest_catalog(scene), "404 Not Found");
+    }),
     Attack::new("nonsense", |scene| scene.enemy.says("/edgepost/trust", r#"{"newest":"many"}"#)),
     Attack::new("endless-data", endless_data),
     Attack::new("denial", |scene| scene.enemy.fails("", "500 Internal Server Error")),
