@@ -12,7 +12,7 @@ use super::{
     Attack,
     scene::{PATTERN, Scene, catalog, service_key},
 };
-use crate::support::{liar::Answer, node::Node, thief};
+use crate::support::{enemy::OURS, liar::Answer, node::Node, thief};
 
 pub const ATTACKS: &[Attack] = &[
     Attack::new("slow-retrieval", slow_retrieval),
@@ -25,7 +25,7 @@ pub const ATTACKS: &[Attack] = &[
     Attack::new("partial-state", partial_state),
     Attack::new("missing-stamp", |scene| scene.enemy.fails("/edgepost/stamp", "404 Not Found")),
     Attack::new("missing-catalog", |scene| {
-        scene.enemy.fails(&newest_catalog(scene), "404 Not Found");
+        answers_for_the_catalog(scene, Answer::of("404 Not Found", OURS, "{}"));
     }),
     Attack::new("nonsense", |scene| scene.enemy.says("/edgepost/trust", r#"{"newest":"many"}"#)),
     Attack::new("endless-data", endless_data),
@@ -34,9 +34,13 @@ pub const ATTACKS: &[Attack] = &[
     Attack::at_the_door("eavesdrop", eavesdrop, registers_in_clear),
 ];
 
-/// The newest catalog's path ends like this.
-fn newest_catalog(scene: &Scene) -> String {
-    format!("/edgepost/catalog/{}", catalog(scene.hub).version)
+/// The enemy answers whoever asks for the newest catalog; what changed since another one he does not know.
+fn answers_for_the_catalog(scene: &Scene, answer: Answer) {
+    let newest = format!("/edgepost/catalog/{}", catalog(scene.hub).version);
+    for since in 0..catalog(scene.hub).version {
+        scene.enemy.fails(&format!("{newest}/since/{since}"), "404 Not Found");
+    }
+    scene.enemy.answers(&newest, answer);
 }
 
 fn altered(scene: &Scene) {
@@ -68,7 +72,7 @@ fn forged_trust(scene: &Scene) {
 fn mix_and_match(scene: &Scene) {
     let mut other = catalog(scene.hub);
     other.version -= 1;
-    scene.enemy.says(&newest_catalog(scene), other.to_bytes());
+    answers_for_the_catalog(scene, Answer::of("200 OK", OURS, other.to_bytes()));
 }
 
 fn partial_state(scene: &Scene) {
@@ -78,14 +82,13 @@ fn partial_state(scene: &Scene) {
 }
 
 fn endless_data(scene: &Scene) {
-    let head = Answer::head("200 OK", "content-type: application/json\r\nedgepost-version: 1\r\n");
-    let endless = Answer::Endless(head, br#"{"org":"acme","#.to_vec());
-    scene.enemy.answers(&newest_catalog(scene), endless);
+    let endless = Answer::Endless(Answer::head("200 OK", OURS), br#"{"org":"acme","#.to_vec());
+    answers_for_the_catalog(scene, endless);
 }
 
 fn slow_retrieval(scene: &Scene) {
     let stamp = scene.hub.get("/v1/orgs/acme/edgepost/stamp").1;
-    let honest = Answer::of("200 OK", "edgepost-version: 1\r\n", stamp);
+    let honest = Answer::of("200 OK", OURS, stamp);
     scene.enemy.answers("/edgepost/stamp", honest.trickled(Duration::from_secs(1)));
 }
 

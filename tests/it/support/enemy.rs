@@ -10,7 +10,7 @@ use std::{
 use super::liar::{Answer, Liar};
 
 /// The headers of an answer of our exchange.
-const OURS: &str = "content-type: application/json\r\nedgepost-version: 1\r\n";
+pub const OURS: &str = "content-type: application/json\r\nedgepost-version: 1\r\n";
 
 /// A man in the middle, on a loopback port of his own.
 #[derive(Debug)]

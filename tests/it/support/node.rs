@@ -21,7 +21,9 @@ impl Node {
     /// Registers node `name` with more arguments, such as `--pattern NAME`.
     #[track_caller]
     pub fn register(hub: &Hub, name: &str, arguments: &[&str]) -> Self {
-        Self::register_at(hub, hub.address(), name, arguments)
+        let (node, told) = Self::try_to_register(hub, hub.publisher.clone(), name, arguments);
+        told.good();
+        node
     }
 
     /// The same where the exchange is, or seems to be, at `address`.
@@ -39,10 +41,20 @@ impl Node {
         name: &str,
         arguments: &[&str],
     ) -> (Self, Outcome) {
+        let url = format!("http://{address}/v1");
+        let program = hub.publisher.with("EDGEPOST_EXCHANGE_URL", url);
+        Self::try_to_register(hub, program, name, arguments)
+    }
+
+    fn try_to_register(
+        hub: &Hub,
+        program: Program,
+        name: &str,
+        arguments: &[&str],
+    ) -> (Self, Outcome) {
         let folder = hub.folder().join(name);
         fs::create_dir_all(&folder).expect("the folder can be made");
-        let mut node = Self { program: hub.publisher.clone(), folder };
-        node.program.set("EDGEPOST_EXCHANGE_URL", format!("http://{address}/v1"));
+        let mut node = Self { program, folder };
         node.program.set("EDGEPOST_NODE_AUTH", format!("{name}:{name}-token"));
         node.program.set("EDGEPOST_NODE_DATA", node.data().display());
         node.program.set("EDGEPOST_ENGINE", "none");
