@@ -104,7 +104,7 @@ async fn an_endless_answer_is_cut_off() {
     let endless = || async { vec![b'x'; 300 << 10] };
     let client = client_of(Router::new().fallback(endless)).await;
     let failed = client.stamp().await.unwrap_err();
-    assert!(matches!(failed, ExchangeError::Malformed { .. }), "{failed:?}");
+    assert!(matches!(failed, ExchangeError::TooLong { .. }), "{failed:?}");
     let failed = client.newest_trust().await.unwrap_err();
     assert!(matches!(failed, ExchangeError::Malformed { .. }), "{failed:?}");
 }
