@@ -165,16 +165,21 @@ impl Notes {
 
     /// Nothing newer was accepted of another organization.
     pub(super) fn nothing_of(&mut self, org: &OrgId, error: &ImportError) {
-        match error {
+        let end = match error {
             ImportError::Fetch(FetchError::Refused(refused)) => {
                 let document = format!("{} of {org}", refused.document);
-                self.refusal(document, refused.refusal.attack(), told(&refused.refusal));
+                let (attack, detail) = (refused.refusal.attack(), told(&refused.refusal));
+                return self.refusal(document, attack, detail);
             }
-            ImportError::Fetch(FetchError::Exchange(source)) => {
-                self.problem_text(end_of(source), format!("{org}: {}", told(error)));
-            }
-            _ => self.problem_text(End::Failed, format!("{org}: {}", told(error))),
-        }
+            ImportError::Fetch(FetchError::Exchange(source)) => match source.attack() {
+                Some(attack) => {
+                    return self.refusal(format!("exchange of {org}"), attack, told(source));
+                }
+                None => end_of(source),
+            },
+            _ => End::Failed,
+        };
+        self.problem_text(end, format!("{org}: {}", told(error)));
     }
 
     /// A service is in this state.

@@ -15,9 +15,7 @@ use crate::{
 /// Carry what is published to nodes that no network reaches
 #[derive(Debug, Subcommand)]
 pub(super) enum BundleCommand {
-    /// Write documents and images of the organization into a file
     Export(Box<export::ExportArgs>),
-    /// Let this node take what a bundle brings, verified as what an exchange and a registry give
     Import(import::ImportArgs),
     /// Say what this node has, so that a bundle can leave it out
     Inventory(InventoryArgs),
