@@ -21,7 +21,8 @@ use crate::{
 /// Registered nodes
 #[derive(Debug, Subcommand)]
 pub(super) enum NodeCommand {
-    /// List the nodes you may see, and the attacks that they have refused of late
+    /// List the nodes you may see, and the attacks that they have refused of late; split-view: others were shown
+    /// another state under the same number
     List,
     /// Show a node, and what it last reported
     Show(NodeShowArgs),

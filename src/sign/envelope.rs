@@ -255,6 +255,28 @@ mod tests {
     }
 
     #[test]
+    fn an_envelope_has_a_length_that_it_may_have_and_no_more() {
+        let read = |size: usize| {
+            let mut json = sealed(&[&SigningKey::generate()]).to_json();
+            json.resize(size, b' ');
+            Envelope::from_json(&json)
+        };
+        assert!(read(MAX_ENVELOPE).is_ok());
+        for size in [MAX_ENVELOPE + 1, MAX_ENVELOPE * 2] {
+            assert!(matches!(read(size), Err(EnvelopeError::TooLarge(_))), "{size}");
+        }
+        let inside_another_body = |size: usize| {
+            let payload_type = PayloadType::Stamp;
+            Envelope::try_from(Wire { payload_type, payload: "A".repeat(size), signatures: vec![] })
+        };
+        assert!(inside_another_body(MAX_ENVELOPE).is_ok());
+        for size in [MAX_ENVELOPE + 4, MAX_ENVELOPE * 2] {
+            let read = inside_another_body(size);
+            assert!(matches!(read, Err(EnvelopeError::TooLarge(_))), "{size}");
+        }
+    }
+
+    #[test]
     fn both_alphabets_are_read() {
         let key = SigningKey::generate();
         let envelope = sealed(&[&key]);

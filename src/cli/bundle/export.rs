@@ -110,7 +110,7 @@ impl ExportArgs {
 
 fn describe(exported: &Exported, file: &str) -> String {
     format!(
-        "{file}: {} documents, {} images of {} services, {}\nits stamp holds until {}: import it by then, or as root with --accept-stale",
+        "{file}: documents {}, images {}, services {}; {}\nits stamp holds until {}: import it by then, or as root with --accept-stale",
         exported.documents,
         exported.images,
         exported.services.len(),

@@ -86,7 +86,8 @@ pub struct RefusalReport {
 }
 
 /// What `GET …/edgepost/refusals` answers: the nodes that refuse something of what they are given, and
-/// the names of the attacks that it looks like. The words are in each node's report.
+/// the names of the attacks that it looks like (the words are in each node's report); and as `split-view`
+/// those that were shown another stamp than others under one number.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusingNodes {
     /// By the names of the nodes.

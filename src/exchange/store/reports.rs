@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::QueryBuilder;
 
-use super::{Db, Store, StoreError, bad, time};
+use super::{Db, Store, StoreError, bad, column, time};
 use crate::{
     exchange::api::{NodeReport, ReceivedReport, RefusingNodes},
     types::{NodeId, NodeRef, OrgId},
@@ -13,6 +13,8 @@ use crate::{
 const MOST_ATTACKS: usize = 8;
 /// The longest name of an attack that is handed on, in bytes.
 const LONGEST_ATTACK: usize = 64;
+/// The name of what no node can notice by itself: others have seen another stamp of the same number.
+const SPLIT_VIEW: &str = "split-view";
 /// A report without refusals holds this; inside a text its quotes would be escaped.
 const NO_REFUSALS: &str = "%\"refusals\":[]%";
 
@@ -28,14 +30,18 @@ impl Store {
         let document = serde_json::to_string(report)?;
         let mut write = self.write(now).await?;
         let at = write.now();
-        let sql = "INSERT INTO node_reports (org, node_id, document, last_updated) \
-                   SELECT org, id, $3, $4 FROM nodes WHERE org = $1 AND id = $2 \
+        let sql = "INSERT INTO node_reports \
+                   (org, node_id, document, stamp_seq, stamp_sha256, last_updated) \
+                   SELECT org, id, $3, $4, $5, $6 FROM nodes WHERE org = $1 AND id = $2 \
                    ON CONFLICT (org, node_id) DO UPDATE SET document = excluded.document, \
+                   stamp_seq = excluded.stamp_seq, stamp_sha256 = excluded.stamp_sha256, \
                    last_updated = excluded.last_updated";
         let rows = sqlx::query(sql)
             .bind(node.org.as_str())
             .bind(node.id.as_str())
             .bind(document)
+            .bind(column(report.stamp_seq))
+            .bind(report.stamp_sha256.map(|it| it.hex()).unwrap_or_default())
             .bind(at)
             .execute(write.sql())
             .await?
@@ -59,24 +65,28 @@ impl Store {
         .transpose()
     }
 
-    /// The nodes whose newest report has refusals: all, or of one owner, or one.
+    /// The nodes whose newest report has refusals, and those that were shown another stamp than others
+    /// under its number: all, or of one owner, or one.
     pub async fn refusing_nodes(
         &self,
         org: &OrgId,
         owner: Option<&str>,
         only: Option<&NodeId>,
     ) -> Result<RefusingNodes, StoreError> {
+        let visible = |query: &mut QueryBuilder<Db>| {
+            if let Some(owner) = owner {
+                query.push(" AND n.owner = ").push_bind(owner.to_owned());
+            }
+            if let Some(id) = only {
+                query.push(" AND n.id = ").push_bind(id.as_str().to_owned());
+            }
+        };
         let mut query = QueryBuilder::<Db>::new(
             "SELECT r.node_id, r.document FROM node_reports r \
              JOIN nodes n ON n.org = r.org AND n.id = r.node_id WHERE r.org = ",
         );
         query.push_bind(org.as_str()).push(" AND r.document NOT LIKE ").push_bind(NO_REFUSALS);
-        if let Some(owner) = owner {
-            query.push(" AND n.owner = ").push_bind(owner);
-        }
-        if let Some(id) = only {
-            query.push(" AND n.id = ").push_bind(id.as_str());
-        }
+        visible(&mut query);
         let rows: Vec<(String, String)> = query.build_query_as().fetch_all(self.read()).await?;
         let mut refusing = RefusingNodes::default();
         for (id, document) in rows {
@@ -84,6 +94,19 @@ impl Store {
             let names = report.refusals.into_iter().map(|it| it.attack);
             let names = names.filter(|it| it.len() <= LONGEST_ATTACK).take(MOST_ATTACKS).collect();
             refusing.nodes.insert(id.parse().map_err(bad)?, names);
+        }
+        let mut query = QueryBuilder::<Db>::new(
+            "SELECT r.node_id FROM node_reports r \
+             JOIN nodes n ON n.org = r.org AND n.id = r.node_id WHERE EXISTS \
+             (SELECT 1 FROM node_reports o WHERE o.org = r.org AND o.stamp_seq = r.stamp_seq \
+             AND o.stamp_sha256 <> r.stamp_sha256) AND r.stamp_seq > 0 AND r.org = ",
+        );
+        query.push_bind(org.as_str());
+        visible(&mut query);
+        let split: Vec<String> = query.build_query_scalar().fetch_all(self.read()).await?;
+        for id in split {
+            let names = refusing.nodes.entry(id.parse().map_err(bad)?).or_default();
+            names.insert(SPLIT_VIEW.to_owned());
         }
         Ok(refusing)
     }

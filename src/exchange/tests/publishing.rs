@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::{
-    exchange::api::{NodeReport, RefusalReport},
+    exchange::api::{NodeReport, RefusalReport, RefusingNodes},
     trust::{Catalog, Marks, Trust, TrustPin, Verified},
-    types::{DocumentKey, DocumentKind},
+    types::{Digest, DocumentKey, DocumentKind},
 };
 
 #[tokio::test]
@@ -235,6 +235,38 @@ async fn the_nodes_that_refuse_something_are_told_to_those_who_may_see_them() {
         assert!(other.refusing_nodes().await.unwrap().nodes.is_empty());
     }
     refusing.put_report(&"n1".parse().unwrap(), &report(Vec::new())).await.unwrap();
+    assert!(lab.ada.refusing_nodes().await.unwrap().nodes.is_empty());
+}
+
+#[tokio::test]
+async fn nodes_that_were_shown_two_truths_are_told() {
+    let lab = Lab::start().await;
+    let report = |stamp_seq, stamp: &[u8]| NodeReport {
+        agent_version: "0.1.0".to_owned(),
+        stamp_seq,
+        stamp_sha256: Some(Digest::of(stamp)),
+        services: Vec::new(),
+        refusals: Vec::new(),
+    };
+    let mut nodes = Vec::new();
+    for (name, seq, stamp) in
+        [("n1", 7, "one"), ("n2", 7, "one"), ("n3", 6, "another"), ("n4", 7, "another")]
+    {
+        let (node, _) = lab.node(name, "").await;
+        node.put_report(&name.parse().unwrap(), &report(seq, stamp.as_bytes())).await.unwrap();
+        nodes.push(node);
+    }
+    let split = |told: RefusingNodes| {
+        let names = told.nodes.into_iter().map(|(id, names)| (id.to_string(), names));
+        names.collect::<Vec<_>>()
+    };
+    let as_one = |name: &str| (name.to_owned(), ["split-view".to_owned()].into());
+    let told = split(lab.ada.refusing_nodes().await.unwrap());
+    assert_eq!(told, ["n1", "n2", "n4"].map(as_one));
+    assert_eq!(split(nodes[3].refusing_nodes().await.unwrap()), [as_one("n4")]);
+
+    // It is over once they have seen the same.
+    nodes[3].put_report(&"n4".parse().unwrap(), &report(8, b"next")).await.unwrap();
     assert!(lab.ada.refusing_nodes().await.unwrap().nodes.is_empty());
 }
 

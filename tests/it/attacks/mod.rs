@@ -21,6 +21,7 @@ use crate::support::{hub::Hub, program::Outcome};
 mod lying;
 mod middle;
 mod scene;
+mod split_view;
 mod thefts;
 
 /// How many attacks are on at once; most of the time each waits for its node to see that a service stays up.
