@@ -12,6 +12,7 @@ use crate::{
     },
     bundle::{Bundle, Inventory},
     registry::server::storage::{Folder, StorageError},
+    sign::Envelope,
     trust::Freshness,
 };
 
@@ -38,7 +39,7 @@ pub async fn inventory(data: &Path) -> Result<Inventory, InventoryError> {
     let folder = NodeFolder::at(data);
     let identity = Identity::load(&folder)?;
     let kept = MarksFile::open(&folder.marks()).await?.load().await?;
-    let documents = kept.documents.values().map(crate::sign::Envelope::digest).collect();
+    let documents = kept.documents.values().map(Envelope::digest).collect();
     Ok(Inventory { node: identity.node, documents, blobs: Folder::blobs_in(&folder.store())? })
 }
 

@@ -125,9 +125,11 @@ impl Foreign {
         if let Some(restored) = Self::restored(folder, import).await? {
             return Ok(restored);
         }
-        let vanished = || Refusal::Vanished { what: "trust version 1".to_owned() };
-        let first = exchange.trust(1).await.map_err(FetchError::from)?;
-        let first = first.ok_or_else(vanished).map_err(Refused::of("trust"))?;
+        let vanished = || {
+            let what = "trust version 1".to_owned();
+            ImportError::from(Refused::of("trust")(Refusal::Vanished { what }))
+        };
+        let first = exchange.trust(1).await.map_err(FetchError::from)?.ok_or_else(vanished)?;
         let trust = Trust::pinned(&first, &import.pin()).map_err(Refused::of("trust"))?;
         if *trust.org() != import.org {
             let (expected, received) = (import.org.to_string(), trust.org().to_string());
@@ -135,15 +137,9 @@ impl Foreign {
         }
         let mut marks = MarksFile::open(&folder.import(&import.pin())?).await?;
         marks.keep_trust(&[first]).await?;
-        let kept = marks.load().await?;
-        let accepted = Accepted::restore(kept, &import.pin())?;
-        let accepted = accepted.ok_or_else(vanished_again).map_err(Refused::of("trust"))?;
-        Ok(Self { marks, accepted })
+        drop(marks);
+        Self::restored(folder, import).await?.ok_or_else(vanished)
     }
-}
-
-fn vanished_again() -> Refusal {
-    Refusal::Vanished { what: "trust version 1, which was just kept,".to_owned() }
 }
 
 impl Agent {
@@ -191,7 +187,9 @@ impl Agent {
         let Some(held) = self.imports.get(org) else { return Ok(()) };
         let needs = |new: &Accepted| self.select_from(&self.known().with(org, new)).of(org);
         let source = Source::Exchange(&exchange);
-        let newer = fetch::newer(source, &held.accepted, notes.now.into(), needs).await?;
+        // No organization's stamps are older than the newest moment that this node knows of.
+        let now = self.accepted.kept.marks.freshness(notes.now);
+        let newer = fetch::newer(source, &held.accepted, now, needs).await?;
         let (Some(newer), Some(held)) = (newer, self.imports.get_mut(org)) else { return Ok(()) };
         held.marks.commit(&held.accepted.kept, &newer.kept).await?;
         held.accepted = newer;

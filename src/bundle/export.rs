@@ -74,7 +74,10 @@ pub struct Exported {
     pub documents: usize,
     /// The services whose images are in it, or held by the node.
     pub services: Vec<DocumentKey>,
-    /// How many images that are.
+    /// The services that no node would take by the trust of today, and why; no images of theirs are in it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<DocumentKey, String>,
+    /// How many images there are of them.
     pub images: usize,
     /// How many configurations, layers and manifests are in it.
     pub blobs: usize,
@@ -92,19 +95,27 @@ struct Newest {
     catalog: Catalog,
 }
 
+/// The services that a bundle can have images of, and those that no node would take.
+#[derive(Default)]
+struct Services {
+    verified: BTreeMap<DocumentKey, ServiceBody>,
+    refused: BTreeMap<DocumentKey, Refusal>,
+}
+
 impl Newest {
-    /// The active services, verified: what their images are is believed.
-    fn services(
-        &self,
-        documents: &BTreeMap<DocumentKey, Envelope>,
-    ) -> Result<BTreeMap<DocumentKey, ServiceBody>, ExportError> {
+    /// The active services: what their images are is believed. One that is not signed as the trust of today asks
+    /// for, since its key was retired, does not keep the others from their way.
+    fn services(&self, documents: &BTreeMap<DocumentKey, Envelope>) -> Services {
+        let mut services = Services::default();
         let active =
             self.catalog.entries.iter().filter(|(key, entry)| is_active_service(key, entry));
-        let open = |(key, envelope): (&DocumentKey, &Envelope)| {
-            let document = self.catalog.open::<ServiceBody>(&self.trust, envelope, key)?;
-            Ok((key.clone(), document.into_body()))
-        };
-        active.filter_map(|(key, _)| documents.get_key_value(key)).map(open).collect()
+        for (key, envelope) in active.filter_map(|(key, _)| documents.get_key_value(key)) {
+            match self.catalog.open::<ServiceBody>(&self.trust, envelope, key) {
+                Ok(document) => drop(services.verified.insert(key.clone(), document.into_body())),
+                Err(refusal) => drop(services.refused.insert(key.clone(), refusal)),
+            }
+        }
+        services
     }
 }
 
@@ -124,17 +135,17 @@ pub async fn export(
     let held = selection.held.clone();
     let (held_documents, held_blobs) = held.map(|it| (it.documents, it.blobs)).unwrap_or_default();
     let mut documents = from.documents(&newest, &held_documents).await?;
-    let services = newest.services(&documents)?;
+    let mut services = newest.services(&documents);
     documents.retain(|_, envelope| !held_documents.contains(&envelope.digest()));
     let chosen = if selection.without_images {
         BTreeSet::new()
     } else {
-        chosen(&newest.catalog.org, &services, selection)?
+        chosen(&newest.catalog.org, &mut services, selection)?
     };
     let staging = Staging::beside(file, held_blobs)?;
     let mut blobs = BTreeSet::new();
     let mut images = BTreeSet::new();
-    for body in chosen.iter().filter_map(|key| services.get(key)) {
+    for body in chosen.iter().filter_map(|key| services.verified.get(key)) {
         for image in &body.images {
             if images.insert((image.image.clone(), image.platform.to_string())) {
                 blobs.extend(from.fetch(image, &body.registry_ca, &staging, progress).await?);
@@ -142,16 +153,23 @@ pub async fn export(
         }
     }
     blobs.retain(|it| !staging.leaves_out(it));
-    write(file, &newest, &documents, &staging, &blobs, from.now)
-        .map_err(|source| ExportError::Write { path: file.to_owned(), source })?;
-    let length = std::fs::metadata(file).map(|it| it.len());
-    let bytes = length.map_err(|source| ExportError::Write { path: file.to_owned(), source })?;
+    let failed = |source| ExportError::Write { path: file.to_owned(), source };
+    let packing = Packing { newest, documents, staging, blobs, made: from.now };
+    let path = file.to_owned();
+    let packed = tokio::task::spawn_blocking(move || {
+        packing.write(&path)?;
+        let bytes = std::fs::metadata(&path)?.len();
+        Ok((packing, bytes))
+    });
+    let (packed, bytes) = packed.await.map_err(io::Error::other).flatten().map_err(failed)?;
+    let Packing { newest, documents, blobs, .. } = packed;
     Ok(Exported {
         org: newest.catalog.org,
         stamp_seq: newest.opened.seq,
         stamp_expires: newest.opened.expires,
         documents: documents.len(),
         services: chosen.into_iter().collect(),
+        refused: services.refused.iter().map(|(key, it)| (key.clone(), it.to_string())).collect(),
         images: images.len(),
         blobs: blobs.len(),
         bytes,
@@ -233,22 +251,26 @@ impl Exporter<'_> {
 /// The services whose images go into the bundle.
 fn chosen(
     org: &OrgId,
-    services: &BTreeMap<DocumentKey, ServiceBody>,
+    services: &mut Services,
     selection: &Selection,
 ) -> Result<BTreeSet<DocumentKey>, ExportError> {
     let fits = |body: &ServiceBody| {
         selection.arches.is_empty() || selection.arches.contains(&body.definition.arch)
     };
+    let verified = &services.verified;
     if selection.services.is_empty() {
-        let fitting = services.iter().filter(|(_, body)| fits(body));
+        let fitting = verified.iter().filter(|(_, body)| fits(body));
         return Ok(fitting.map(|(key, _)| key.clone()).collect());
     }
     let mut chosen = BTreeSet::new();
     for key in &selection.services {
-        let body = services.get(key).ok_or_else(|| ExportError::NoService(key.clone()))?;
+        let Some(body) = verified.get(key) else {
+            let refusal = services.refused.remove(key).map(ExportError::Refused);
+            return Err(refusal.unwrap_or_else(|| ExportError::NoService(key.clone())));
+        };
         let service = Published { org, definition: &body.definition };
         let resolution =
-            required::resolve(service, &mut |asked| find(org, services, asked)).map_err(
+            required::resolve(service, &mut |asked| find(org, verified, asked)).map_err(
                 |error| ExportError::Required { service: key.clone(), source: Box::new(error) },
             )?;
         chosen.extend(resolution.services.iter().map(|it| DocumentKey::from(&it.service.id())));
@@ -280,41 +302,46 @@ fn find<'a>(
         .map_or(Answer::Nothing, |it| Answer::Found(Published { org, definition: &it.definition }))
 }
 
-fn write(
-    file: &Path,
-    newest: &Newest,
-    documents: &BTreeMap<DocumentKey, Envelope>,
-    staging: &Staging,
-    blobs: &BTreeSet<Digest>,
+/// What is written into the file.
+struct Packing {
+    newest: Newest,
+    documents: BTreeMap<DocumentKey, Envelope>,
+    staging: Staging,
+    blobs: BTreeSet<Digest>,
     made: Timestamp,
-) -> io::Result<()> {
-    let (org, trust) = (newest.catalog.org.clone(), newest.trust.version());
-    let head = Head { format: FORMAT, org, trust, made };
-    write_tar(file, |tar| {
-        tar.add(HEAD, &serde_json::to_vec(&head)?)?;
-        for (version, envelope) in (1..).zip(&newest.chain) {
-            tar.add(&trust_name(version), &envelope.to_json())?;
-        }
-        tar.add(STAMP, &newest.stamp.to_json())?;
-        tar.add(CATALOG, &newest.catalog_bytes)?;
-        for envelope in documents.values() {
-            tar.add(&document_name(&envelope.digest()), &envelope.to_json())?;
-        }
-        if blobs.is_empty() {
-            return Ok(());
-        }
-        for name in ["oci-layout", "index.json"] {
-            tar.add_file(name, &staging.folder().join(name))?;
-        }
-        for blob in blobs {
-            let name = blob_name(blob);
-            match tar.add_file(&name, &staging.folder().join(&name)) {
-                // Layers that only their maker may serve, and images of an index for other platforms.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                done => done?,
+}
+
+impl Packing {
+    fn write(&self, file: &Path) -> io::Result<()> {
+        let newest = &self.newest;
+        let (org, trust) = (newest.catalog.org.clone(), newest.trust.version());
+        let head = Head { format: FORMAT, org, trust, made: self.made };
+        write_tar(file, |tar| {
+            tar.add(HEAD, &serde_json::to_vec(&head)?)?;
+            for (version, envelope) in (1..).zip(&newest.chain) {
+                tar.add(&trust_name(version), &envelope.to_json())?;
             }
-        }
-        Ok(())
-    })?;
-    staging.remove()
+            tar.add(STAMP, &newest.stamp.to_json())?;
+            tar.add(CATALOG, &newest.catalog_bytes)?;
+            for envelope in self.documents.values() {
+                tar.add(&document_name(&envelope.digest()), &envelope.to_json())?;
+            }
+            if self.blobs.is_empty() {
+                return Ok(());
+            }
+            let folder = self.staging.folder();
+            for name in ["oci-layout", "index.json"] {
+                tar.add_file(name, &folder.join(name))?;
+            }
+            for name in self.blobs.iter().map(blob_name) {
+                match tar.add_file(&name, &folder.join(&name)) {
+                    // Layers that only their maker may serve, and images of an index for other platforms.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    done => done?,
+                }
+            }
+            Ok(())
+        })?;
+        self.staging.remove()
+    }
 }

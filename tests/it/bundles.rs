@@ -134,6 +134,29 @@ fn a_bundle_for_one_architecture_or_service_has_its_images_alone() {
 }
 
 #[test]
+fn a_service_that_no_node_would_take_does_not_keep_others_from_their_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let (hub, node) = site(folder.path());
+    let arch = edgepost::types::Arch::of_this_machine();
+    hub.publisher.run(&["key", "create", "second"]).good();
+    let change = |arguments: &[&str]| {
+        hub.publisher.run(&[arguments, &["--trust-sha256", &hub.pin]].concat()).good();
+    };
+    change(&["trust", "add", "service", "--signer", "second"]);
+    publish_hello(&hub, "2.0.0", 1000, &["-k", "second"]).good();
+    change(&["trust", "revoke", "second", "--reason", "retired"]);
+
+    let exported = export(&hub, "site.tar", &[]);
+    assert_eq!((&exported["images"], &exported["documents"]), (&1.into(), &3.into()), "{exported}");
+    let second = format!("service/hello_2.0.0_{arch}");
+    assert!(exported["refused"][&second].is_string(), "{exported}");
+    let named = ["bundle", "export", "one.tar", "--service", &format!("hello_2.0.0_{arch}")];
+    hub.publisher.run(&named).failed(8, "E0800");
+    import(&node, "site.tar", &[]).good();
+    assert_eq!(node.services(), hello("1.0.0"));
+}
+
+#[test]
 fn whoever_carries_a_bundle_cannot_change_what_it_says() {
     let folder = tempfile::tempdir().unwrap();
     let (mut hub, node) = site(folder.path());

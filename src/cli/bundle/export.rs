@@ -90,6 +90,11 @@ impl ExportArgs {
             }
         };
         drop(teller);
+        for (key, why) in &exported.refused {
+            context
+                .output
+                .note(format!("note: no images of {key}, which no node would take: {why}"));
+        }
         context.output.result(&exported, || describe(&exported, &file.display().to_string()));
         Ok(())
     }
