@@ -42,7 +42,7 @@ impl Publisher {
     }
 
     pub(super) fn now() -> Timestamp {
-        "2026-05-01T00:00:00Z".parse().unwrap()
+        "2026-11-21T00:00:00Z".parse().unwrap()
     }
 
     /// The stamp of today's catalog.

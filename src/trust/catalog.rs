@@ -132,6 +132,19 @@ mod tests {
     }
 
     #[test]
+    fn a_catalog_has_a_length_that_it_may_have_and_no_more() {
+        let read = |size: usize| {
+            let Err(Refusal::Malformed { source, .. }) = Catalog::from_bytes(&vec![b' '; size])
+            else {
+                panic!("nothing is no catalog")
+            };
+            matches!(source, Malformed::TooLarge { .. })
+        };
+        assert_eq!(MAX_CATALOG, 67_108_864);
+        assert!(!read(MAX_CATALOG) && read(MAX_CATALOG + 1) && read(MAX_CATALOG + 1000));
+    }
+
+    #[test]
     fn only_the_listed_state_opens() {
         let org = Org::new();
         let envelope = org.hello(2, &[&org.owner]);

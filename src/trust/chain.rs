@@ -238,6 +238,23 @@ mod tests {
     }
 
     #[test]
+    fn a_pin_prints_what_it_reads() {
+        let hex = "ab".repeat(32);
+        let pin: TrustPin = hex.parse().unwrap();
+        assert_eq!(pin.to_string(), hex);
+        assert_eq!(format!("sha256:{hex}").parse(), Ok(pin));
+    }
+
+    #[test]
+    fn a_chain_ends_where_it_would_keep_a_node_busy_for_ever() {
+        let org = Org::new();
+        let next = |trust: &Trust| trust.document().next(now()).seal(&[&org.owner]).unwrap();
+        let almost = Trust { walked: MAX_VERSIONS - 1, ..org.trust.clone() };
+        let last = almost.advance(&next(&almost)).unwrap();
+        assert_eq!(attack(last.advance(&next(&last))), "malformed");
+    }
+
+    #[test]
     fn a_chain_is_walked_to_its_end_from_the_pin_or_from_what_is_seen_first() {
         let owner = SigningKey::generate();
         let first = Org::new().trust.document().clone();

@@ -334,6 +334,15 @@ mod tests {
     }
 
     #[test]
+    fn the_next_version_is_of_its_own_day_and_holds_for_a_year() {
+        let document = Org::new().trust.document().clone();
+        let later = now() + SignedDuration::from_hours(1);
+        let next = document.next(later);
+        assert_eq!((next.version, next.issued), (document.version + 1, later));
+        assert_eq!(next.expires, later + SignedDuration::from_hours(365 * 24));
+    }
+
+    #[test]
     fn the_graver_reason_holds() {
         let mut document = Org::new().trust.document().clone();
         let keyid = *document.keys.keys().next().unwrap();
@@ -347,10 +356,24 @@ mod tests {
 
     #[test]
     fn what_no_node_would_read_is_not_sealed() {
-        let mut document = Org::new().trust.document().next(now());
-        let prefixes = vec!["x".repeat(100); MAX_TRUST / 100];
-        let org = "other".parse().unwrap();
-        document.imports.push(Import { org, sha256: Digest::of(b""), prefixes });
-        assert!(matches!(document.seal(&[]), Err(TrustProblem::TooLarge(_))));
+        let sealed = |size: usize| {
+            let mut document = Org::new().trust.document().next(now());
+            let (org, sha256) = ("other".parse().unwrap(), Digest::of(b""));
+            let prefixes = vec!["x".to_owned()];
+            document.imports.push(Import { org, sha256, prefixes });
+            let mut missing = size - serde_json::to_vec(&document).unwrap().len();
+            while missing > 0 {
+                // Two quotes and a comma come with each.
+                let taken = if missing < 200 { missing } else { 100 };
+                document.imports[0].prefixes.push("x".repeat(taken - 3));
+                missing -= taken;
+            }
+            assert_eq!(serde_json::to_vec(&document).unwrap().len(), size);
+            document.seal(&[])
+        };
+        assert!(sealed(MAX_TRUST).is_ok());
+        for size in [MAX_TRUST + 1, MAX_TRUST + 100] {
+            assert!(matches!(sealed(size), Err(TrustProblem::TooLarge(_))), "{size}");
+        }
     }
 }

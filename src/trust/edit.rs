@@ -326,6 +326,8 @@ mod tests {
 
         document.imports = vec![import("other", ""), import("other", "a")];
         assert!(matches!(document.check(), Err(TrustProblem::ImportTwice(_))));
+        document.imports = vec![import("other", "https://")];
+        assert!(matches!(document.check(), Err(TrustProblem::Prefix { .. })));
         document.imports = vec![import(document.org.as_str(), "")];
         assert!(matches!(document.check(), Err(TrustProblem::ImportTwice(_))));
     }

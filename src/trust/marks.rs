@@ -43,18 +43,14 @@ pub struct Mark {
     /// The hash of its payload.
     pub sha256: Digest,
     /// Whether the newest catalog lists it. Only under a new stamp key may it do without.
-    #[serde(default = "listed")]
     pub listed: bool,
 }
 
-fn listed() -> bool {
-    true
-}
-
 impl Marks {
-    /// The marks of a node that has seen nothing, built at `floor`: it cannot be earlier than that.
-    pub fn starting_at(floor: Timestamp) -> Self {
-        Self { clock_floor: floor, ..Self::default() }
+    /// The same on a node that knows from elsewhere that it is not earlier than `floor`.
+    #[must_use]
+    pub fn no_earlier_than(self, floor: Timestamp) -> Self {
+        Self { clock_floor: self.clock_floor.max(floor), ..self }
     }
 
     /// The present moment as far as it can be told: a stopped or reset clock revives nothing.
@@ -120,7 +116,6 @@ impl Marks {
             (key.clone(), Mark { listed: false, ..mark.clone() })
         };
         Self {
-            trust_version: self.trust_version,
             clock_floor: self.clock_floor.min(trust.document.issued),
             documents: self.documents.iter().map(unlisted).collect(),
             ..Self::default()

@@ -72,7 +72,7 @@ impl Rule {
 
     /// Whether the rule is for exactly the names of `kind` that begin with `prefix`, however that is spelled.
     pub(super) fn is_about(&self, kind: DocumentKind, prefix: &str) -> bool {
-        let other = Self { kind, prefix: prefix.to_owned(), ..self.clone() };
+        let other = Self { prefix: prefix.to_owned(), ..self.clone() };
         self.kind == kind && self.id_prefix() == other.id_prefix()
     }
 

@@ -226,5 +226,6 @@ mod tests {
             attack(org.trust.open_stamp(&envelope, now()))
         };
         assert_eq!((open(MAX_STAMP), open(MAX_STAMP + 1)), ("none", "malformed"));
+        assert_eq!(MAX_STAMP, 4096);
     }
 }

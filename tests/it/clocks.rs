@@ -119,11 +119,37 @@ fn a_clock_ten_years_slow_takes_nothing_that_has_ended() {
 
 /// A stamp as the exchange made it two days ago, by the number the newest.
 fn ended(hub: &Hub) -> Vec<u8> {
+    ended_before(hub, hours(48))
+}
+
+/// The same of a longer time ago.
+fn ended_before(hub: &Hub, age: SignedDuration) -> Vec<u8> {
     let pem = std::fs::read_to_string(hub.data().join("stamp-key.pem")).unwrap();
     let mut stamp = thief::stamp(hub);
     stamp.seq += 1;
-    (stamp.issued, stamp.expires) = (stamp.issued - hours(48), stamp.expires - hours(48));
+    (stamp.issued, stamp.expires) = (stamp.issued - age, stamp.expires - age);
     stamp.seal(&edgepost::sign::SigningKey::from_pem(&pem).unwrap()).to_json()
+}
+
+#[test]
+fn a_node_without_a_clock_begins_with_nothing_older_than_its_own_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub::start(folder.path());
+    publish_hello(&hub, "1.0.0", 1000, &[]).good();
+    publish_pattern(&hub, "1.0.0");
+    let enemy = Enemy::before(hub.address());
+    let node = Node::register_at(&hub, enemy.address(), "n1", &["--pattern", "hello-everywhere"]);
+    // What a thief of the online key could have kept, or made, of the year before.
+    enemy.says("/edgepost/stamp", ended_before(&hub, YEAR));
+    let story = Story { _folder: folder, hub, enemy, node, old: Default::default() };
+    for moment in [Timestamp::UNIX_EPOCH, Timestamp::MIN] {
+        let outcome = story.reboots_at(moment);
+        assert_eq!((outcome.end, running(&outcome).len()), (End::Refused, 0), "{outcome:?}");
+        assert_eq!(outcome.status.refusals[0].attack, "freeze");
+    }
+    story.enemy.repents();
+    assert_eq!(running(&story.reboots_at(Timestamp::UNIX_EPOCH)), [id("1.0.0")]);
+    println!("no clock, first contact: 0 stale accepted");
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn what_has_ended_here_is_followed_by_what_is_fresh_there() {
         let opened = trust.open_stamp(&stamp.seal(&key), now)?;
         marks.admit(trust, &opened, &bytes, now).map(|(marks, _)| marks)
     };
-    let marks = admitted(&Marks::starting_at(begin), &trust, 1, begin).unwrap();
+    let marks = admitted(&Marks::default().no_earlier_than(begin), &trust, 1, begin).unwrap();
 
     // A week later the stamp has ended, two years later the trust: whoever was away so long catches up.
     let marks = admitted(&marks, &trust, 2, begin + day * 7).unwrap();

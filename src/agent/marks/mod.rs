@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
 use sqlx::{
     ConnectOptions as _, Connection as _, Row as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
@@ -50,6 +51,10 @@ CREATE TABLE IF NOT EXISTS documents (
 );
 PRAGMA user_version = 1;
 ";
+
+/// 2026-11-01, before which this version of the agent did not exist: it cannot be earlier, whatever the clock of a
+/// machine says that has lost its battery. Renewed with each release.
+const MADE: Timestamp = Timestamp::constant(1_793_491_200, 0);
 
 /// The version of [`SCHEMA`]; a file of a newer agent is not touched.
 const SCHEMA_VERSION: i64 = 1;
@@ -158,6 +163,7 @@ impl MarksFile {
             kept.marks = serde_json::from_str(&marks).map_err(|e| self.damaged(e.to_string()))?;
             kept.catalog = Some(row.try_get("catalog").map_err(failed)?);
         }
+        kept.marks = kept.marks.no_earlier_than(MADE);
         let rows = sqlx::query("SELECT document, epoch, seq, sha256, listed FROM marks")
             .fetch_all(&mut self.connection)
             .await
@@ -316,6 +322,20 @@ mod tests {
         let refusal =
             kept.marks.admit(&publisher.trust, &stamp, &old_catalog, Publisher::now()).unwrap_err();
         assert_eq!(refusal.attack(), "rollback");
+    }
+
+    #[tokio::test]
+    async fn it_is_never_earlier_than_this_agent() {
+        assert_eq!(MADE.to_string(), "2026-11-01T00:00:00Z");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("marks.db");
+        let kept = MarksFile::open(&path).await.unwrap().load().await.unwrap();
+        assert_eq!(kept.marks.freshness(Timestamp::UNIX_EPOCH), MADE.into());
+        let mut before = Kept::default();
+        before.marks.clock_floor = Timestamp::UNIX_EPOCH;
+        let mut file = MarksFile::open(&path).await.unwrap();
+        file.commit(&Kept::default(), &before).await.unwrap();
+        assert_eq!(file.load().await.unwrap().marks.clock_floor, MADE, "of an older agent");
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ fn attack<T>(result: Result<T, Refusal>) -> &'static str {
 /// A node of `org` that has seen stamp 5, catalog 5 and seq 5 of `hello`.
 fn node(org: &Org) -> Marks {
     let catalog = org.catalog(5, 0, 5, "five");
-    org.admit(&Marks::starting_at(now()), &org.stamp(5, &catalog), &catalog).unwrap()
+    org.admit(&Marks::default().no_earlier_than(now()), &org.stamp(5, &catalog), &catalog).unwrap()
 }
 
 #[test]
@@ -162,6 +162,21 @@ fn counters_that_a_thief_raised_fall_with_the_stamp_key() {
     let marks = org.admit(&marks, &org.stamp(6, &catalog), &catalog).unwrap();
     assert_eq!((marks.stamp_seq, marks.catalog_version), (6, 6));
     assert_eq!(marks.clock_floor, now());
+}
+
+#[test]
+fn a_slow_clock_takes_no_stamp_from_before_the_trust_that_names_its_key() {
+    let org = Org::new();
+    let marks = node(&org);
+    let org = with_a_new_stamp_key(org);
+    let catalog = org.catalog(6, 0, 6, "six");
+    let stamp = |hour| {
+        let (issued, expires) = (now() + hours(hour), now() + hours(hour + 24));
+        let stamp = Stamp { issued, expires, ..org.stamp(6, &catalog) };
+        let stamp = org.trust.open_stamp(&stamp.seal(&org.stamper), issued).unwrap();
+        attack(marks.admit(&org.trust, &stamp, &catalog.to_bytes(), Timestamp::UNIX_EPOCH))
+    };
+    assert_eq!((stamp(-48), stamp(-24), stamp(-23)), ("freeze", "freeze", "none"));
 }
 
 #[test]
