@@ -177,6 +177,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_service_has_a_name_alone() {
+        for kind in ["pattern", "policy", "node-policy"] {
+            let json = format!(
+                r#"{{"org":"acme","kind":"{kind}","name":"hello","epoch":0,"seq":1,"issued":"2026-11-21T10:00:00Z","state":"active"}}"#
+            );
+            let read = header(&json).unwrap();
+            assert_eq!(read.key().to_string(), format!("{kind}/hello"));
+            assert_eq!(serde_json::to_string(&read).unwrap(), json);
+            let unknown = header(&json.replace(kind, "orbit")).unwrap_err().to_string();
+            assert!(unknown.contains("does not know a orbit"), "{unknown}");
+        }
+    }
+
+    #[test]
     fn a_header_that_says_too_little_or_too_much_is_refused() {
         let rest = r#""epoch":0,"seq":1,"issued":"2026-11-21T10:00:00Z","state":"active"}"#;
         for start in [
