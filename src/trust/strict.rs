@@ -110,7 +110,9 @@ mod tests {
     #[test]
     fn ordinary_json_passes() {
         let deep = format!("{}{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
-        for json in [r#"{"a":{"b":1},"c":{"b":[null,true,"x",-1.5]}}"#, "9007199254740991", &deep] {
+        for json in
+            [r#"{"a":{"b":1},"c":{"b":[null,true,"x",-1.5,-1]}}"#, "9007199254740991", &deep]
+        {
             check(json.as_bytes()).unwrap();
         }
     }

@@ -32,6 +32,14 @@ fn a_newer_state_is_admitted_and_marked() {
 }
 
 #[test]
+fn a_node_that_knows_the_day_from_elsewhere_goes_by_the_later_one() {
+    let marks = node(&Org::new());
+    let floor = |day| marks.clone().no_earlier_than(now() + hours(day)).clock_floor;
+    assert_eq!((floor(1), floor(-1)), (now() + hours(1), now()));
+    assert_eq!(marks.clone().no_earlier_than(now() + hours(1)).stamp_seq, 5);
+}
+
+#[test]
 fn the_same_state_is_admitted_again() {
     let org = Org::new();
     let catalog = org.catalog(5, 0, 5, "five");
