@@ -152,7 +152,8 @@ pub async fn export(
             }
         }
     }
-    blobs.retain(|it| !staging.leaves_out(it));
+    // What the node holds was not fetched, nor were layers that only their maker may serve.
+    blobs.retain(|it| staging.has(it));
     let failed = |source| ExportError::Write { path: file.to_owned(), source };
     let packing = Packing { newest, documents, staging, blobs, made: from.now };
     let path = file.to_owned();
@@ -334,11 +335,7 @@ impl Packing {
                 tar.add_file(name, &folder.join(name))?;
             }
             for name in self.blobs.iter().map(blob_name) {
-                match tar.add_file(&name, &folder.join(&name)) {
-                    // Layers that only their maker may serve, and images of an index for other platforms.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    done => done?,
-                }
+                tar.add_file(&name, &folder.join(&name))?;
             }
             Ok(())
         })?;

@@ -11,7 +11,8 @@ use async_trait::async_trait;
 
 use crate::{
     image::{
-        BlobReader, Descriptor, ImageError, ImageTarget, RawManifest, layout::OciLayoutWriter,
+        BlobReader, Descriptor, ImageError, ImageTarget, RawManifest,
+        layout::{OciLayoutWriter, blob_name},
     },
     types::Digest,
 };
@@ -24,7 +25,8 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// The folder for `file`, without the list of images of an earlier run. Nothing in `held` is put there.
+    /// The folder for `file`, without the list of images of an earlier run. Of what is in `held` only manifests
+    /// are put there: a node has those repository by repository.
     pub(super) fn beside(file: &Path, held: BTreeSet<Digest>) -> Result<Self, ImageError> {
         let no_name = || ImageError::malformed(file.display().to_string(), "it names no file");
         let mut name = std::ffi::OsString::from(".");
@@ -50,9 +52,9 @@ impl Staging {
         Ok(Box::new(LessHeld { layout, held: Arc::clone(&self.held) }))
     }
 
-    /// Whether the bundle leaves this content out, since whoever gets it has it.
-    pub(super) fn leaves_out(&self, digest: &Digest) -> bool {
-        self.held.contains(digest)
+    /// Whether this content lies here.
+    pub(super) fn has(&self, digest: &Digest) -> bool {
+        self.folder.join(blob_name(digest)).is_file()
     }
 
     pub(super) fn remove(&self) -> io::Result<()> {
