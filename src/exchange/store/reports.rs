@@ -97,11 +97,14 @@ impl Store {
         }
         let mut query = QueryBuilder::<Db>::new(
             "SELECT r.node_id FROM node_reports r \
-             JOIN nodes n ON n.org = r.org AND n.id = r.node_id WHERE EXISTS \
-             (SELECT 1 FROM node_reports o WHERE o.org = r.org AND o.stamp_seq = r.stamp_seq \
-             AND o.stamp_sha256 <> r.stamp_sha256) AND r.stamp_seq > 0 AND r.org = ",
+             JOIN nodes n ON n.org = r.org AND n.id = r.node_id WHERE r.org = ",
+        );
+        // One look at each report, however many nodes have seen the same.
+        query.push_bind(org.as_str()).push(
+            " AND r.stamp_seq IN (SELECT stamp_seq FROM node_reports WHERE stamp_seq > 0 AND org = ",
         );
         query.push_bind(org.as_str());
+        query.push(" GROUP BY stamp_seq HAVING MIN(stamp_sha256) <> MAX(stamp_sha256))");
         visible(&mut query);
         let split: Vec<String> = query.build_query_scalar().fetch_all(self.read()).await?;
         for id in split {
