@@ -34,11 +34,15 @@ impl Partner {
     }
 
     fn publish(&self, hub: &Hub, version: &str, public: bool) {
+        self.publish_as(hub, "gps", version, public);
+    }
+
+    fn publish_as(&self, hub: &Hub, url: &str, version: &str, public: bool) {
         let folder = hub.folder().join(format!("gps-{version}"));
         layout(&folder, version.bytes().map(u64::from).sum(), 1, 1000);
         let image = format!("{}/partner/gps:{version}", hub.registry());
         let mut gps = definition(version, &image);
-        (gps["url"], gps["label"], gps["public"]) = (json!("gps"), json!("GPS"), json!(public));
+        (gps["url"], gps["label"], gps["public"]) = (json!(url), json!("GPS"), json!(public));
         let file = write(hub, "gps.json", &gps);
         let source = format!("oci:{}", folder.display());
         let login = format!("{}:pull:{}", hub.registry(), hub.pull_password);
@@ -133,6 +137,10 @@ fn an_organization_that_shares_nothing_shows_nothing() {
     partner.publish(&hub, "1.1.0", true);
     assert_eq!(hub.get("/v1/orgs/partner/edgepost/stamp").0, 200);
     assert_eq!(hub.get(&document).0, 200, "all versions of what is public");
+    // Its id could be that of version 2 of `gps`, and it is another service.
+    partner.publish_as(&hub, "gps_2", "1.0.0", false);
+    let other = document.replace("key=service/gps_1.0.0", "key=service/gps_2_1.0.0");
+    assert_eq!(hub.get(&other).0, 403, "{other}");
     let pattern = "/v1/orgs/partner/edgepost/documents?key=pattern/all";
     assert_eq!(hub.get(pattern).0, 403);
     let credentials = format!("/v1/orgs/partner/edgepost/services/{id}/credentials");

@@ -1,7 +1,7 @@
 //! Services that an organization shows to all others.
 
-use super::{Store, StoreError, Write, bad};
-use crate::types::{Digest, DocumentKey, DocumentKind, OrgId, ServiceUrl};
+use super::{Store, StoreError, Write};
+use crate::types::{OrgId, ServiceUrl};
 
 impl Store {
     /// Whether the organization has, or had, a signed service that is public.
@@ -10,27 +10,12 @@ impl Store {
         Ok(sqlx::query_scalar(sql).bind(org.as_str()).fetch_one(self.read()).await?)
     }
 
-    /// Whether others may read this document: a version of a service of which some version is, or was,
-    /// public. Were some versions hidden, whoever reads could be led to an older one.
-    pub async fn shares(&self, org: &OrgId, key: &DocumentKey) -> Result<bool, StoreError> {
-        let name = key.id().rsplitn(3, '_').nth(2);
-        let Some(name) = name.filter(|_| key.kind() == DocumentKind::Service) else {
-            return Ok(false);
-        };
+    /// Whether others may read the versions of this service: some version of it is, or was, public. Were
+    /// some hidden, whoever reads could be led to an older one.
+    pub async fn shares(&self, org: &OrgId, url: &ServiceUrl) -> Result<bool, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM shared_services WHERE org = $1 AND name = $2)";
-        Ok(sqlx::query_scalar(sql).bind(org.as_str()).bind(name).fetch_one(self.read()).await?)
-    }
-
-    /// The name of the document with this payload digest.
-    pub async fn document_key(
-        &self,
-        org: &OrgId,
-        sha256: &Digest,
-    ) -> Result<Option<DocumentKey>, StoreError> {
-        let sql = "SELECT document_key FROM signed_documents WHERE org = $1 AND sha256 = $2";
-        let query = sqlx::query_scalar(sql).bind(org.as_str()).bind(sha256.hex());
-        let key: Option<String> = query.fetch_optional(self.read()).await?;
-        key.map(|it| it.parse().map_err(bad)).transpose()
+        let query = sqlx::query_scalar(sql).bind(org.as_str()).bind(url.mangled());
+        Ok(query.fetch_one(self.read()).await?)
     }
 }
 

@@ -32,8 +32,8 @@ pub(super) async fn newest(
     Path(org): Path<OrgId>,
     Query(Named { key }): Query<Named>,
 ) -> Result<Response, ApiError> {
-    may_read_document(&state, &caller, &org, Some(&key)).await?;
     let envelope = state.store.newest_document(&org, &key).await?;
+    may_read_document(&state, &caller, &org, envelope.as_deref()).await?;
     verbatim(envelope, || format!("signed document '{org}/{key}'"))
 }
 
@@ -45,9 +45,8 @@ pub(super) async fn by_digest(
 ) -> Result<Response, ApiError> {
     let sha256 =
         Digest::from_hex(&sha256).map_err(|error| ApiError::InvalidInput(error.to_string()))?;
-    let key = state.store.document_key(&org, &sha256).await?;
-    may_read_document(&state, &caller, &org, key.as_ref()).await?;
     let envelope = state.store.document(&org, &sha256).await?;
+    may_read_document(&state, &caller, &org, envelope.as_deref()).await?;
     verbatim(envelope, || format!("signed document '{org}/{}'", sha256.hex()))
 }
 

@@ -28,14 +28,15 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post, put},
 };
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{ApiError, AppState, caller::Caller};
 use crate::{
     exchange::store::{SecretFileError, stamp_key},
     sign::{Envelope, SigningKey},
-    trust::{Trust, TrustRoot},
-    types::{DocumentKey, OrgId},
+    trust::{Statement, Trust, TrustRoot},
+    types::{OrgId, Subject},
 };
 
 /// An envelope may have 1 MiB, and logins come on top.
@@ -139,16 +140,19 @@ async fn may_read_state(state: &AppState, caller: &Caller, org: &OrgId) -> Resul
     }
 }
 
-/// Of its documents, others read the services that are public.
+/// Of its documents, others read the services that are public. Which service it is, the signed header says:
+/// the id that the exchange gives it can be that of two.
 async fn may_read_document(
     state: &AppState,
     caller: &Caller,
     org: &OrgId,
-    key: Option<&DocumentKey>,
+    envelope: Option<&[u8]>,
 ) -> Result<(), ApiError> {
     let Err(denied) = may_read(caller, org) else { return Ok(()) };
-    match key {
-        Some(key) if state.store.shares(org, key).await? => Ok(()),
+    let envelope = envelope.map(Envelope::from_json).transpose().map_err(ApiError::internal)?;
+    let statement = envelope.map(|it| serde_json::from_slice::<Statement<Value>>(it.payload()));
+    match statement.transpose().map_err(ApiError::internal)?.map(|it| it.header.subject) {
+        Some(Subject::Service { url, .. }) if state.store.shares(org, &url).await? => Ok(()),
         _ => Err(denied),
     }
 }
