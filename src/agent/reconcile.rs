@@ -74,7 +74,8 @@ impl Agent {
         for _ in 0..ROUNDS {
             let before = notes.clone();
             self.catch_up(notes).await;
-            if self.carried.is_none() {
+            // All organizations are asked of one exchange: while that is away, none needs to be.
+            if self.carried.is_none() && notes.end != End::Away {
                 self.catch_up_imports(notes).await;
             }
             let is_complete = self.select_from(&self.known().shelves()).missing.is_empty();
