@@ -63,7 +63,11 @@ impl PullLoginArgs {
 
 fn read_stdin() -> io::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
-    io::stdin().take(LONGEST).read_to_string(&mut text)?;
+    io::stdin().take(LONGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        let why = format!("it is longer than {LONGEST} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
     Ok(text)
 }
 
