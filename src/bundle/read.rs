@@ -43,6 +43,11 @@ impl Bundle {
     /// Opens the bundle at `path` and finds out where its parts lie.
     pub async fn open(path: &Path) -> Result<Self, BundleError> {
         let (file, origin) = (path.to_owned(), format!("the bundle {}", path.display()));
+        // A named pipe would wait for its writer.
+        let about = tokio::fs::metadata(path).await.map_err(ImageError::io("open", path))?;
+        if !about.is_file() {
+            return Err(ImageError::malformed(origin, "it is no plain file").into());
+        }
         let stopped = |error| ImageError::malformed("the bundle", format!("{error}"));
         let scan = tokio::task::spawn_blocking(move || TarIndex::scan(&file, &origin));
         let files = Files { path: path.to_owned(), tar: scan.await.map_err(stopped)?? };
@@ -52,11 +57,6 @@ impl Bundle {
             return Err(BundleError::Form { path, found, known: FORMAT });
         }
         Ok(Self { files, head })
-    }
-
-    /// Its file.
-    pub fn path(&self) -> &Path {
-        &self.files.path
     }
 
     /// The organization that it says it is of.

@@ -17,7 +17,8 @@ use serde_json::Value;
 
 use crate::support::{
     hub::Hub,
-    image::{publish_hello, publish_pattern},
+    image::{definition, layout, publish_hello, publish_pattern, write},
+    link::Link,
     node::Node,
     program::Outcome,
 };
@@ -220,6 +221,8 @@ fn whoever_carries_a_bundle_cannot_change_what_it_says() {
     fs::write(path("nonsense.tar"), "nonsense").unwrap();
     import(&node, "nonsense.tar", &[]).failed(3, "E0307");
     import(&node, "nowhere.tar", &[]).failed(3, "E0307");
+    rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe.tar"), 0o600.into()).unwrap();
+    import(&node, "pipe.tar", &[]).failed(3, "E0307");
 
     import(&node, "second.tar", &[]).good();
     assert_eq!(node.services(), hello("2.0.0"));
@@ -262,6 +265,34 @@ fn a_bundle_that_was_long_on_its_way_is_for_root_to_accept() {
     assert_eq!(node.status()["imported"]["expiry_waived"], true);
     let told = node.program.run(&["agent", "status"]).good();
     assert!(told.stdout.contains("though it had expired"), "{}", told.stdout);
+}
+
+#[test]
+fn an_export_that_is_killed_goes_on_where_it_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut hub = Hub::start(folder.path());
+    let link = Link::to(hub.address());
+    hub.log_in(&link.address().to_string(), "push", &hub.push_password.clone());
+    layout(&folder.path().join("image"), 1, 2, 4_000_000);
+    let image = format!("{}/acme/hello:1", link.address());
+    let file = write(&hub, "hello.json", &definition("1.0.0", &image));
+    let login = format!("{}:pull:{}", link.address(), hub.pull_password);
+    hub.publisher.run(&["publish", &file, "--source", "oci:image", "-r", &login]).good();
+
+    link.slow_to(2_000_000);
+    let before = link.down();
+    let arguments = ["bundle", "export", "site.tar"];
+    let running = hub.publisher.start(&arguments, &folder.path().join("export.log"));
+    link.wait_for(Link::down, before + 5_000_000);
+    running.kill();
+    assert!(!folder.path().join("site.tar").exists(), "a bundle is there whole or not at all");
+    link.slow_to(0);
+    export(&hub, "site.tar", &[]);
+    let moved = link.down() - before;
+    assert!(moved < 10_000_000, "{moved} bytes for 8 MB");
+    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().flatten().collect();
+    let left = names.iter().any(|it| it.file_name().to_string_lossy().contains(".partial"));
+    assert!(!left, "nothing lies beside it: {names:?}");
 }
 
 #[test]
