@@ -29,6 +29,7 @@ mod demo;
 mod documents;
 mod engines;
 mod fleet;
+mod hardening;
 mod horizon;
 mod horizon_data;
 mod horizon_policies;

@@ -1,0 +1,1 @@
+//! Peers that this machine cannot run, and alerts of TLS at any moment.

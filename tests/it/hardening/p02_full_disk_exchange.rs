@@ -1,0 +1,1 @@
+//! A full disk under the exchange: it answers 507, recovers by itself, and says so.

@@ -1,0 +1,1 @@
+//! Clocks that run ahead: on the exchange, and on an administrator's machine.

@@ -1,0 +1,1 @@
+//! SIGHUP and changed certificate files: the servers reload and keep serving.

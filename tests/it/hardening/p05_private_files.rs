@@ -1,0 +1,1 @@
+//! Files with secrets: modes, links, and parts that are missing at start.

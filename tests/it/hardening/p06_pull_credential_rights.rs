@@ -1,0 +1,1 @@
+//! Who gets pull credentials: signed assignments alone decide.

@@ -1,0 +1,1 @@
+//! Constraints that cannot be parsed end nothing for other services.

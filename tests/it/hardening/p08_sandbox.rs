@@ -1,0 +1,1 @@
+//! Everything that leaves the default container sandbox needs the node owner's permission.

@@ -1,0 +1,1 @@
+//! Passwords, API keys, limits and names of accounts.

@@ -1,0 +1,1 @@
+//! What other users of one machine, and of the network, can reach.

@@ -1,0 +1,1 @@
+//! Rights are decided on the row inside the write transaction.

@@ -1,0 +1,1 @@
+//! Lists are bounded by count and bytes, and are streamed.

@@ -1,0 +1,1 @@
+//! Connections are bounded in number, by address and by deadlines.

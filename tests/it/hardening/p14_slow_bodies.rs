@@ -1,0 +1,1 @@
+//! Slow readers and slow writers are cut off by a least rate.

@@ -1,0 +1,1 @@
+//! Floods of failed logins do not lock out valid logins.

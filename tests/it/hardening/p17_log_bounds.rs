@@ -1,0 +1,1 @@
+//! Log lines under a flood, and audit lines of security events.
