@@ -18,8 +18,10 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier;
 
+mod client_auth;
 mod shown;
 
+pub use client_auth::ClientAuthRequests;
 pub use shown::ShownCertificate;
 
 /// Our own certificate, for servers that want one, and its key.

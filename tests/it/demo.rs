@@ -38,7 +38,7 @@ fn the_demo_holds_in_docker_and_leaves_nothing_there() {
 #[test]
 fn the_demo_holds_in_podman_and_leaves_nothing_there() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(podman) = Podman::start(&folder.path().join("podman")) else { return };
+    let Some(podman) = Podman::start_with_containers(&folder.path().join("podman")) else { return };
     let program = Program::at_home_in(folder.path()).with("DOCKER_HOST", podman.socket());
 
     let story = program.run(&["demo", "--engine", "podman", "--json"]).good().json();

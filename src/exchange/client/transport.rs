@@ -24,7 +24,10 @@ use super::{
     call::{Answer, Call},
     error::refused,
 };
-use crate::{authority, exchange::api::VERSION_HEADER};
+use crate::{
+    authority::{self, ClientAuthRequests},
+    exchange::api::VERSION_HEADER,
+};
 
 /// A host that does not take the connection by then is as good as away.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -44,6 +47,7 @@ const EDGEPOST: u8 = 2;
 #[derive(Debug)]
 pub(super) struct Transport {
     client: Client,
+    client_auth: ClientAuthRequests,
     base: Url,
     who: String,
     retries: usize,
@@ -56,6 +60,13 @@ struct Failure {
     error: ExchangeError,
     repeat: bool,
     pause: Option<Duration>,
+}
+
+/// The server asked for a client certificate, and ended the connection before it ever answered.
+#[derive(Debug, thiserror::Error)]
+#[error("the server asks for a client certificate, which this client does not have")]
+struct ClientCertificateWanted {
+    source: reqwest::Error,
 }
 
 impl Transport {
@@ -81,20 +92,25 @@ impl Transport {
         if loopback {
             client = client.no_proxy();
         }
+        let mut client_auth = ClientAuthRequests::default();
         if plain {
             // No TLS, so no need for certificate authorities, which small images do not have.
             client = client.tls_certs_only([]);
-        } else if let Some(pem) = &config.ca {
-            let trusted = authority::certificates(pem.as_bytes()).map_err(|error| {
+        } else {
+            let pem = config.ca.as_deref().map(|it| authority::certificates(it.as_bytes()));
+            let trusted = pem.transpose().map_err(|error| {
                 unusable(&format!("the certificate authority file holds no certificate: {error}"))
             })?;
-            let tls = authority::client_config(trusted, None, &["h2", "http/1.1"])
-                .map_err(|error| unusable(&error))?;
+            let mut tls =
+                authority::client_config(trusted.unwrap_or_default(), None, &["h2", "http/1.1"])
+                    .map_err(|error| unusable(&error))?;
+            client_auth = ClientAuthRequests::record(&mut tls);
             client = client.tls_backend_preconfigured(tls);
         }
         let client = client.build().map_err(|error| unusable(&chain(&error)))?;
         let (who, retries, patience) = (config.auth.who(), config.retries, config.patience);
-        Ok(Self { client, base, who, retries, patience, kind: AtomicU8::new(UNKNOWN) })
+        let kind = AtomicU8::new(UNKNOWN);
+        Ok(Self { client, client_auth, base, who, retries, patience, kind })
     }
 
     /// The exchange's address, down to `/v1`.
@@ -210,8 +226,18 @@ impl Transport {
 
     fn no_answer(&self, error: reqwest::Error) -> Failure {
         let url = self.base.to_string();
-        let error = ExchangeError::Unreachable { url, source: Box::new(error.without_url()) };
-        Failure { error, repeat: true, pause: None }
+        let error = error.without_url();
+        // The alert by which a server rejects a client may be lost; that it asked is not.
+        let is_rejected = self.client_auth.is_requested()
+            && self.kind.load(Ordering::Relaxed) == UNKNOWN
+            && !error.is_timeout();
+        let source: Box<dyn Error + Send + Sync> = if is_rejected {
+            Box::new(ClientCertificateWanted { source: error })
+        } else {
+            Box::new(error)
+        };
+        let error = ExchangeError::Unreachable { url, source };
+        Failure { error, repeat: !is_rejected, pause: None }
     }
 }
 

@@ -145,12 +145,10 @@ impl RegistryClient {
             request = request.body(call.body.clone());
         }
         match in_time(self.stall.silence, endpoint, request.send()).await {
-            Err(error) if is_silent(&error) => Err(self
-                .connections
-                .alert_of(url, endpoint, self.stall.silence)
-                .await
-                .unwrap_or(error)),
-            answer => answer,
+            Ok(response) => Ok(response),
+            Err(error) => {
+                Err(self.connections.explain(error, url, endpoint, self.stall.silence).await)
+            }
         }
     }
 
@@ -191,14 +189,6 @@ impl RegistryClient {
             }
         }
     }
-}
-
-/// Whether a connection was made, and ended before an answer. An alert of TLS may be the cause, of which
-/// the HTTP client does not always tell.
-fn is_silent(error: &RegistryError) -> bool {
-    let RegistryError::Unreachable { source, .. } = error else { return false };
-    let error = source.downcast_ref::<reqwest::Error>();
-    error.is_some_and(|it| it.is_request() && !it.is_connect() && !it.is_timeout())
 }
 
 /// Waits for the head of an answer, but not for ever.

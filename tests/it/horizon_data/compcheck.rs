@@ -18,6 +18,7 @@ use edgepost::{
 use serde_json::json;
 
 use super::folder;
+use crate::support::peers::record_skip;
 
 /// The folder of the inputs.
 struct Inputs(PathBuf);
@@ -34,7 +35,7 @@ impl Inputs {
         if folder.is_dir() {
             return Some(Self(folder));
         }
-        eprintln!("skipped: {} is not there", folder.display());
+        record_skip(&format!("{} is not there", folder.display()));
         None
     }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{files_below, folder};
+use crate::support::peers::record_skip;
 
 /// What becomes of a file.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,7 +76,7 @@ fn horizon_data_hello_world_means_what_it_says() {
     let Some(folder) = folder() else { return };
     let folder = folder.join("examples/edge/services/helloworld/horizon");
     if !folder.is_dir() {
-        return eprintln!("skipped: {} is not there", folder.display());
+        return record_skip(&format!("{} is not there", folder.display()));
     }
     let source = |name: &str| {
         let text = fs::read_to_string(folder.join(name)).expect("a file of the example");

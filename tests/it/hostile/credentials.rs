@@ -9,7 +9,10 @@ use std::{
 use super::{
     BASIC, MANIFEST, Served, TOKEN, Victim, got_away, host_of, only_told, path_of, told, unharmed,
 };
-use crate::support::liar::{Answer, Liar};
+use crate::support::{
+    liar::{Answer, Liar},
+    peers::record_skip,
+};
 
 const REGISTRY: &str = "registry.example:5000";
 
@@ -279,11 +282,11 @@ fn name_of_this_machine() -> Option<String> {
 #[test]
 fn a_name_that_means_this_machine_is_not_connected_to() {
     let Some(own) = own_address() else {
-        eprintln!("skipped: this machine has no address but its loopback");
+        record_skip("this machine has no address but its loopback");
         return;
     };
     let Some(name) = name_of_this_machine() else {
-        eprintln!("skipped: this machine has no name but localhost");
+        record_skip("this machine has no name but localhost");
         return;
     };
     let thief = Liar::new(|_| Answer::of("200 OK", MANIFEST, "{}"));

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -34,9 +35,22 @@ pub fn docker() -> Option<String> {
     let engine = std::env::var("EDGEPOST_TEST_DOCKER").ok().filter(|it| !it.is_empty());
     assert!(engine.is_some() || !required(), "EDGEPOST_TEST_DOCKER is not set");
     if engine.is_none() {
-        eprintln!("skipped: no Docker engine; tests/run starts one");
+        record_skip("no Docker engine; tests/run starts one");
     }
     engine
+}
+
+/// Records that a test is skipped, and why: one line, printed and appended to the file that
+/// `EDGEPOST_TEST_SKIPPED` names, since the output of a test that passes is not shown.
+pub fn record_skip(reason: &str) {
+    eprintln!("skipped: {reason}");
+    let Some(path) = std::env::var_os("EDGEPOST_TEST_SKIPPED") else { return };
+    let mut file = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .expect("the list of skips can be opened");
+    file.write_all(format!("{reason}\n").as_bytes()).expect("the list of skips can be written");
 }
 
 /// Whether `program` can be started.
@@ -49,7 +63,7 @@ pub fn has(program: &str) -> bool {
         .is_ok();
     assert!(found || !required(), "{program} is not installed");
     if !found {
-        eprintln!("skipped: {program} is not installed; tests/run installs it");
+        record_skip(&format!("{program} is not installed; tests/run installs it"));
     }
     found
 }

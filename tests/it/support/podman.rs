@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::peers::{has, run};
+use super::peers::{has, record_skip, run};
 
 /// Podman's service on a socket, ended with the story.
 #[derive(Debug)]
@@ -38,6 +38,35 @@ impl Podman {
         let podman = Self { folder: folder.to_owned(), child };
         podman.wait();
         Some(podman)
+    }
+
+    /// Starts one that runs containers; `None` where Podman is not installed, or cannot run a container on
+    /// this machine (for example with hybrid cgroups), which is recorded as a skip.
+    pub fn start_with_containers(folder: &Path) -> Option<Self> {
+        let podman = Self::start(folder)?;
+        match podman.run_empty_container() {
+            Ok(()) => Some(podman),
+            Err(reason) => {
+                record_skip(&format!("Podman runs no container on this machine: {reason}"));
+                None
+            }
+        }
+    }
+
+    /// Runs a container that ends at once, by Podman alone; an error is the last line that Podman prints.
+    fn run_empty_container(&self) -> Result<(), String> {
+        let root = self.folder.join("probe");
+        fs::create_dir_all(root.join("bin")).expect("the folder can be made");
+        let busybox = which("busybox").ok_or("busybox is not installed")?;
+        fs::copy(busybox, root.join("bin/busybox")).expect("busybox can be copied");
+        let mut probe = command(&self.folder);
+        probe.args(["run", "--rm", "--rootfs"]).arg(&root).args(["/bin/busybox", "true"]);
+        let output = probe.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let printed = String::from_utf8_lossy(&output.stderr);
+        Err(printed.lines().last().unwrap_or("no output").to_owned())
     }
 
     /// Where it listens, as `DOCKER_HOST` has it.
@@ -86,6 +115,12 @@ fn command(folder: &Path) -> Command {
         command.arg(option).arg(folder.join(name));
     }
     command
+}
+
+/// The path of a program on `PATH`.
+fn which(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|it| it.is_file())
 }
 
 /// How many files a process may open at most here.

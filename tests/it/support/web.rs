@@ -154,7 +154,8 @@ async fn remember(State(log): State<Log>, request: Request, next: Next) -> Respo
     next.run(Request::from_parts(parts, body)).await
 }
 
-fn tls(door: Door<'_>) -> Option<ServerConfig> {
+/// The TLS configuration of a server that is entered so; `None`: in plain.
+pub fn tls(door: Door<'_>) -> Option<ServerConfig> {
     let (authority, names) = match door {
         Door::Plain => return None,
         Door::Tls(authority, names) | Door::Mutual(authority, names) => (authority, names),

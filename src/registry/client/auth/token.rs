@@ -154,7 +154,13 @@ impl Order<'_> {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<reqwest::Response, RegistryError> {
-        in_time(self.stall.silence, self.endpoint, request.send()).await
+        let Self { connections, realm, endpoint, .. } = self;
+        match in_time(self.stall.silence, endpoint, request.send()).await {
+            Ok(response) => Ok(response),
+            Err(error) => {
+                Err(connections.explain(error, realm, endpoint, self.stall.silence).await)
+            }
+        }
     }
 }
 

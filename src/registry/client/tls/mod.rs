@@ -14,7 +14,7 @@ use url::Url;
 
 use super::{RegistryError, TlsProblem};
 use crate::{
-    authority::{self, Identity, ShownCertificate},
+    authority::{self, ClientAuthRequests, Identity, ShownCertificate},
     types::Registry,
 };
 
@@ -55,22 +55,8 @@ enum Kind {
     Private(Registry),
 }
 
-/// Which versions of HTTP are spoken.
-#[derive(Debug, Clone, Copy)]
-enum Versions {
-    All,
-    Http1,
-}
-
-impl Versions {
-    /// As TLS calls them.
-    fn names(self) -> &'static [&'static str] {
-        match self {
-            Self::All => &["h2", "http/1.1"],
-            Self::Http1 => &["http/1.1"],
-        }
-    }
-}
+/// The versions of HTTP that are offered, as TLS names them.
+const PROTOCOLS: &[&str] = &["h2", "http/1.1"];
 
 /// Makes and keeps connections.
 #[derive(Debug)]
@@ -80,7 +66,14 @@ pub(super) struct Connections {
     plain_http: BTreeSet<Registry>,
     proxies: Proxies,
     user_agent: String,
-    clients: Mutex<HashMap<Kind, Client>>,
+    pools: Mutex<HashMap<Kind, Pool>>,
+}
+
+/// The connections of one kind.
+#[derive(Debug, Clone)]
+struct Pool {
+    client: Client,
+    client_auth: ClientAuthRequests,
 }
 
 impl Connections {
@@ -91,8 +84,8 @@ impl Connections {
         proxies: Proxies,
         user_agent: String,
     ) -> Self {
-        let clients = Mutex::default();
-        Self { authorities, certs_dirs, plain_http, proxies, user_agent, clients }
+        let pools = Mutex::default();
+        Self { authorities, certs_dirs, plain_http, proxies, user_agent, pools }
     }
 
     /// Where the API of `registry` is. Plain HTTP is spoken to registries named as such, and on
@@ -119,33 +112,58 @@ impl Connections {
     /// The connections to use for `url`, on behalf of the registry at `endpoint`.
     pub(super) fn client(&self, url: &Url, endpoint: &Endpoint) -> Result<Client, RegistryError> {
         let kind = self.kind(url, endpoint);
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&kind) {
-            return Ok(client.clone());
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.get(&kind) {
+            return Ok(pool.client.clone());
         }
-        let client = self.build(&kind, &endpoint.registry, Versions::All)?;
-        clients.insert(kind, client.clone());
+        let pool = self.build(&kind, &endpoint.registry)?;
+        let client = pool.client.clone();
+        pools.insert(kind, pool);
         Ok(client)
     }
 
-    /// Why a connection to `url` broke off without a word. A server that does not like our
-    /// certificate, or that we have none, says so after the handshake; with HTTP/2 that is lost, so
-    /// that it is asked for once more, without it. None: it is not about certificates.
-    pub(super) async fn alert_of(
+    /// What `error` means, by which a request to `url` failed.
+    ///
+    /// A server that rejects our certificate, or that we have none, sends its alert after the handshake; the
+    /// alert is lost where the connection ends before it is read. Where the server asked for a certificate and
+    /// a second connection ends before an answer as well, the certificate is the cause.
+    pub(super) async fn explain(
         &self,
+        error: RegistryError,
+        url: &Url,
+        endpoint: &Endpoint,
+        patience: Duration,
+    ) -> RegistryError {
+        let kind = self.kind(url, endpoint);
+        let is_requested = self.pool(&kind).is_some_and(|it| it.client_auth.is_requested());
+        if url.scheme() != "https" || !ends_before_answer(&error, is_requested) {
+            return error;
+        }
+        self.probe(&kind, url, endpoint, patience).await.unwrap_or(error)
+    }
+
+    /// Asks for `/` on a new connection. None: the server answers, or the failure is not about certificates.
+    async fn probe(
+        &self,
+        kind: &Kind,
         url: &Url,
         endpoint: &Endpoint,
         patience: Duration,
     ) -> Option<RegistryError> {
-        if url.scheme() != "https" {
-            return None;
-        }
-        let kind = self.kind(url, endpoint);
-        let client = self.build(&kind, &endpoint.registry, Versions::Http1).ok()?;
+        let registry = &endpoint.registry;
+        let pool = self.build(kind, registry).ok()?;
         let root = url.join("/").ok()?;
-        let asked = tokio::time::timeout(patience, client.head(root).send()).await.ok()?;
-        let error = connection_error(asked.err()?, &endpoint.registry);
+        let asked = tokio::time::timeout(patience, pool.client.head(root).send()).await.ok()?;
+        let error = connection_error(asked.err()?, registry);
+        if pool.client_auth.is_requested() && ends_before_answer(&error, true) {
+            let (registry, problem) = (registry.clone(), TlsProblem::WantsIdentity);
+            return Some(RegistryError::Tls { registry, problem, source: error.into() });
+        }
         matches!(error, RegistryError::Tls { .. }).then_some(error)
+    }
+
+    fn pool(&self, kind: &Kind) -> Option<Pool> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).get(kind).cloned()
     }
 
     fn kind(&self, url: &Url, endpoint: &Endpoint) -> Kind {
@@ -174,12 +192,7 @@ impl Connections {
         }
     }
 
-    fn build(
-        &self,
-        kind: &Kind,
-        registry: &Registry,
-        versions: Versions,
-    ) -> Result<Client, RegistryError> {
+    fn build(&self, kind: &Kind, registry: &Registry) -> Result<Pool, RegistryError> {
         let failed = |problem, source: Box<dyn StdError + Send + Sync>| RegistryError::Tls {
             registry: registry.clone(),
             problem,
@@ -192,10 +205,6 @@ impl Connections {
             .tcp_keepalive(Duration::from_secs(30))
             .redirect(reqwest::redirect::Policy::none())
             .referer(false);
-        let builder = match versions {
-            Versions::All => builder,
-            Versions::Http1 => builder.http1_only(),
-        };
         // A proxy would look for this machine in its own place.
         let on_this_machine = match kind {
             Kind::Loopback | Kind::LoopbackTls => true,
@@ -212,15 +221,20 @@ impl Connections {
             self.proxies.of(builder).map_err(unusable)?
         };
         let builder = match kind {
-            Kind::Loopback | Kind::Plain => builder.tls_certs_only([]),
-            Kind::LoopbackTls | Kind::System => builder,
             Kind::Guarded | Kind::GuardedPlain => {
                 let proxies = self.proxies.hosts();
-                let builder = builder.dns_resolver(Arc::new(GuardedResolver { proxies }));
-                match kind {
-                    Kind::GuardedPlain => builder.tls_certs_only([]),
-                    _ => builder,
-                }
+                builder.dns_resolver(Arc::new(GuardedResolver { proxies }))
+            }
+            _ => builder,
+        };
+        let mut client_auth = ClientAuthRequests::default();
+        let builder = match kind {
+            Kind::Loopback | Kind::Plain | Kind::GuardedPlain => builder.tls_certs_only([]),
+            Kind::LoopbackTls | Kind::System | Kind::Guarded => {
+                let mut config = authority::client_config(Vec::new(), None, PROTOCOLS)
+                    .map_err(|error| failed(TlsProblem::Other, error.into()))?;
+                client_auth = ClientAuthRequests::record(&mut config);
+                builder.tls_backend_preconfigured(config)
             }
             Kind::Private(host) => {
                 let authorities = self
@@ -233,12 +247,14 @@ impl Connections {
                     Some(_) => TlsProblem::BadIdentity,
                     None => TlsProblem::BadAuthority,
                 };
-                let config = authority::client_config(authorities, identity, versions.names())
+                let mut config = authority::client_config(authorities, identity, PROTOCOLS)
                     .map_err(|error| failed(problem, error.into()))?;
+                client_auth = ClientAuthRequests::record(&mut config);
                 builder.tls_backend_preconfigured(config)
             }
         };
-        builder.build().map_err(|error| failed(TlsProblem::Other, error.into()))
+        let client = builder.build().map_err(|error| failed(TlsProblem::Other, error.into()))?;
+        Ok(Pool { client, client_auth })
     }
 
     fn certificates(&self, registry: &Registry) -> Result<Vec<CertificateDer<'static>>, BadFile> {
@@ -282,6 +298,20 @@ impl Connections {
         tokio::task::spawn_blocking(move || chain::shown_by(&host, port, CONNECT_TIMEOUT))
             .await
             .unwrap_or_else(|error| Err(error.into()))
+    }
+}
+
+/// Whether a connection ended before an answer, so that an alert of TLS may have been lost. Where the server
+/// asked for a client certificate, the HTTP client may also report that no connection was made.
+fn ends_before_answer(error: &RegistryError, is_requested: bool) -> bool {
+    match error {
+        RegistryError::Tls { problem: TlsProblem::Other, .. } => is_requested,
+        RegistryError::Unreachable { source, .. } => {
+            source.downcast_ref::<reqwest::Error>().is_some_and(|it| {
+                !it.is_timeout() && (is_requested || it.is_request() && !it.is_connect())
+            })
+        }
+        _ => false,
     }
 }
 
