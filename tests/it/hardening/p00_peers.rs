@@ -13,6 +13,7 @@ use std::{
 
 use rustls::ServerConnection;
 
+use super::record_bound;
 use crate::support::{
     authority::Authority,
     program::Program,
@@ -108,6 +109,7 @@ fn rejected_client_certificate_is_e0502_whenever_the_alert_comes() {
     let program = Program::at_home_in(folder.path());
     let (trusted, other) = (Authority::new(), Authority::new());
     fs::write(folder.path().join("ca.crt"), trusted.pem()).expect("the folder is writable");
+    let mut named = 0;
     for alert in [Alert::Sent, Alert::Late, Alert::Lost, Alert::Reset] {
         for protocols in [&["h2", "http/1.1"][..], &["http/1.1"]] {
             let host = start_rejecting_server(&trusted, alert, protocols).to_string();
@@ -128,6 +130,8 @@ fn rejected_client_certificate_is_e0502_whenever_the_alert_comes() {
                 .with("EDGEPOST_USER_AUTH", "ann:secret");
             let refused = program.run(&["org", "list", "--ca-file", "ca.crt"]);
             refused.failed(5, "E0502");
+            named += 2;
         }
     }
+    record_bound(0, "client certificate rejected, alert sent, late, lost", "16 of 16 E0502", named);
 }
