@@ -44,6 +44,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use config::AgentConfig;
@@ -116,6 +117,8 @@ pub struct Agent {
     /// What the last pass left in the engine: which containers, and whether they run; none if that
     /// could not be seen.
     left: Option<BTreeMap<ContainerId, bool>>,
+    /// Asks for a pass without a further wait.
+    retry_now: Arc<Notify>,
     /// Whether containers are being stopped and started.
     acting: tokio::sync::watch::Sender<bool>,
     /// Two agents on one folder would stop each other's containers.
@@ -179,6 +182,7 @@ impl Agent {
             reported: None,
             carried: None,
             left: None,
+            retry_now: Arc::default(),
             acting: tokio::sync::watch::Sender::new(false),
             _claim: claim,
         };
@@ -189,6 +193,11 @@ impl Agent {
     /// The engine that runs its containers: `docker`, `podman` or `none`.
     pub fn engine(&self) -> &'static str {
         self.runtime.name()
+    }
+
+    /// What asks [`Agent::run`] for a pass at once, where it would wait for a change or for the time of the next pass.
+    pub fn retry_now(&self) -> Arc<Notify> {
+        Arc::clone(&self.retry_now)
     }
 
     /// Who it is.

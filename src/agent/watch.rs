@@ -25,6 +25,7 @@ impl Agent {
     /// Keeps what runs equal to what should, until `shutdown`.
     pub async fn run(&mut self, shutdown: CancellationToken) {
         let mut feed = Feed::of(self.exchange.clone(), self.identity.node.clone());
+        let retry_now = self.retry_now();
         let mut failures = 0;
         loop {
             // Asked for before the pass, so that no change falls between the two.
@@ -47,6 +48,7 @@ impl Agent {
                 () = tokio::time::sleep(wait) => {}
                 () = feed.change(self.config.first_wait) => {}
                 () = self.drift() => {}
+                () = retry_now.notified() => self.skip_backoff(),
             }
             if std::mem::take(&mut feed.retold) {
                 self.introduction = Introduction::default();
@@ -58,6 +60,13 @@ impl Agent {
                 self.introduction.hurry();
             }
         }
+    }
+
+    /// Lets services that failed be tried again in the next pass.
+    fn skip_backoff(&mut self) {
+        let now = self.config.clock.now();
+        self.attempts.values_mut().for_each(|it| it.not_before = it.not_before.min(now));
+        self.introduction.hurry();
     }
 
     /// How long until the next look: the poll when all is well, else soon, and ever less soon.

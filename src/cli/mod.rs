@@ -273,6 +273,25 @@ pub(crate) async fn stop_signal() {
     }
 }
 
+/// The requests to read configuration again (SIGHUP). From [`listen`](Self::listen) on, the signal does not end the
+/// process.
+pub(crate) struct ReloadSignal(Option<tokio::signal::unix::Signal>);
+
+impl ReloadSignal {
+    /// Takes the signal over.
+    pub(crate) fn listen() -> Self {
+        Self(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok())
+    }
+
+    /// Returns at the next request.
+    pub(crate) async fn received(&mut self) {
+        match &mut self.0 {
+            Some(signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;

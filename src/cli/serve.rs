@@ -2,6 +2,7 @@
 
 use std::{
     net::{AddrParseError, SocketAddr},
+    num::NonZeroUsize,
     path::PathBuf,
 };
 
@@ -9,10 +10,10 @@ use clap::Args;
 use serde_json::json;
 
 use crate::{
-    cli::{Context, code, error::CliError, stop_signal, user::first_line},
+    cli::{Context, ReloadSignal, code, error::CliError, stop_signal, user::first_line},
     exchange::server::{ExchangeConfig, ExchangeServer},
     hub::{Hub, HubConfig, RegistryAccounts},
-    listener::Tls,
+    listener::{ListenerLimits, Tls, raise_descriptor_limit},
     registry::server::{Access, RegistryConfig, RegistryServer},
     types::Secret,
 };
@@ -27,12 +28,17 @@ struct ServerArgs {
     /// The address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
     listen: SocketAddr,
-    /// The certificate chain, as a PEM file; without it: plain HTTP
+    /// The certificate chain, as a PEM file; without it: plain HTTP.
+    /// Loaded again, with its key, on SIGHUP and when the files change
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
-    /// The certificate's private key, as a PEM file
+    /// The certificate's private key, as a PEM file that its owner alone may read
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// The most connections at a time; each node that waits for changes holds one [default: three quarters of the
+    /// descriptor limit (ulimit -Hn), at most 10000]
+    #[arg(long, value_name = "N")]
+    max_connections: Option<NonZeroUsize>,
 }
 
 /// Reads `ADDRESS:PORT`; `localhost` is the loopback address that registries are found at.
@@ -44,6 +50,9 @@ fn address(text: &str) -> Result<SocketAddr, AddrParseError> {
 }
 
 /// Run exchange and registry in one process
+///
+/// SIGTERM ends it after the requests in progress. SIGHUP loads the TLS certificate and key again; all else is read at
+/// the start alone.
 #[derive(Debug, Args)]
 pub(super) struct HubArgs {
     #[command(flatten)]
@@ -53,6 +62,9 @@ pub(super) struct HubArgs {
 }
 
 /// Run an exchange
+///
+/// SIGTERM ends it after the requests in progress. SIGHUP loads the TLS certificate and key again; all else is read at
+/// the start alone.
 #[derive(Debug, Args)]
 pub(super) struct ServeExchangeArgs {
     #[command(flatten)]
@@ -62,6 +74,9 @@ pub(super) struct ServeExchangeArgs {
 }
 
 /// Run a registry
+///
+/// SIGTERM ends it after the requests in progress. SIGHUP loads the TLS certificate and key again; all else is read at
+/// the start alone.
 #[derive(Debug, Args)]
 pub(super) struct ServeRegistryArgs {
     #[command(flatten)]
@@ -95,14 +110,37 @@ impl ServerArgs {
     }
 }
 
+impl ServerArgs {
+    /// The bounds of the listener, after the process has got all descriptors that it may have.
+    fn limits(&self) -> ListenerLimits {
+        raise_descriptor_limit();
+        let limits = ListenerLimits::default();
+        let connections = self.max_connections.map_or(limits.connections, NonZeroUsize::get);
+        ListenerLimits { connections, ..limits }
+    }
+}
+
+/// Returns when the process is asked to end. Until then each SIGHUP reloads the server.
+async fn until_stopped(mut reload_signal: ReloadSignal, reload: impl AsyncFn()) {
+    let mut stop = std::pin::pin!(stop_signal());
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            () = reload_signal.received() => reload().await,
+        }
+    }
+}
+
 impl HubArgs {
     /// Runs the servers until they are stopped.
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        let reload_signal = ReloadSignal::listen();
         let hub = Hub::bind(HubConfig {
             data: self.server.data()?,
             listen: self.server.listen,
             tls: self.server.tls(),
             root_password: self.root.password()?,
+            limits: self.server.limits(),
         })
         .await?;
         let first = FirstStart {
@@ -112,7 +150,7 @@ impl HubArgs {
             accounts: hub.made_accounts(),
         };
         first.tell(context);
-        stop_signal().await;
+        until_stopped(reload_signal, async || hub.reload().await).await;
         hub.shutdown().await;
         Ok(())
     }
@@ -121,9 +159,11 @@ impl HubArgs {
 impl ServeExchangeArgs {
     /// Runs the server until it is stopped.
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        let reload_signal = ReloadSignal::listen();
         let mut config = ExchangeConfig::new(self.server.data()?, self.server.listen);
         config.tls = self.server.tls();
         config.root_password = self.root.password()?;
+        config.limits = self.server.limits();
         let server = ExchangeServer::bind(config).await?;
         let first = FirstStart {
             exchange: Some(server.url()),
@@ -132,7 +172,7 @@ impl ServeExchangeArgs {
             accounts: None,
         };
         first.tell(context);
-        stop_signal().await;
+        until_stopped(reload_signal, async || server.reload().await).await;
         server.shutdown().await;
         Ok(())
     }
@@ -141,6 +181,7 @@ impl ServeExchangeArgs {
 impl ServeRegistryArgs {
     /// Runs the server until it is stopped.
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        let reload_signal = ReloadSignal::listen();
         let data = self.server.data()?;
         let (access, accounts) =
             if self.anonymous { (Access::Anonymous, None) } else { RegistryAccounts::open(&data)? };
@@ -149,6 +190,7 @@ impl ServeRegistryArgs {
             listen: self.server.listen,
             tls: self.server.tls(),
             access,
+            limits: self.server.limits(),
         })
         .await?;
         let first = FirstStart {
@@ -158,7 +200,7 @@ impl ServeRegistryArgs {
             accounts: accounts.as_ref(),
         };
         first.tell(context);
-        stop_signal().await;
+        until_stopped(reload_signal, async || server.reload().await).await;
         server.shutdown().await;
         Ok(())
     }

@@ -11,7 +11,7 @@ pub use accounts::{AccountsError, RegistryAccounts};
 use crate::{
     claim::{Claim, ClaimError},
     exchange::server::{ExchangeConfig, ExchangeServer, ExchangeServerError},
-    listener::{Door, ListenError, Tls},
+    listener::{BoundListener, ListenError, ListenerLimits, Tls},
     registry::server::{
         self,
         storage::{Folder, StorageError},
@@ -30,6 +30,8 @@ pub struct HubConfig {
     pub tls: Option<Tls>,
     /// The root user's password; `None`: the first start makes one.
     pub root_password: Option<Secret>,
+    /// How many connections there may be, and how silent or slow.
+    pub limits: ListenerLimits,
 }
 
 /// A running hub.
@@ -68,15 +70,16 @@ impl Hub {
         let mut exchange = ExchangeConfig::new(config.data.clone(), config.listen);
         exchange.tls = config.tls;
         exchange.root_password = config.root_password;
+        exchange.limits = config.limits;
         // Before anything is made that is told only once: a taken address must not cost a password.
-        let door = Door::open(config.listen, exchange.tls.as_ref())?;
+        let listener = BoundListener::open(config.listen, exchange.tls.as_ref())?;
         let claim = Claim::of(&config.data)?;
         let images = config.data.join("registry");
         let images_claim = Claim::of(&images)?;
         let (access, accounts) = RegistryAccounts::open(&config.data)?;
         let folder = Folder::open(images)?;
         let registry = server::router(folder.clone(), access);
-        let server = ExchangeServer::serve_beside(exchange, claim, door, registry).await?;
+        let server = ExchangeServer::serve_beside(exchange, claim, listener, registry).await?;
         let housekeeping = tokio::spawn(server::keep_house(folder));
         Ok(Self { server, housekeeping, accounts, _images_claim: images_claim })
     }
@@ -99,6 +102,11 @@ impl Hub {
     /// The registry's accounts, if this start made them.
     pub fn made_accounts(&self) -> Option<&RegistryAccounts> {
         self.accounts.as_ref()
+    }
+
+    /// Loads the TLS certificate and key again.
+    pub async fn reload(&self) {
+        self.server.reload().await;
     }
 
     /// Lets requests under way finish, and ends.

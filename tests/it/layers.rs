@@ -11,7 +11,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("authority", &[]),
     ("claim", &[]),
-    ("listener", &[]),
+    ("listener", &["private_file"]),
     ("password", &["types"]),
     ("private_file", &[]),
     ("sign", &["types"]),

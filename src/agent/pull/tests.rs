@@ -7,7 +7,7 @@ use crate::{
     image::synthetic::SyntheticImage,
     registry::{
         client::{ClientConfig, PushOptions, RegistryClient, RetryPolicy, push_image},
-        server::{Access, RegistryConfig, RegistryServer},
+        server::{Access, ListenerLimits, RegistryConfig, RegistryServer},
     },
     types::{Registry, Repository},
 };
@@ -24,6 +24,7 @@ impl Site {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = RegistryConfig {
+            limits: ListenerLimits::default(),
             folder: folder.path().join("registry"),
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             tls: None,

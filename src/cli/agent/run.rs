@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     agent::{Agent, End, Outcome},
     cli::{
-        Context,
+        Context, ReloadSignal,
         agent::{Engine, FolderArgs, reached, status::describe},
         code,
         error::CliError,
@@ -18,6 +18,9 @@ use crate::{
 };
 
 /// Run what this node should run
+///
+/// SIGTERM ends the agent, and what runs keeps running. SIGHUP lets it ask the exchange at once and try again what
+/// failed; it has no files to read again.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RunArgs {
     #[command(flatten)]
@@ -40,6 +43,7 @@ pub(in crate::cli) struct RunArgs {
 
 impl RunArgs {
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        let mut retry_signal = ReloadSignal::listen();
         let shutdown = CancellationToken::new();
         let stopped = shutdown.clone();
         tokio::spawn(async move {
@@ -54,6 +58,13 @@ impl RunArgs {
         let mut agent = Agent::open(config).await?;
         self.tell_start(&agent, context);
         if !self.once {
+            let retry_now = agent.retry_now();
+            tokio::spawn(async move {
+                loop {
+                    retry_signal.received().await;
+                    retry_now.notify_one();
+                }
+            });
             agent.run(shutdown).await;
             return Ok(());
         }

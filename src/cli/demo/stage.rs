@@ -19,6 +19,7 @@ use crate::{
         client::{Auth, ExchangeClient, ExchangeConfig},
     },
     hub::{Hub, HubConfig},
+    listener::ListenerLimits,
     sign::{Envelope, SigningKey},
     trust::{TrustDocument, TrustPin},
     types::{Arch, Clock, Digest, DocumentKey, OrgId, PatternId, Registry, Secret, UserId},
@@ -72,6 +73,7 @@ impl Stage {
             listen: ([127, 0, 0, 1], 0).into(),
             tls: None,
             root_password: None,
+            limits: ListenerLimits::default(),
         })
         .await?;
         let detail = format!("exchange on {}, registry on {}", hub.exchange_url(), hub.address());

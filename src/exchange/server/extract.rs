@@ -1,15 +1,16 @@
 //! How a request is read: path and query into types, a body into JSON, with our own errors.
 
 use axum::{
+    Extension,
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request},
     http::{HeaderMap, header},
 };
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::ApiError;
-use crate::types::PatternId;
+use crate::{listener::discard, types::PatternId};
 
 /// The names in the path.
 #[derive(Debug, FromRequestParts)]
@@ -63,7 +64,45 @@ async fn json_of<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, A
     if !may_be_json(request.headers()) {
         return Err(ApiError::UnsupportedMediaType);
     }
+    bytes_of(request, state).await
+}
+
+/// The longest body of a path, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyLimit(usize);
+
+/// The layer that bounds bodies: by their announced length before anything is read, and while they are read. A layer
+/// of one path counts in the place of that of all paths.
+pub(super) fn body_limit(longest: usize) -> (Extension<BodyLimit>, DefaultBodyLimit) {
+    (Extension(BodyLimit(longest)), DefaultBodyLimit::max(longest))
+}
+
+/// The body as it is.
+#[derive(Debug)]
+pub(super) struct RawBody(pub(super) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for RawBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        bytes_of(request, state).await.map(Self)
+    }
+}
+
+/// Reads a body, unless it is announced to be longer than the path allows.
+async fn bytes_of<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    if let Some(BodyLimit(longest)) = request.extensions().get::<BodyLimit>().copied()
+        && announced_length(request.headers()).is_some_and(|length| length > longest)
+    {
+        discard(request.into_body(), longest);
+        return Err(ApiError::TooLong);
+    }
     Ok(Bytes::from_request(request, state).await?)
+}
+
+fn announced_length(headers: &HeaderMap) -> Option<usize> {
+    let length: u64 = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+    Some(usize::try_from(length).unwrap_or(usize::MAX))
 }
 
 /// Refuses what cannot name anything: agents make file names and paths of names.

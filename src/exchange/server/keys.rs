@@ -2,7 +2,6 @@
 
 use axum::{
     Json,
-    body::Bytes,
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
@@ -12,7 +11,7 @@ use super::{
     ApiError, AppState,
     answer::{listed, written},
     caller::Caller,
-    extract::{Path, check_name},
+    extract::{Path, RawBody, check_name},
 };
 use crate::{
     exchange::{api::Reply, store::KeyHolder},
@@ -50,12 +49,12 @@ pub(super) async fn put<T: KeyHolder>(
     State(state): State<AppState>,
     caller: Caller,
     Path((org, holder, id)): Path<(OrgId, String, String)>,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+    body: Result<RawBody, ApiError>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
     let held = state.store.ownership::<T>(&org, &holder).await?;
     caller.may_change::<T>(&org, &holder, held.as_ref())?;
     check_name(&id)?;
-    let body = body?;
+    let RawBody(body) = body?;
     let content = std::str::from_utf8(&body);
     let content = content.map_err(|_| ApiError::InvalidInput("a key is a text".to_owned()))?;
     state.store.put_key::<T>(&org, &holder, &id, content, state.clock.now()).await?;

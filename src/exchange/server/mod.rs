@@ -43,7 +43,7 @@ use tokio::task::JoinHandle;
 use crate::{
     claim::{Claim, ClaimError},
     exchange::store::{SecretFileError, Store, StoreError},
-    listener::{Door, ListenError, Listener, Tls},
+    listener::{BoundListener, ListenError, Listener, ListenerLimits, Tls},
     types::{Clock, Secret, SystemClock},
 };
 
@@ -72,6 +72,8 @@ pub struct ExchangeConfig {
     pub version: String,
     /// What tells the time.
     pub clock: Arc<dyn Clock>,
+    /// How many connections there may be, and how silent or slow.
+    pub limits: ListenerLimits,
 }
 
 impl ExchangeConfig {
@@ -84,6 +86,7 @@ impl ExchangeConfig {
             root_password: None,
             version: HORIZON_VERSION.to_owned(),
             clock: Arc::new(SystemClock),
+            limits: ListenerLimits::default(),
         }
     }
 
@@ -208,32 +211,32 @@ pub struct ExchangeServer {
 impl ExchangeServer {
     /// Opens the exchange and serves it.
     pub async fn bind(config: ExchangeConfig) -> Result<Self, ExchangeServerError> {
-        let door = Door::open(config.listen, config.tls.as_ref())?;
+        let listener = BoundListener::open(config.listen, config.tls.as_ref())?;
         let claim = Claim::of(&config.data)?;
-        Self::serve(config, claim, door, |exchange| exchange).await
+        Self::serve(config, claim, listener, |exchange| exchange).await
     }
 
-    /// Opens the exchange in its folder, which is claimed already, and serves it behind `door` with
+    /// Opens the exchange in its folder, which is claimed already, and serves it on `listener` with
     /// something else: whatever is asked for outside of `/v1` goes to `beside`.
     pub async fn serve_beside(
         config: ExchangeConfig,
         claim: Claim,
-        door: Door,
+        listener: BoundListener,
         beside: Router,
     ) -> Result<Self, ExchangeServerError> {
-        Self::serve(config, claim, door, |exchange| exchange.fallback_service(beside)).await
+        Self::serve(config, claim, listener, |exchange| exchange.fallback_service(beside)).await
     }
 
     async fn serve(
         config: ExchangeConfig,
         claim: Claim,
-        door: Door,
+        listener: BoundListener,
         serving: impl FnOnce(Router) -> Router,
     ) -> Result<Self, ExchangeServerError> {
         let (state, made_password) = AppState::open(&config).await?;
         let (store, extension) = (state.store.clone(), Arc::clone(&state.extension));
         let router = serving(router(state.clone()));
-        let listener = door.serve(router)?;
+        let listener = listener.serve(router, config.limits);
         let chores = tokio::spawn(chores(state));
         Ok(Self {
             listener,
@@ -259,6 +262,11 @@ impl ExchangeServer {
     /// The password of `root/root`, if this start had to make one up.
     pub fn made_root_password(&self) -> Option<&Secret> {
         self.made_password.as_ref()
+    }
+
+    /// Loads the TLS certificate and key again.
+    pub async fn reload(&self) {
+        self.listener.reload().await;
     }
 
     /// Lets requests under way finish, and closes the database.

@@ -4,7 +4,6 @@ use std::any::Any;
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
     http::{HeaderName, HeaderValue, Response, header},
     response::IntoResponse as _,
     routing::{MethodRouter, get, post},
@@ -15,7 +14,7 @@ use tower_http::{
 
 use super::{
     ApiError, AppState, admin, agreements, api_keys, caller::Caller, changes, dock_auths,
-    extension, keys, node_parts, nodes, orgs, posted, service_policies, services, users,
+    extension, extract::body_limit, keys, node_parts, nodes, orgs, posted, service_policies, services, users,
 };
 use crate::exchange::{
     api::{
@@ -36,7 +35,7 @@ pub fn router(state: AppState) -> Router {
         .nest("/v1", v1.fallback(unknown_path))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
-        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(body_limit(LONGEST_BODY))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(header(header::CACHE_CONTROL, "max-age=0, must-revalidate, no-cache, no-store"))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))

@@ -1,6 +1,6 @@
 //! Blobs: what layers and configurations are made of.
 
-use std::io::SeekFrom;
+use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path, sync::Arc};
 
 use axum::{
     body::Body,
@@ -11,11 +11,9 @@ use axum::{
     },
     response::{IntoResponse as _, Response},
 };
-use tokio::{
-    fs::File,
-    io::{AsyncReadExt as _, AsyncSeekExt as _},
-};
-use tokio_util::io::ReaderStream;
+use bytes::Bytes;
+use futures_util::stream::try_unfold;
+use tokio::task::spawn_blocking;
 
 use crate::{
     registry::{
@@ -24,14 +22,13 @@ use crate::{
             Registry,
             error::ApiError,
             range::{self, Wanted},
-            storage::StorageError,
         },
     },
     types::Digest,
 };
 
 /// How much of a blob is in memory for each download, in bytes.
-const BUFFER: usize = 128 * 1024;
+const CHUNK: u64 = 32 * 1024;
 
 /// Sends a blob or a part of it.
 pub(super) async fn get(
@@ -62,7 +59,7 @@ pub(super) async fn get(
     ];
     let body = match request.method {
         Method::HEAD => Body::empty(),
-        _ => read(registry, digest, first, count).await?,
+        _ => read(registry, digest, first, count),
     };
     let mut response = (status, headers, body).into_response();
     if status == StatusCode::PARTIAL_CONTENT
@@ -87,18 +84,25 @@ pub(super) async fn delete(
     }
 }
 
-async fn read(
-    registry: &Registry,
-    digest: &Digest,
-    first: u64,
-    count: u64,
-) -> Result<Body, ApiError> {
-    let path = registry.folder.blob_path(digest);
-    let failed = |source| StorageError::Io { action: "read", path: path.clone(), source };
-    let mut file = File::open(&path).await.map_err(failed)?;
-    file.set_max_buf_size(BUFFER);
-    if first > 0 {
-        file.seek(SeekFrom::Start(first)).await.map_err(failed)?;
-    }
-    Ok(Body::from_stream(ReaderStream::with_capacity(file.take(count), BUFFER)))
+/// Streams `count` bytes of a blob. Each chunk is read when the connection asks for it, by a descriptor that is open only
+/// meanwhile, so that a response that the client does not take holds one chunk and no file.
+fn read(registry: &Registry, digest: &Digest, first: u64, count: u64) -> Body {
+    let path: Arc<Path> = registry.folder.blob_path(digest).into();
+    Body::from_stream(try_unfold((first, count), move |(first, left)| {
+        let path = Arc::clone(&path);
+        async move {
+            if left == 0 {
+                return Ok::<_, io::Error>(None);
+            }
+            let length = left.min(CHUNK);
+            let chunk = spawn_blocking(move || read_chunk(&path, first, length)).await;
+            Ok(Some((chunk.map_err(io::Error::other)??, (first + length, left - length))))
+        }
+    }))
+}
+
+fn read_chunk(path: &Path, first: u64, length: u64) -> io::Result<Bytes> {
+    let mut chunk = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    File::open(path)?.read_exact_at(&mut chunk, first)?;
+    Ok(chunk.into())
 }

@@ -1,7 +1,5 @@
 //! Manifests: what a tag or digest names.
 
-use std::time::Duration;
-
 use axum::{
     body::{Body, Bytes},
     http::{
@@ -12,18 +10,15 @@ use axum::{
 };
 use futures_util::StreamExt as _;
 use serde::Deserialize;
-use tokio::time::timeout;
 
 use crate::{
     image::{RawManifest, manifest::MAX_MANIFEST},
+    listener::discard,
     registry::{
         protocol::{Reference, RepositoryName, header, path},
-        server::{Registry, error::ApiError, query::Query},
+        server::{Registry, error::ApiError, query::Query, uploads::content_length},
     },
 };
-
-/// How long a manifest may take to arrive; the longest that there is takes so long at 70 KiB/s.
-const SLOWEST: Duration = Duration::from_mins(1);
 
 /// Sends a manifest as it came.
 pub(super) async fn get(
@@ -50,9 +45,7 @@ pub(super) async fn put(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let bytes = timeout(SLOWEST, collect(body))
-        .await
-        .map_err(|_| ApiError::manifest_invalid("the manifest took too long to arrive"))??;
+    let bytes = collect(headers, body).await?;
     let manifest = RawManifest::new(media_type(headers, &bytes)?, bytes);
     let mut tags = query.tags("tag")?;
     match reference {
@@ -100,26 +93,25 @@ pub(super) async fn delete(
     }
 }
 
-/// Reads a body that must not be longer than a manifest may be. The rest of a longer one is read
-/// up to the same length again and thrown away: a client that is still writing would not see the
-/// answer.
-async fn collect(body: Body) -> Result<Bytes, ApiError> {
+/// Reads a body that must not be longer than a manifest may be. One that is announced to be longer is refused before it
+/// is read.
+async fn collect(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
     let limit = usize::try_from(MAX_MANIFEST).unwrap_or(usize::MAX);
-    let mut body = body.into_data_stream();
-    let (mut bytes, mut received) = (Vec::new(), 0);
-    while received <= limit.saturating_mul(2)
-        && let Some(chunk) = body.next().await
-    {
-        let chunk = chunk.map_err(|_| ApiError::manifest_invalid("the manifest was cut off"))?;
-        received += chunk.len();
-        if received <= limit {
-            bytes.extend_from_slice(&chunk);
-        } else {
-            bytes = Vec::new();
-        }
+    let too_large = |rest| {
+        discard(rest, limit);
+        ApiError::manifest_too_large(MAX_MANIFEST)
+    };
+    if content_length(headers).is_some_and(|length| length > MAX_MANIFEST) {
+        return Err(too_large(body));
     }
-    if received > limit {
-        return Err(ApiError::manifest_too_large(MAX_MANIFEST));
+    let mut body = body.into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|_| ApiError::manifest_invalid("the manifest was cut off"))?;
+        if bytes.len() + chunk.len() > limit {
+            return Err(too_large(Body::new(body)));
+        }
+        bytes.extend_from_slice(&chunk);
     }
     Ok(bytes.into())
 }

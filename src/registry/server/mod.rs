@@ -27,7 +27,7 @@ use access::Gate;
 pub use access::{Access, Account, Password};
 use storage::{Folder, StorageError};
 
-pub use crate::listener::Tls;
+pub use crate::listener::{ListenerLimits, Tls};
 
 /// An upload that nobody has gone on with for so long is given up.
 const UPLOADS_LIVE: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -45,6 +45,8 @@ pub struct RegistryConfig {
     pub tls: Option<Tls>,
     /// Who may pull, and who may push.
     pub access: Access,
+    /// How many connections there may be, and how silent or slow.
+    pub limits: ListenerLimits,
 }
 
 /// Why a registry did not start.
@@ -79,7 +81,7 @@ impl RegistryServer {
         let opened = tokio::task::spawn_blocking(move || Folder::open(path)).await;
         let folder =
             opened.unwrap_or(Err(StorageError::Stopping)).map_err(StartRegistryError::Folder)?;
-        let server = Self::serve(folder, config.listen, config.tls.as_ref(), config.access)?;
+        let server = Self::serve_within(folder, config.listen, config.tls.as_ref(), config.access, config.limits)?;
         Ok(Self { claim: Some(claim), ..server })
     }
 
@@ -90,7 +92,17 @@ impl RegistryServer {
         tls: Option<&Tls>,
         access: Access,
     ) -> Result<Self, StartRegistryError> {
-        let listener = Listener::bind(listen, tls, router(folder.clone(), access))
+        Self::serve_within(folder, listen, tls, access, ListenerLimits::default())
+    }
+
+    fn serve_within(
+        folder: Folder,
+        listen: SocketAddr,
+        tls: Option<&Tls>,
+        access: Access,
+        limits: ListenerLimits,
+    ) -> Result<Self, StartRegistryError> {
+        let listener = Listener::bind(listen, tls, router(folder.clone(), access), limits)
             .map_err(StartRegistryError::Listen)?;
         let housekeeping = tokio::spawn(keep_house(folder.clone()));
         Ok(Self { listener, folder, housekeeping, claim: None })
@@ -109,6 +121,11 @@ impl RegistryServer {
     /// Its content.
     pub fn folder(&self) -> &Folder {
         &self.folder
+    }
+
+    /// Loads the TLS certificate and key again.
+    pub async fn reload(&self) {
+        self.listener.reload().await;
     }
 
     /// Takes no more connections, lets requests under way finish for a few seconds, and ends.

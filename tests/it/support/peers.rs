@@ -4,6 +4,7 @@ use std::{
     fs,
     io::Write as _,
     net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -173,6 +174,8 @@ pub fn make_certificates(folder: &Path) {
     write("ca.crt", ca.pem());
     write("server.crt", server.certificate);
     write("server.key", server.key);
+    let owner_only = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(folder.join("server.key"), owner_only).expect("the key is ours");
 }
 
 /// A loopback port that was free a moment ago.

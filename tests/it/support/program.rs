@@ -122,6 +122,17 @@ impl Program {
         Outcome { code, stdout: text(read_out), stderr: text(read_err), took, memory }
     }
 
+    /// Starts a command as [`Program::start`] does, which may have at most `descriptors` open files.
+    pub fn start_limited(&self, descriptors: u32, arguments: &[&str], log: &Path) -> Running {
+        let log = std::fs::File::create(log).expect("the log can be written");
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n $0; exec \"$@\""]).arg(descriptors.to_string());
+        command.arg(env!("CARGO_BIN_EXE_edgepost")).args(arguments);
+        command.env_clear().envs(&self.environment).current_dir(&self.folder);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        Running { child: command.spawn().expect("the program starts") }
+    }
+
     /// Starts a command that goes on until it is ended; what it tells people goes to `log`.
     pub fn start(&self, arguments: &[&str], log: &Path) -> Running {
         let log = std::fs::File::create(log).expect("the log can be written");
@@ -196,6 +207,23 @@ impl Running {
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line).expect("the output is text");
         line
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal, which is named as `kill` names it.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill exists");
+        assert!(sent.success(), "process {id} has ended");
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("the child can be waited for").is_none()
     }
 
     /// Ends it at once, as a power cut would (SIGKILL).

@@ -23,7 +23,6 @@ use std::{
 pub(super) use assignment::is_assigned;
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
     http::header,
     response::{IntoResponse as _, Response},
     routing::{get, post, put},
@@ -31,7 +30,7 @@ use axum::{
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{ApiError, AppState, caller::Caller};
+use super::{ApiError, AppState, caller::Caller, extract::body_limit};
 use crate::{
     exchange::store::{SecretFileError, stamp_key},
     sign::{Envelope, SigningKey},
@@ -44,7 +43,7 @@ const LONGEST_PUBLICATION: usize = 2 << 20;
 
 /// Every path of ours, below `/v1`.
 pub(super) fn routes() -> Router<AppState> {
-    let publish = post(publish::publish).layer(DefaultBodyLimit::max(LONGEST_PUBLICATION));
+    let publish = post(publish::publish).layer(body_limit(LONGEST_PUBLICATION));
     let ours = Router::new()
         .route("/stamp-key", get(trust::stamp_key))
         .route("/trust", get(trust::newest).put(trust::put))
