@@ -240,14 +240,14 @@ impl Entries {
         let load = |network| self.load.get(&network).copied().unwrap_or_default();
         let newcomer = network.map_or(0, load);
         let candidates = self.by_id.values().filter_map(|entry| {
-            let (load, works) = (load(entry.network), entry.activity.sample().phase == Phase::Working);
+            let (load, works) =
+                (load(entry.network), entry.activity.sample().phase == Phase::Working);
             let may_end = if works { load > newcomer + 1 } else { load >= newcomer };
             let is_ending = *entry.ending.borrow() == Ending::Reset;
             (may_end && !is_ending).then_some((!works, load, entry))
         });
-        let victim = candidates.max_by_key(|(is_silent, load, entry)| {
-            (*is_silent, *load, entry.activity.silence())
-        });
+        let victim = candidates
+            .max_by_key(|(is_silent, load, entry)| (*is_silent, *load, entry.activity.silence()));
         victim.map(|(.., entry)| entry)
     }
 }

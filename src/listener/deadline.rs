@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn new_requests_do_not_excuse_a_stalled_one_beside_them() {
-        let stalled = overdue_after(|second| Sample { open: 2, ..sample(Phase::Waiting, 0, second) });
+        let stalled =
+            overdue_after(|second| Sample { open: 2, ..sample(Phase::Waiting, 0, second) });
         assert_eq!(stalled, Some((61, Overdue::TooSlow)));
         let one_by_one = overdue_after(|second| sample(Phase::Waiting, 0, second / 10));
         assert_eq!(one_by_one, None);

@@ -96,7 +96,9 @@ async fn requests_of_a_client_that_reads_no_responses_wait() {
         stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
         let (requests, start) = (GET.repeat(100), Instant::now());
         let mut sent = 0;
-        while start.elapsed() < Duration::from_secs(5) && stream.write_all(requests.as_bytes()).is_ok() {
+        while start.elapsed() < Duration::from_secs(5)
+            && stream.write_all(requests.as_bytes()).is_ok()
+        {
             sent += 100;
         }
         sent

@@ -78,9 +78,9 @@ fn deaf(what: &str, error: &ListenError) -> CliError {
         ListenError::Bind { address, .. } => {
             told.at(address).help("does something else listen there? Choose another --listen")
         }
-        ListenError::Key { file, .. } => told.at(file.display()).help(
-            "give it to the user of this process, with mode 0600: chmod 600 FILE",
-        ),
+        ListenError::Key { file, .. } => told
+            .at(file.display())
+            .help("give it to the user of this process, with mode 0600: chmod 600 FILE"),
         ListenError::Pem { file, .. } => told.at(file.display()).help("is it a PEM file?"),
         ListenError::Tls { tls, .. } => {
             told.at(tls.cert_file.display()).help("do --tls-cert and --tls-key belong together?")

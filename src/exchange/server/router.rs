@@ -14,7 +14,8 @@ use tower_http::{
 
 use super::{
     ApiError, AppState, admin, agreements, api_keys, caller::Caller, changes, dock_auths,
-    extension, extract::body_limit, keys, node_parts, nodes, orgs, posted, service_policies, services, users,
+    extension, extract::body_limit, keys, node_parts, nodes, orgs, posted, service_policies,
+    services, users,
 };
 use crate::exchange::{
     api::{

@@ -81,7 +81,13 @@ impl RegistryServer {
         let opened = tokio::task::spawn_blocking(move || Folder::open(path)).await;
         let folder =
             opened.unwrap_or(Err(StorageError::Stopping)).map_err(StartRegistryError::Folder)?;
-        let server = Self::serve_within(folder, config.listen, config.tls.as_ref(), config.access, config.limits)?;
+        let server = Self::serve_within(
+            folder,
+            config.listen,
+            config.tls.as_ref(),
+            config.access,
+            config.limits,
+        )?;
         Ok(Self { claim: Some(claim), ..server })
     }
 

@@ -65,7 +65,15 @@ impl Lab {
 async fn bind(place: &tempfile::TempDir, access: Access) -> RegistryServer {
     let folder = place.path().to_owned();
     let listen = "127.0.0.1:0".parse().unwrap();
-    RegistryServer::bind(RegistryConfig { folder, listen, tls: None, access, limits: ListenerLimits::default() }).await.unwrap()
+    RegistryServer::bind(RegistryConfig {
+        folder,
+        listen,
+        tls: None,
+        access,
+        limits: ListenerLimits::default(),
+    })
+    .await
+    .unwrap()
 }
 
 fn header(response: &Response, name: &str) -> String {

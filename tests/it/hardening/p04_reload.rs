@@ -54,7 +54,9 @@ fn servers_use_a_new_certificate_after_sighup_and_when_its_files_change() {
     };
     let der = |it: &Certified| {
         use rustls_pki_types::pem::PemObject as _;
-        rustls_pki_types::CertificateDer::from_pem_slice(it.certificate.as_bytes()).unwrap().to_vec()
+        rustls_pki_types::CertificateDer::from_pem_slice(it.certificate.as_bytes())
+            .unwrap()
+            .to_vec()
     };
     assert_eq!(served(), der(&versions[0]));
 

@@ -34,11 +34,13 @@ impl TestExchange {
         // This process holds the other ends of the connections.
         raise_descriptor_limit();
         let folder = tempfile::tempdir().unwrap();
-        let own = ["exchange", "--json", "--data", "data", "--listen", "127.0.0.1:0"].map(str::to_owned);
+        let own =
+            ["exchange", "--json", "--data", "data", "--listen", "127.0.0.1:0"].map(str::to_owned);
         let arguments = [own.to_vec(), more(folder.path())].concat();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let program = Program::at_home_in(folder.path());
-        let mut running = program.start_limited(DESCRIPTORS, &arguments, &folder.path().join("log"));
+        let mut running =
+            program.start_limited(DESCRIPTORS, &arguments, &folder.path().join("log"));
         let first: serde_json::Value = serde_json::from_str(&running.first_line()).unwrap();
         let url = first["exchange"].as_str().unwrap();
         let address = url.split("//").nth(1).unwrap().trim_end_matches("/v1").parse().unwrap();
@@ -93,8 +95,7 @@ fn connections_that_are_silent_after_the_tls_handshake_keep_no_honest_client_out
     });
     let client = wire::tls_client(&authority.pem());
 
-    let _held: Vec<_> =
-        (0..SILENT).map(|_| wire::tls_connect(&client, exchange.address)).collect();
+    let _held: Vec<_> = (0..SILENT).map(|_| wire::tls_connect(&client, exchange.address)).collect();
 
     exchange.assert_serves("1,100 connections silent after the TLS handshake", || {
         let start = Instant::now();

@@ -115,9 +115,8 @@ async fn dripped_bodies_end() {
     let exchange = start_exchange(&folder).await;
     let registry = TestRegistry::start(10).await;
     let (of_exchange, of_registry) = (exchange.address(), registry.address);
-    let post = format!(
-        "POST /v1/orgs/acme HTTP/1.1\r\nhost: x\r\n{ROOT}content-length: 100000\r\n\r\n{{"
-    );
+    let post =
+        format!("POST /v1/orgs/acme HTTP/1.1\r\nhost: x\r\n{ROOT}content-length: 100000\r\n\r\n{{");
     let manifest =
         "PUT /v2/team/app/manifests/v1 HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{";
     let upload = "POST /v2/team/app/blobs/uploads/?digest=sha256:\
@@ -238,7 +237,12 @@ fn downloads_that_are_not_read_hold_little_memory() {
     });
     let most = most.max().unwrap();
 
-    record_bound(14, "1,500 HTTP/1 downloads that are not read", "256 MiB", format!("{} MiB", most / 1024));
+    record_bound(
+        14,
+        "1,500 HTTP/1 downloads that are not read",
+        "256 MiB",
+        format!("{} MiB", most / 1024),
+    );
     assert!(most < MOST_KIB, "{most} KiB");
     wire::answer_time(address, "/v2/");
 }

@@ -50,7 +50,8 @@ pub fn connect(address: SocketAddr, first: &[u8]) -> TcpStream {
 
 /// A connection whose system takes only a few bytes for a program that does not read.
 pub fn connect_narrow(address: SocketAddr, first: &[u8]) -> TcpStream {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket opens");
+    let socket =
+        Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket opens");
     socket.set_recv_buffer_size(4096).expect("a socket has a buffer");
     socket.connect(&address.into()).expect("the server listens");
     let mut stream = TcpStream::from(socket);
@@ -66,7 +67,9 @@ pub fn read_to_end(stream: &mut TcpStream) -> Option<Vec<u8>> {
         match stream.read(&mut buffer) {
             Ok(0) => return Some(all),
             Ok(count) => all.extend_from_slice(&buffer[..count]),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+            {
                 return None;
             }
             Err(_) => return Some(all),
@@ -78,7 +81,8 @@ pub fn read_to_end(stream: &mut TcpStream) -> Option<Vec<u8>> {
 pub fn answer_time(address: SocketAddr, path: &str) -> Duration {
     let start = Instant::now();
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-    let answer = read_to_end(&mut connect(address, request.as_bytes())).expect("the server answers");
+    let answer =
+        read_to_end(&mut connect(address, request.as_bytes())).expect("the server answers");
     assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
     start.elapsed()
 }
