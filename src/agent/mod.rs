@@ -152,6 +152,13 @@ impl Agent {
             return Err(AgentError::EngineGone { engine });
         }
         let exchange = ExchangeClient::new(&identity.exchange_config())?;
+        if exchange.is_exposed() {
+            tracing::warn!(
+                event = "exchange.plain_http",
+                exchange = exchange.url(),
+                "the node's token crosses the network unencrypted; register the node with an https:// URL"
+            );
+        }
         let mut marks = MarksFile::open(&folder.marks()).await?;
         let kept = marks.load().await?;
         let accepted = Accepted::restore(kept, &identity.trust)?.ok_or(AgentError::NoTrust)?;

@@ -13,7 +13,7 @@ use crate::{
         api::{RefusalReport, ServiceReport, ServiceState},
         client::ExchangeError,
     },
-    registry::server::{StartRegistryError, storage::StorageError},
+    registry::server::{ShareError, storage::StorageError},
     types::{OrgId, PinnedImage, Registry, ServiceId},
 };
 
@@ -94,10 +94,10 @@ pub(super) enum ProvideError {
     Logins(#[from] LoginsError),
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    #[error("failed to open the hand-off")]
-    HandOff(#[from] StartRegistryError),
-    #[error("{0} cannot be named on loopback")]
-    Unnameable(PinnedImage),
+    #[error("failed to serve the image to the engine")]
+    HandOff(#[from] ShareError),
+    #[error("failed to name image {0} for the engine")]
+    Unnameable(String),
 }
 
 /// What is noticed during a pass.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::{
     agent::{
         Agent,
-        hand_off::HandOff,
+        hand_off::hand_off,
         outcome::ProvideError,
         plan::WantedService,
         pull::{Origin, PullError, Stored},
@@ -21,11 +21,10 @@ impl Agent {
     pub(super) async fn provide(
         &mut self,
         service: &mut WantedService,
-        hand_off: &mut Option<HandOff>,
     ) -> Result<(), ProvideError> {
         let mut manifests = BTreeMap::new();
         for image in service.images.clone() {
-            let manifest = self.provide_image(service, &image, hand_off).await?;
+            let manifest = self.provide_image(service, &image).await?;
             manifests.insert(image.digest, manifest);
         }
         for container in &mut service.containers {
@@ -40,7 +39,6 @@ impl Agent {
         &mut self,
         service: &WantedService,
         image: &PinnedImage,
-        hand_off: &mut Option<HandOff>,
     ) -> Result<Digest, ProvideError> {
         if self.runtime.has_image(&image.digest).await? {
             return Ok(image.digest);
@@ -52,13 +50,7 @@ impl Agent {
             return Ok(manifest);
         }
         let stored = self.store(service, image, &platform).await?;
-        let hand_off = match hand_off {
-            Some(open) => open,
-            None => hand_off.insert(HandOff::open(self.images.store())?),
-        };
-        let reference =
-            hand_off.reference(&stored).ok_or_else(|| ProvideError::Unnameable(image.clone()))?;
-        self.runtime.pull(&reference).await?;
+        hand_off(&*self.runtime, self.images.store(), &stored).await?;
         Ok(stored.manifest)
     }
 

@@ -279,7 +279,6 @@ impl Agent {
             .filter(|step| matches!(step, Step::Start { .. } | Step::Replace { .. }))
             .map(|step| step.instance().clone())
             .collect();
-        let mut hand_off = None;
         for service in wanted.iter_mut().filter(|it| to_start.contains(&it.instance)) {
             if let Some(attempt) = self.held_back(service, notes.now) {
                 let state = if attempt.rolled_back {
@@ -293,13 +292,10 @@ impl Agent {
                 continue;
             }
             tracing::info!(service = %service.id, "getting the images");
-            if let Err(error) = self.provide(service, &mut hand_off).await {
+            if let Err(error) = self.provide(service).await {
                 leave.insert(service.instance.clone());
                 notes.not_provided(&service.id, &service.images, &error);
             }
-        }
-        if let Some(open) = hand_off {
-            open.close().await;
         }
     }
 

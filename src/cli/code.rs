@@ -67,6 +67,7 @@ codes! {
     FOREIGN_LAYERS = "E0305", Config, "The image has layers that only their maker may serve, such as those of Windows, and the registry takes no image without them.";
     DRAFT = "E0306", Config, "A file is no draft of a trust document, or is damaged; `edgepost trust` writes them.";
     BUNDLE = "E0307", Config, "A file is no bundle, or is damaged, or is of another organization; `edgepost bundle export` writes them.";
+    EXPOSED = "E0308", Config, "A server would speak plain HTTP with other machines, or let everyone push and pull there. Each needs a flag that says so.";
     EXCHANGE_LOGIN = "E0400", Auth, "The exchange does not know the user or node, or the password is wrong.";
     EXCHANGE_DENIED = "E0401", Auth, "The exchange knows who asks, and does not allow it.";
     REGISTRY_AUTH = "E0402", Auth, "The registry does not accept the credentials.";

@@ -16,11 +16,11 @@ use crate::{
         files::read_text,
         variables::{Layer, SettingsFile},
     },
-    exchange::client::{Auth, ExchangeClient, ExchangeConfig},
+    exchange::client::{Auth, ExchangeClient, ExchangeConfig, PlainHttp},
     image::engine::EngineEndpoint,
     types::{NodeRef, OrgId, Secret, UserId},
 };
-use clap::Args;
+use clap::{Args, builder::FalseyValueParser};
 
 /// How to reach the exchange, and as whom.
 #[derive(Debug, Clone, Args)]
@@ -37,6 +37,11 @@ pub(crate) struct Connection {
     /// A certificate authority to trust for the exchange, as a PEM file [also: HZN_MGMT_HUB_CERT_PATH]
     #[arg(long, env = "EDGEPOST_CA_FILE", value_name = "FILE", global = true, help_heading = EVERYWHERE)]
     pub(crate) ca_file: Option<PathBuf>,
+    /// Allow plain HTTP with an exchange, or for a server, that is not on this machine: passwords and tokens cross
+    /// the network unencrypted
+    #[arg(long, env = "EDGEPOST_INSECURE_HTTP", value_parser = FalseyValueParser::new(), global = true,
+        help_heading = EVERYWHERE)]
+    pub(crate) insecure_http: bool,
 }
 
 /// A snapshot of what surrounds the program, taken once.
@@ -201,6 +206,8 @@ pub(crate) struct Settings {
     pub(crate) org: OrgId,
     /// A certificate authority for the exchange, as PEM.
     pub(crate) ca: Option<String>,
+    /// Where unencrypted HTTP may go.
+    plain_http: PlainHttp,
     user_auth: Option<Secret>,
 }
 
@@ -278,6 +285,11 @@ impl Connection {
         })
     }
 
+    /// Where unencrypted HTTP may go.
+    fn plain_http(&self) -> PlainHttp {
+        if self.insecure_http { PlainHttp::AnywhereUnsafe } else { PlainHttp::LoopbackOnly }
+    }
+
     /// Finds the settings.
     pub(crate) fn settings(&self, environment: &Environment) -> Result<Settings, CliError> {
         let Known { url, org, ca_file, user_auth } = self.known(environment)?;
@@ -286,6 +298,7 @@ impl Connection {
             url: url.ok_or_else(exchange)?,
             org: org.ok_or_else(|| missing("the organization", "--org or EDGEPOST_ORG"))?,
             ca: ca_file.map(|file| read_text(Path::new(&file))).transpose()?,
+            plain_http: self.plain_http(),
             user_auth,
         })
     }
@@ -337,7 +350,8 @@ impl Settings {
             missing("who you are", "EDGEPOST_USER_AUTH=user:password in the environment")
         })?;
         let auth = user_auth(auth, &self.org)?;
-        let config = ExchangeConfig::new(self.url.clone(), self.org.clone(), auth);
+        let config = ExchangeConfig::new(self.url.clone(), self.org.clone(), auth)
+            .plain_http(self.plain_http);
         Ok(match &self.ca {
             Some(pem) => config.trusting(pem.clone()),
             None => config,

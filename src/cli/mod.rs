@@ -11,6 +11,7 @@ mod check;
 mod code;
 mod config;
 mod context;
+mod core_dumps;
 mod demo;
 mod documents;
 mod error;
@@ -156,12 +157,17 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    // First of all: arguments and environment can hold secrets.
+    let core_dumps = core_dumps::disable();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return usage::refuse(&error),
     };
     let environment = Environment::read();
     start_logging(&arguments, &environment);
+    if let Err(error) = core_dumps {
+        tracing::warn!(event = "process.core_dumps_on", %error, "failed to switch core dumps off");
+    }
     let context = Context {
         output: output(&arguments, &environment),
         environment,

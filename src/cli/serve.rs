@@ -28,7 +28,7 @@ struct ServerArgs {
     /// The address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
     listen: SocketAddr,
-    /// The certificate chain, as a PEM file; without it: plain HTTP.
+    /// The certificate chain, as a PEM file; without it: plain HTTP, which for other machines needs --insecure-http.
     /// Loaded again, with its key, on SIGHUP and when the files change
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -81,9 +81,12 @@ pub(super) struct ServeExchangeArgs {
 pub(super) struct ServeRegistryArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// Let everybody push and pull, without credentials
+    /// Let everyone on this machine push and pull, without credentials
     #[arg(long)]
     anonymous: bool,
+    /// Let everyone who reaches the address push and pull, without credentials, from other machines too
+    #[arg(long)]
+    insecure_anonymous: bool,
 }
 
 #[derive(Debug, Args)]
@@ -107,6 +110,49 @@ impl ServerArgs {
     fn tls(&self) -> Option<Tls> {
         let (cert_file, key_file) = (self.tls_cert.clone()?, self.tls_key.clone()?);
         Some(Tls { cert_file, key_file })
+    }
+
+    /// Whether other machines can reach the address.
+    fn is_reachable(&self) -> bool {
+        !self.listen.ip().to_canonical().is_loopback()
+    }
+
+    /// Refuses plain HTTP for other machines, unless the operator asks for it.
+    fn check_exposure(&self, context: &Context) -> Result<(), CliError> {
+        let is_plain = self.is_reachable() && self.tls_cert.is_none();
+        if !is_plain {
+            return Ok(());
+        }
+        if !context.connection.insecure_http {
+            return Err(CliError::new(code::EXPOSED, "plain HTTP for other machines is refused")
+                .at(self.listen)
+                .why("passwords, tokens and images would cross the network unencrypted")
+                .help(
+                    "serve TLS with --tls-cert FILE --tls-key FILE; or, behind a proxy or container that adds \
+                     TLS, allow it with --insecure-http (EDGEPOST_INSECURE_HTTP=1)",
+                ));
+        }
+        context.output.note(&format!(
+            "warning: plain HTTP on {}: passwords and tokens cross the network unencrypted",
+            self.listen
+        ));
+        Ok(())
+    }
+}
+
+impl ServeRegistryArgs {
+    /// Whether the registry asks for no credentials. Beyond this machine that has a flag of its own.
+    fn is_anonymous(&self) -> Result<bool, CliError> {
+        if self.anonymous && !self.insecure_anonymous && self.server.is_reachable() {
+            return Err(CliError::new(code::EXPOSED, "--anonymous for other machines is refused")
+                .at(self.server.listen)
+                .why("everyone who reaches the address could push and replace images")
+                .help(
+                    "leave --anonymous away: accounts are made at the first start; or allow it with \
+                     --insecure-anonymous",
+                ));
+        }
+        Ok(self.anonymous || self.insecure_anonymous)
     }
 }
 
@@ -134,6 +180,7 @@ async fn until_stopped(mut reload_signal: ReloadSignal, reload: impl AsyncFn()) 
 impl HubArgs {
     /// Runs the servers until they are stopped.
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        self.server.check_exposure(context)?;
         let reload_signal = ReloadSignal::listen();
         let hub = Hub::bind(HubConfig {
             data: self.server.data()?,
@@ -159,6 +206,7 @@ impl HubArgs {
 impl ServeExchangeArgs {
     /// Runs the server until it is stopped.
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        self.server.check_exposure(context)?;
         let reload_signal = ReloadSignal::listen();
         let mut config = ExchangeConfig::new(self.server.data()?, self.server.listen);
         config.tls = self.server.tls();
@@ -181,10 +229,12 @@ impl ServeExchangeArgs {
 impl ServeRegistryArgs {
     /// Runs the server until it is stopped.
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
+        self.server.check_exposure(context)?;
+        let is_anonymous = self.is_anonymous()?;
         let reload_signal = ReloadSignal::listen();
         let data = self.server.data()?;
         let (access, accounts) =
-            if self.anonymous { (Access::Anonymous, None) } else { RegistryAccounts::open(&data)? };
+            if is_anonymous { (Access::Anonymous, None) } else { RegistryAccounts::open(&data)? };
         let server = RegistryServer::bind(RegistryConfig {
             folder: data.join("registry"),
             listen: self.server.listen,

@@ -14,7 +14,7 @@ impl From<AgentError> for CliError {
         use AgentError as E;
         let (code, help) = match error {
             E::Exchange(ExchangeError::Unusable { .. }) => {
-                (code::SETTINGS, "register the node again with the right URL")
+                (code::SETTINGS, "register the node again with the right URL; plain http beyond this machine needs --insecure-http there")
             }
             E::Exchange(error) => return error.into(),
             E::Claim(error) => return unclaimed(code::NODE, "the agent could not start", &error),

@@ -25,7 +25,7 @@ fn exchange_advice(error: &ExchangeError) -> (Code, &'static str) {
     use ExchangeError as E;
     match error {
         E::Unusable { .. } => {
-            (code::SETTINGS, "check --exchange and --ca-file; plain http is for this machine alone")
+            (code::SETTINGS, "check --exchange and --ca-file; plain http beyond this machine needs --insecure-http, or EDGEPOST_INSECURE_HTTP=1")
         }
         E::Unreachable { source, .. } if speaks_of_tls(source.as_ref()) => (
             code::TLS,

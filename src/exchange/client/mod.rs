@@ -60,6 +60,11 @@ impl ExchangeClient {
         self.transport.base().as_str()
     }
 
+    /// Whether the credentials cross the network unencrypted, since the configuration allows it.
+    pub fn is_exposed(&self) -> bool {
+        self.transport.is_exposed()
+    }
+
     /// The same exchange and credentials, about another organization.
     #[must_use]
     pub fn about(&self, org: OrgId) -> Self {

@@ -52,6 +52,8 @@ pub(super) struct Transport {
     who: String,
     retries: usize,
     patience: Duration,
+    /// Whether credentials cross the network unencrypted.
+    is_exposed: bool,
     kind: AtomicU8,
 }
 
@@ -79,9 +81,10 @@ impl Transport {
         let base = base(&config.url).map_err(|reason| unusable(&reason))?;
         let loopback = is_loopback(&base);
         let plain = base.scheme() == "http";
-        if plain && !loopback && config.plain_http == PlainHttp::LoopbackOnly {
+        let is_exposed = plain && !loopback;
+        if is_exposed && config.plain_http == PlainHttp::LoopbackOnly {
             return Err(unusable(
-                &"plain http would show the credentials to the network; use https",
+                &"plain http beyond this machine would show the credentials to the network",
             ));
         }
         let mut client = Client::builder()
@@ -110,7 +113,12 @@ impl Transport {
         let client = client.build().map_err(|error| unusable(&chain(&error)))?;
         let (who, retries, patience) = (config.auth.who(), config.retries, config.patience);
         let kind = AtomicU8::new(UNKNOWN);
-        Ok(Self { client, client_auth, base, who, retries, patience, kind })
+        Ok(Self { client, client_auth, base, who, retries, patience, is_exposed, kind })
+    }
+
+    /// Whether credentials cross the network unencrypted.
+    pub(super) fn is_exposed(&self) -> bool {
+        self.is_exposed
     }
 
     /// The exchange's address, down to `/v1`.
@@ -323,8 +331,11 @@ mod tests {
         assert!(Transport::new(&config("http://[::1]:8080")).is_ok());
         let refused = Transport::new(&config("http://hub.example")).unwrap_err();
         assert!(matches!(refused, ExchangeError::Unusable { .. }));
-        let allowed = config("http://hub.example").plain_http(PlainHttp::AnywhereUnsafe);
-        assert!(Transport::new(&allowed).is_ok());
+        let allowed = |url| config(url).plain_http(PlainHttp::AnywhereUnsafe);
+        assert!(Transport::new(&allowed("http://hub.example")).unwrap().is_exposed());
+        for url in ["http://127.0.0.1:8080", "https://hub.example"] {
+            assert!(!Transport::new(&allowed(url)).unwrap().is_exposed(), "{url}");
+        }
     }
 
     #[test]

@@ -20,11 +20,13 @@ mod manifests;
 mod query;
 mod range;
 mod routes;
+mod share;
 pub mod storage;
 mod uploads;
 
 use access::Gate;
 pub use access::{Access, Account, Password};
+pub use share::{ShareError, SharedImage};
 use storage::{Folder, StorageError};
 
 pub use crate::listener::{ListenerLimits, Tls};

@@ -25,7 +25,7 @@ use crate::{
 
 /// What a path names.
 #[derive(Debug, PartialEq, Eq)]
-enum Target {
+pub(super) enum Target {
     Blob(RepositoryName, Digest),
     Uploads(RepositoryName),
     Upload(RepositoryName, UploadId),
