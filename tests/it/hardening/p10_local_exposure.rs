@@ -271,7 +271,7 @@ fn memory_of_a_server_reaches_neither_a_core_dump_nor_other_processes_of_its_use
     BufReader::new(hub.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let proc = format!("/proc/{}", hub.id());
     let limits = fs::read_to_string(format!("{proc}/limits")).unwrap_or_default();
-    let owner = fs::metadata(&proc).map(|it| it.uid()).ok();
+    let owner = fs::metadata(format!("{proc}/environ")).map(|it| it.uid()).ok();
     let reads = |file: &str| {
         let mut cat = Command::new("head");
         cat.args(["-c", "1", &format!("{proc}/{file}")]).uid(OTHER_USER).gid(OTHER_USER);
