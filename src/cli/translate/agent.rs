@@ -13,9 +13,10 @@ impl From<AgentError> for CliError {
     fn from(error: AgentError) -> Self {
         use AgentError as E;
         let (code, help) = match error {
-            E::Exchange(ExchangeError::Unusable { .. }) => {
-                (code::SETTINGS, "register the node again with the right URL; plain http beyond this machine needs --insecure-http there")
-            }
+            E::Exchange(ExchangeError::Unusable { .. }) => (
+                code::SETTINGS,
+                "register the node again with the right URL; plain http beyond this machine needs --insecure-http there",
+            ),
             E::Exchange(error) => return error.into(),
             E::Claim(error) => return unclaimed(code::NODE, "the agent could not start", &error),
             E::Runtime(_) | E::EngineGone { .. } => (

@@ -24,9 +24,10 @@ impl From<ExchangeError> for CliError {
 fn exchange_advice(error: &ExchangeError) -> (Code, &'static str) {
     use ExchangeError as E;
     match error {
-        E::Unusable { .. } => {
-            (code::SETTINGS, "check --exchange and --ca-file; plain http beyond this machine needs --insecure-http, or EDGEPOST_INSECURE_HTTP=1")
-        }
+        E::Unusable { .. } => (
+            code::SETTINGS,
+            "check --exchange and --ca-file; plain http beyond this machine needs --insecure-http, or EDGEPOST_INSECURE_HTTP=1",
+        ),
         E::Unreachable { source, .. } if speaks_of_tls(source.as_ref()) => (
             code::TLS,
             "a certificate of a private authority needs --ca-file; http:// and https:// must fit the server",

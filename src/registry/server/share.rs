@@ -100,8 +100,8 @@ impl SharedImage {
         let read = folder.manifest(repository, &Reference::Digest(manifest)).await;
         let raw = read.map_err(|source| ShareError::Read { manifest, source: Box::new(source) })?;
         let parsed = raw.ok_or(ShareError::NoImage { manifest })?.parse();
-        let parsed = parsed
-            .map_err(|source| ShareError::Manifest { manifest, source: Box::new(source) })?;
+        let parsed =
+            parsed.map_err(|source| ShareError::Manifest { manifest, source: Box::new(source) })?;
         let Manifest::Image(content) = parsed else {
             return Err(ShareError::NoImage { manifest });
         };
@@ -170,10 +170,7 @@ impl Image {
 }
 
 /// Sends a part of the image. `/v2/` says that this is a registry, since engines ask for it first.
-async fn answer(
-    State(image): State<Weak<Image>>,
-    request: Request,
-) -> Result<Response, ApiError> {
+async fn answer(State(image): State<Weak<Image>>, request: Request) -> Result<Response, ApiError> {
     let unknown = ApiError::path_unknown;
     let image = image.upgrade().ok_or_else(unknown)?;
     if !matches!(*request.method(), Method::GET | Method::HEAD) {

@@ -191,8 +191,7 @@ async fn other_users_of_the_machine_get_nothing_of_an_image_that_is_handed_to_th
 
     let seen = engine.hand_overs.lock().unwrap().clone();
     assert_eq!(seen.len(), 2, "{seen:?}");
-    let secret =
-        |it: &HandOver| it.image.repository.path().split_once('/').unwrap().0.to_owned();
+    let secret = |it: &HandOver| it.image.repository.path().split_once('/').unwrap().0.to_owned();
     for it in &seen {
         assert_eq!(it.leaks, Vec::<String>::new());
         assert_eq!(it.parts, 4, "a manifest, a configuration and two layers");
@@ -203,7 +202,12 @@ async fn other_users_of_the_machine_get_nothing_of_an_image_that_is_handed_to_th
     }
     assert_ne!(secret(&seen[0]), secret(&seen[1]));
     let tried: usize = seen.iter().map(|it| it.tried).sum();
-    record_bound(10, "hand-off, requests of another user answered with content", 0, format!("0 of {tried}"));
+    record_bound(
+        10,
+        "hand-off, requests of another user answered with content",
+        0,
+        format!("0 of {tried}"),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,8 +231,7 @@ async fn a_hand_off_that_is_dropped_serves_nothing_more() {
     assert!(store.manifest(&name, &Reference::Digest(digest)).await.unwrap().is_some());
 
     let shared = SharedImage::open(&store, &name, digest).await.unwrap();
-    let url =
-        format!("http://{}/v2/{}/manifests/{digest}", shared.address(), shared.repository());
+    let url = format!("http://{}/v2/{}/manifests/{digest}", shared.address(), shared.repository());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     assert_eq!(status(&client, reqwest::Method::GET, &url).await, 200);
     drop(shared);
