@@ -132,7 +132,7 @@ impl ServerArgs {
                      TLS, allow it with --insecure-http (EDGEPOST_INSECURE_HTTP=1)",
                 ));
         }
-        context.output.note(&format!(
+        context.output.note(format!(
             "warning: plain HTTP on {}: passwords and tokens cross the network unencrypted",
             self.listen
         ));
