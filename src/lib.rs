@@ -6,7 +6,7 @@
 //!  L4  publish · agent · bundle · exchange::server
 //!  L3  exchange::client · exchange::store
 //!  L2  trust · registry::{protocol, client, server} · exchange::api
-//!  L1  sign · document · image · listener · claim · password · private_file
+//!  L1  sign · document · image · listener · claim · login · audit · log_limiter · private_file
 //!  L0  types
 //! ```
 //!
@@ -79,6 +79,7 @@
 //! ```
 
 pub mod agent;
+pub mod audit;
 pub mod authority;
 pub mod bundle;
 pub mod claim;
@@ -88,7 +89,8 @@ pub mod exchange;
 pub mod hub;
 pub mod image;
 pub mod listener;
-pub mod password;
+pub mod log_limiter;
+pub mod login;
 pub mod private_file;
 pub mod publish;
 pub mod registry;

@@ -31,8 +31,9 @@ pub struct Registration {
     pub exchange: ExchangeConfig,
     /// The node's name.
     pub node: NodeRef,
-    /// What it will say to the exchange to be known.
-    pub token: Secret,
+    /// What it will say to the exchange to be known. Without one, the token of an earlier registration
+    /// in the same folder stays, and the first registration generates one.
+    pub token: Option<Secret>,
     /// How it comes to its trust.
     pub trust: TrustRoot,
     /// The pattern it takes; without one, policies decide.
@@ -47,11 +48,16 @@ pub struct Registration {
 
 impl Registration {
     /// A node of this machine's architecture that takes no pattern and has no policy.
-    pub fn new(exchange: ExchangeConfig, node: NodeRef, token: Secret, trust: TrustRoot) -> Self {
+    pub fn new(
+        exchange: ExchangeConfig,
+        node: NodeRef,
+        token: impl Into<Option<Secret>>,
+        trust: TrustRoot,
+    ) -> Self {
         Self {
             exchange,
             node,
-            token,
+            token: token.into(),
             trust,
             pattern: None,
             policy: None,
@@ -112,6 +118,9 @@ pub enum RegisterError {
     /// Another machine is that node.
     #[error("another machine is the node {0} already; remove that node first")]
     Taken(NodeRef),
+    /// The machine gave no random bytes.
+    #[error("failed to generate a token")]
+    Random(#[from] getrandom::Error),
     /// The exchange has no form for its policy.
     #[error("the node's policy cannot be sent")]
     Policy(#[source] serde_json::Error),
@@ -166,9 +175,11 @@ pub async fn register(
     }
 
     let before_trust = before.as_ref().map(|it| it.trust);
+    let token = registration.token.clone().or_else(|| before.as_ref().map(|it| it.token.clone()));
+    let token = token.map_or_else(Secret::random, Ok)?;
     let identity = Identity {
         node: registration.node.clone(),
-        token: registration.token.clone(),
+        token,
         exchange: registration.exchange.url.clone(),
         ca: registration.exchange.ca.clone(),
         plain_http: registration.exchange.plain_http,

@@ -378,8 +378,14 @@ fn user_auth(text: &Secret, org: &OrgId) -> Result<Auth, CliError> {
 }
 
 /// Splits `[org/]node:token`.
-pub(crate) fn node_auth(text: &Secret, org: &OrgId) -> Result<(NodeRef, Secret), CliError> {
-    let (org, id, token) = split_auth(text, org)?;
+pub(crate) fn node_auth(text: &Secret, org: &OrgId) -> Result<(NodeRef, Option<Secret>), CliError> {
+    let (org, id, token) = if text.expose().contains(':') {
+        let (org, id, token) = split_auth(text, org)?;
+        (org, id, Some(token))
+    } else {
+        let (org, id, _) = split_auth(&Secret::new(format!("{}:", text.expose())), org)?;
+        (org, id, None)
+    };
     let id = id.parse().map_err(|error| {
         CliError::new(code::SETTINGS, "the node's id is unusable").because(&error)
     })?;

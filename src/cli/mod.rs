@@ -47,11 +47,11 @@ mod usage;
 mod user;
 mod variables;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{ArgAction, Parser, Subcommand};
 use context::Context;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
     cli::{
@@ -59,8 +59,12 @@ use crate::{
         error::CliError,
         output::{Colour, Form, Notes, Output},
     },
+    log_limiter::LogLimiter,
     types::SystemClock,
 };
+
+/// How often a program that runs for long writes how many log lines were left out.
+const LOG_SUMMARY: Duration = Duration::from_mins(1);
 
 /// Posts container services to edge nodes: publish, verify, pull, run
 ///
@@ -155,6 +159,16 @@ enum Command {
     Hello,
 }
 
+impl Command {
+    /// Whether it runs until it is stopped, so that its log needs a bound.
+    fn runs_for_long(&self) -> bool {
+        matches!(
+            self,
+            Self::Demo(_) | Self::Hub(_) | Self::Exchange(_) | Self::Registry(_) | Self::Agent(_)
+        )
+    }
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
     // First of all: arguments and environment can hold secrets.
@@ -164,7 +178,7 @@ pub fn main() -> ExitCode {
         Err(error) => return usage::refuse(&error),
     };
     let environment = Environment::read();
-    start_logging(&arguments, &environment);
+    let limiter = start_logging(&arguments, &environment);
     if let Err(error) = core_dumps {
         tracing::warn!(event = "process.core_dumps_on", %error, "failed to switch core dumps off");
     }
@@ -178,7 +192,8 @@ pub fn main() -> ExitCode {
     let outcome = runtime(&arguments.command)
         .map_err(|error| CliError::new(code::FAILED, "cannot start").because(&error))
         .and_then(|runtime| {
-            let outcome = runtime.block_on(run(arguments.command, &context));
+            let command = run_logged(arguments.command, limiter.as_ref(), &context);
+            let outcome = runtime.block_on(command);
             // What still runs on its threads, such as a helper program of a login, must not hold up the end.
             runtime.shutdown_background();
             outcome
@@ -245,22 +260,56 @@ async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     }
 }
 
-/// Logs to stderr. The level is -v's, or `EDGEPOST_LOG`'s in the words of tracing's filters.
-fn start_logging(arguments: &Arguments, environment: &Environment) {
+/// Logs to stderr. The level is -v's, or `EDGEPOST_LOG`'s in the words of tracing's filters. The result
+/// bounds the log of a program that runs for long.
+fn start_logging(arguments: &Arguments, environment: &Environment) -> Option<LogLimiter> {
     let level = match arguments.verbose {
         // The demonstration tells by itself what is refused, and does it on purpose.
         0 if matches!(arguments.command, Command::Demo(_)) => "error",
-        0 => "warn",
-        1 => "edgepost=info,warn",
+        0 => "warn,audit=info",
+        1 => "edgepost=info,audit=info,warn",
         2 => "edgepost=debug,info",
         _ => "trace",
     };
+    let limiter = arguments.command.runs_for_long().then(LogLimiter::default);
     let filter = EnvFilter::new(environment.get("EDGEPOST_LOG").unwrap_or(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(progress::beside_lines)
         .with_ansi(output::stderr_is_terminal() && environment.get("NO_COLOR").is_none())
+        .finish()
+        .with(limiter.clone())
         .init();
+    if let Some(limiter) = limiter.clone() {
+        let write = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if limiter.admit_panic() {
+                write(panic);
+            }
+        }));
+    }
+    limiter
+}
+
+/// Runs the command; meanwhile and at its end, writes how many log lines were left out.
+async fn run_logged(
+    command: Command,
+    limiter: Option<&LogLimiter>,
+    context: &Context,
+) -> Result<(), CliError> {
+    let Some(limiter) = limiter else { return run(command, context).await };
+    let mut minutes = tokio::time::interval(LOG_SUMMARY);
+    let command = run(command, context);
+    tokio::pin!(command);
+    loop {
+        tokio::select! {
+            outcome = &mut command => {
+                limiter.write_left_out();
+                return outcome;
+            }
+            _ = minutes.tick() => limiter.write_left_out(),
+        }
+    }
 }
 
 /// Ends when the user presses Ctrl-C or the system asks for the end (SIGTERM).

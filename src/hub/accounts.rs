@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use crate::{
-    password::{HashError, Hasher, ParsePasswordError, PasswordHash},
+    login::{HashError, Hasher, ParsePasswordError, PasswordHash},
     registry::server::{Access, Account, Password},
     types::Secret,
 };
@@ -62,7 +62,7 @@ pub enum AccountsError {
 #[serde(deny_unknown_fields)]
 struct StoredAccount {
     user: String,
-    /// In the PHC string format.
+    /// A hash as [`PasswordHash`] writes it: of a generated token by SHA-256, else Argon2id.
     password: String,
     push: bool,
 }
@@ -79,9 +79,9 @@ impl RegistryAccounts {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let made = Self { push: Secret::random()?, pull: Secret::random()? };
-                let hasher = Hasher::new(1, 0);
+                let hasher = Hasher::default();
                 let account = |user: &str, password, push| -> Result<_, AccountsError> {
-                    let password = hasher.hash_now(password)?.to_string();
+                    let password = hasher.hash(password)?.to_string();
                     Ok(StoredAccount { user: user.to_owned(), password, push })
                 };
                 let stored =
@@ -97,7 +97,7 @@ impl RegistryAccounts {
 fn access(stored: Vec<StoredAccount>) -> Result<Access, AccountsError> {
     let account = |it: StoredAccount| {
         let hash: PasswordHash = it.password.parse()?;
-        Ok(Account { user: it.user, password: Password::hash(hash), push: it.push })
+        Ok(Account { user: it.user, password: Password::hash(&hash), push: it.push })
     };
     stored.into_iter().map(account).collect::<Result<_, _>>().map(Access::Basic)
 }

@@ -2,7 +2,7 @@
 
 mod accounts;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use tokio::task::JoinHandle;
 
@@ -78,9 +78,11 @@ impl Hub {
         let images_claim = Claim::of(&images)?;
         let (access, accounts) = RegistryAccounts::open(&config.data)?;
         let folder = Folder::open(images)?;
-        let registry = server::router(folder.clone(), access);
+        // One budget of failed logins for both, whichever of them an address tries.
+        let (logins, audit) = (exchange.logins.clone(), Arc::clone(&exchange.audit));
+        let registry = server::router_with(folder.clone(), access, logins, Arc::clone(&audit));
         let server = ExchangeServer::serve_beside(exchange, claim, listener, registry).await?;
-        let housekeeping = tokio::spawn(server::keep_house(folder));
+        let housekeeping = tokio::spawn(server::keep_house(folder, audit));
         Ok(Self { server, housekeeping, accounts, _images_claim: images_claim })
     }
 

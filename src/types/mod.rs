@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod digest;
 pub mod document_key;
+pub mod generated_token;
 pub mod ids;
 pub mod image_ref;
 pub mod jwt;
@@ -10,15 +11,18 @@ pub mod platform;
 pub mod secret;
 pub mod service_id;
 pub mod subject;
+pub mod subnet;
 pub mod version;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::{Digest, DigestHasher};
 pub use document_key::{DocumentKey, DocumentKind};
+pub use generated_token::GeneratedToken;
 pub use ids::{NodeId, NodeRef, OrgId, PatternId, PatternRef, PolicyId, UserId};
 pub use image_ref::{ImageRef, PinnedImage, Registry, Repository, Tag};
 pub use platform::{Arch, ParsePlatformError, Platform};
 pub use secret::Secret;
 pub use service_id::{ServiceId, ServiceUrl};
 pub use subject::{DocumentBody, Subject};
+pub use subnet::Subnet;
 pub use version::{Version, VersionOrInfinity, VersionRange};

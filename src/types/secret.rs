@@ -13,11 +13,9 @@ impl Secret {
         Self(SecretString::from(text.into()))
     }
 
-    /// A new secret of 128 random bits, as 32 hexadecimal digits.
+    /// A new secret of 256 random bits, in the form of a [`super::GeneratedToken`].
     pub fn random() -> Result<Self, getrandom::Error> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)?;
-        Ok(Self::new(hex::encode(bytes)))
+        super::GeneratedToken::random().map(super::GeneratedToken::into_secret)
     }
 
     /// The text itself: for a wire format, a hash or a file of mode 0600, never for people.

@@ -21,7 +21,8 @@ use crate::{
 pub(in crate::cli) struct RegisterArgs {
     #[command(flatten)]
     folder: FolderArgs,
-    /// [ORG/]NODE:TOKEN of this node; better in the environment than on the command line [also: HZN_EXCHANGE_NODE_AUTH]
+    /// [ORG/]NODE of this node, whose token is generated, or [ORG/]NODE:TOKEN; a token is better in the environment
+    /// than on the command line [also: HZN_EXCHANGE_NODE_AUTH]
     #[arg(short, long, env = "EDGEPOST_NODE_AUTH", hide_env_values = true)]
     node_auth: Option<String>,
     /// The pattern to run, [ORG/]PATTERN
@@ -78,12 +79,12 @@ impl RegisterArgs {
         Ok(registration)
     }
 
-    /// Who the node is to be, and its token.
-    fn node(&self, org: &OrgId, context: &Context) -> Result<(NodeRef, Secret), CliError> {
+    /// Who the node is to be, and its token if one was chosen.
+    fn node(&self, org: &OrgId, context: &Context) -> Result<(NodeRef, Option<Secret>), CliError> {
         let horizon = || context.environment.get("HZN_EXCHANGE_NODE_AUTH").map(str::to_owned);
         let auth = self.node_auth.clone().or_else(horizon).ok_or_else(|| {
             CliError::new(code::SETTINGS, "which node this is is not known")
-                .help("set EDGEPOST_NODE_AUTH=node:token")
+                .help("set EDGEPOST_NODE_AUTH=node, or node:token")
         })?;
         node_auth(&Secret::new(auth), org)
     }

@@ -55,13 +55,13 @@ async fn make_root(
     let (password, made) = match (&held, given) {
         (_, Some(given)) => (given.clone(), None),
         (None, None) => {
-            let made = random_secret()?;
+            let made = Secret::random().map_err(ApiError::internal)?;
             (made.clone(), Some(made))
         }
         (Some(_), None) => return Ok(None),
     };
     if let Some(held) = &held
-        && state.passwords.is_right(&name, &password, &held.password_hash).await?
+        && state.passwords.is_hash_of(&password, &held.password_hash).await?
     {
         return Ok(None);
     }

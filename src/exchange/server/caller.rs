@@ -1,16 +1,17 @@
 //! Who asks.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::{
-    extract::{ConnectInfo, FromRequestParts},
+    extract::FromRequestParts,
     http::{header, request::Parts},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{ApiError, AppState};
 use crate::{
-    exchange::store::UserRecord,
+    audit::{self, AuditEntry, AuditEvent, AuditTrail},
+    exchange::store::{Logins, UserRecord},
     types::{Digest, NodeId, OrgId, Secret, UserId},
 };
 
@@ -22,12 +23,14 @@ const API_KEY: &str = "apikey";
 const LONGEST: usize = 4096;
 
 /// Who asks, once the secret was found right.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Caller {
     /// The organization the caller belongs to.
     pub(crate) org: OrgId,
     /// What the caller is there.
     pub(crate) role: Role,
+    /// What is said of the request in its audit line.
+    trail: AuditTrail,
 }
 
 /// What a caller is.
@@ -71,6 +74,20 @@ impl Caller {
         }
     }
 
+    /// Says what happens to the object at the request's path if the request succeeds.
+    pub(crate) fn note(&self, event: AuditEvent) {
+        self.trail.note(event, None);
+    }
+
+    /// Says what happens to `object` if the request succeeds.
+    pub(crate) fn note_about(&self, event: AuditEvent, object: String) {
+        self.trail.note(event, Some(object));
+    }
+
+    fn as_node(org: OrgId, id: NodeId) -> Self {
+        Self { org, role: Role::Node(id), trail: AuditTrail::default() }
+    }
+
     fn as_user(org: OrgId, id: UserId, user: &UserRecord) -> Self {
         let role = match () {
             () if org.as_str() == ROOT && id.as_str() == ROOT => Role::Root(id),
@@ -78,34 +95,34 @@ impl Caller {
             () if user.admin => Role::Admin(id),
             () => Role::User(id),
         };
-        Self { org, role }
+        Self { org, role, trail: AuditTrail::default() }
     }
 
     /// Finds out who sends these credentials. The least powerful of a name comes first.
     async fn known(state: &AppState, sent: &Sent) -> Result<Self, ApiError> {
         let Sent { org, name, secret, .. } = sent;
+        let attempt = state.logins.begin(sent.address(), &sent.full_name(), secret)?;
         if name == API_KEY {
             let value = Digest::of(secret.expose().as_bytes());
-            let user = state.store.api_key_owner(org, &value).await?.ok_or(UNKNOWN)?;
-            let record = state.store.user(org, &user).await?.ok_or(UNKNOWN)?;
+            let Some(user) = state.store.api_key_owner(org, &value).await? else {
+                return Err(state.logins.refuse(attempt).await.into());
+            };
+            let Some(record) = state.store.user(org, &user).await? else {
+                return Err(state.logins.refuse(attempt).await.into());
+            };
+            state.logins.accept(&attempt, &value.to_string());
             return Ok(Self::as_user(org.clone(), user, &record));
         }
-        let logins = state.store.logins(org, name).await?;
-        if logins.node.is_none() && logins.user.is_none() {
-            // As slow as a wrong secret, so that names cannot be told from the time it takes.
-            sent.fits(state, "").await?;
+        let Logins { node, user } = state.store.logins(org, name).await?;
+        // An empty hash fits nothing.
+        let token_hash = node.as_ref().map_or("", |it| it.token_hash.as_str());
+        let password_hash = user.as_ref().map_or("", |(_, it)| it.password_hash.as_str());
+        let found = state.logins.verify(attempt, &[token_hash, password_hash]).await?;
+        match (found, node, user) {
+            (0, Some(node), _) => Ok(Self::as_node(org.clone(), node.id)),
+            (_, _, Some((id, user))) => Ok(Self::as_user(org.clone(), id, &user)),
+            _ => Err(UNKNOWN),
         }
-        if let Some(node) = logins.node
-            && sent.fits(state, &node.token_hash).await?
-        {
-            return Ok(Self { org: org.clone(), role: Role::Node(node.id) });
-        }
-        if let Some((id, user)) = logins.user
-            && sent.fits(state, &user.password_hash).await?
-        {
-            return Ok(Self::as_user(org.clone(), id, &user));
-        }
-        Err(UNKNOWN)
     }
 }
 
@@ -117,24 +134,36 @@ impl FromRequestParts<AppState> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let sent = Sent::read(parts).ok_or(UNKNOWN)?;
-        Self::known(state, &sent).await.map_err(|error| match error {
+        let refuse = |event| {
+            let (actor, object) = (sent.full_name(), parts.uri.path());
+            state.audit.record(&AuditEntry { event, actor: &actor, address: sent.from, object });
+        };
+        match Self::known(state, &sent).await {
+            Ok(caller) => {
+                let trail = AuditTrail::of(&parts.extensions);
+                trail.set_actor(caller.name());
+                Ok(Self { trail, ..caller })
+            }
             // To a Horizon agent 503 is a reason to try again, 500 is not.
-            ApiError::Internal(source) => {
-                tracing::error!(error = %source, "credentials cannot be checked");
-                ApiError::Busy
+            Err(ApiError::Internal(source)) => {
+                tracing::error!(event = "login.failed", error = %source, "credentials cannot be checked");
+                Err(ApiError::Busy)
             }
-            ApiError::InvalidCredentials(_) => {
-                state.guesses.count(sent.from, &sent.full_name());
-                error
+            Err(error) => {
+                match error {
+                    ApiError::InvalidCredentials(_) => refuse(AuditEvent::LoginRefused),
+                    ApiError::TooManyGuesses { .. } => refuse(AuditEvent::LoginThrottled),
+                    _ => {}
+                }
+                Err(error)
             }
-            other => other,
-        })
+        }
     }
 }
 
 /// Credentials as they were sent: `org/name:secret`, and from where.
 struct Sent {
-    from: IpAddr,
+    from: Option<IpAddr>,
     org: OrgId,
     name: String,
     secret: Secret,
@@ -151,9 +180,8 @@ impl Sent {
         let text = std::str::from_utf8(&bytes).ok()?;
         let (org, rest) = text.split_once('/')?;
         let (name, secret) = rest.split_once(':')?;
-        let from = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         Some(Self {
-            from: from.map_or(IpAddr::from([0, 0, 0, 0]), |it| it.0.ip()),
+            from: audit::address(&parts.extensions),
             org: org.parse().ok()?,
             name: name.to_owned(),
             secret: Secret::new(secret),
@@ -164,16 +192,7 @@ impl Sent {
         format!("{}/{}", self.org, self.name)
     }
 
-    /// Whether the secret is what was hashed. One that was right lately is right however often
-    /// others guess.
-    async fn fits(&self, state: &AppState, hash: &str) -> Result<bool, ApiError> {
-        let name = self.full_name();
-        if state.passwords.remembers(&name, &self.secret, hash) {
-            return Ok(true);
-        }
-        if state.guesses.are_too_many(self.from, &name) {
-            return Err(ApiError::TooManyGuesses);
-        }
-        state.passwords.is_right(&name, &self.secret, hash).await
+    fn address(&self) -> IpAddr {
+        self.from.unwrap_or(IpAddr::from([0; 4]))
     }
 }

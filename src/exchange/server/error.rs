@@ -1,6 +1,6 @@
 //! What goes wrong, as a status and a body.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use axum::{
     Json,
@@ -9,10 +9,16 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::exchange::{
-    api::{Code, Reply},
-    store::StoreError,
+use crate::{
+    audit::AuditEvent,
+    exchange::{
+        api::{Code, Reply},
+        store::StoreError,
+    },
 };
+
+/// When to try again what the exchange had no time for.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Why a request is not answered as asked.
 #[derive(Debug, thiserror::Error)]
@@ -54,9 +60,18 @@ pub enum ApiError {
         /// The same for people.
         msg: String,
     },
-    /// Too many wrong guesses; later is better.
-    #[error("too many wrong credentials; try again in a minute")]
-    TooManyGuesses,
+    /// Too many failed logins; later is better.
+    #[error("too many failed logins; try again later")]
+    TooManyGuesses {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Too many logins wait for a hash; later is better.
+    #[error("the exchange is busy")]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// Too much to do; later is better.
     #[error("the exchange is busy")]
     Busy,
@@ -90,6 +105,26 @@ impl ApiError {
         }
     }
 
+    /// When a client should try again.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooManyGuesses { retry_after } | Self::Overloaded { retry_after } => {
+                Some(*retry_after)
+            }
+            Self::Busy => Some(PAUSE),
+            _ => None,
+        }
+    }
+
+    /// The security event that the error is. Refused logins are recorded where they are refused.
+    fn audit_event(&self) -> Option<AuditEvent> {
+        match self {
+            Self::AccessDenied(_) => Some(AuditEvent::RightRefused),
+            Self::SignatureRefused { .. } => Some(AuditEvent::SignatureRefused),
+            _ => None,
+        }
+    }
+
     fn status(&self) -> (StatusCode, Code) {
         match self {
             Self::InvalidInput(_) => (StatusCode::BAD_REQUEST, Code::InvalidInput),
@@ -102,8 +137,10 @@ impl ApiError {
             Self::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, Code::InvalidInput),
             Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidInput),
             Self::SignatureRefused { .. } => (StatusCode::FORBIDDEN, Code::SignatureRefused),
-            Self::TooManyGuesses => (StatusCode::TOO_MANY_REQUESTS, Code::TooBusy),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, Code::TooBusy),
+            Self::TooManyGuesses { .. } => (StatusCode::TOO_MANY_REQUESTS, Code::TooBusy),
+            Self::Busy | Self::Overloaded { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, Code::TooBusy)
+            }
             Self::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, Code::InternalError),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, Code::InternalError),
         }
@@ -118,10 +155,10 @@ impl IntoResponse for ApiError {
             reply.attack = Some(attack.to_owned());
         }
         if let Self::Internal(error) = &self {
-            tracing::error!(error = %chain(error.as_ref()), "a request failed");
+            tracing::error!(event = "request.failed", error = %chain(error.as_ref()), "a request failed");
         }
         if let Self::DiskFull = &self {
-            tracing::error!("a request failed: the disk is full");
+            tracing::error!(event = "disk.full", "a request failed: the disk is full");
         }
         let mut response = (status, Json(reply)).into_response();
         let headers = response.headers_mut();
@@ -129,13 +166,11 @@ impl IntoResponse for ApiError {
             let challenge = HeaderValue::from_static("Basic realm=\"exchange\", charset=\"UTF-8\"");
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
-        let pause = match status {
-            StatusCode::SERVICE_UNAVAILABLE => Some("5"),
-            StatusCode::TOO_MANY_REQUESTS => Some("60"),
-            _ => None,
-        };
-        if let Some(seconds) = pause {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+        if let Some(pause) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs()));
+        }
+        if let Some(event) = self.audit_event() {
+            response.extensions_mut().insert(event);
         }
         response
     }

@@ -4,6 +4,7 @@ mod admin;
 mod agreements;
 mod answer;
 mod api_keys;
+mod audit;
 mod bootstrap;
 mod caller;
 mod changes;
@@ -11,7 +12,6 @@ mod dock_auths;
 mod error;
 mod extension;
 mod extract;
-mod guesses;
 mod keys;
 mod node_parts;
 mod nodes;
@@ -28,22 +28,28 @@ mod services;
 mod testing;
 mod users;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::Router;
 use caller::Caller;
 pub use error::ApiError;
 use extension::Extension;
-use guesses::Guesses;
 use jiff::SignedDuration;
 use passwords::Passwords;
 pub use router::router;
 use tokio::task::JoinHandle;
 
 use crate::{
+    audit::AuditLog,
     claim::{Claim, ClaimError},
     exchange::store::{SecretFileError, Store, StoreError},
     listener::{BoundListener, ListenError, Listener, ListenerLimits, Tls},
+    login::Authenticator,
     types::{Clock, Secret, SystemClock},
 };
 
@@ -74,6 +80,10 @@ pub struct ExchangeConfig {
     pub clock: Arc<dyn Clock>,
     /// How many connections there may be, and how silent or slow.
     pub limits: ListenerLimits,
+    /// What checks logins; another server may share it.
+    pub logins: Authenticator,
+    /// Where security events are recorded.
+    pub audit: Arc<AuditLog>,
 }
 
 impl ExchangeConfig {
@@ -87,6 +97,8 @@ impl ExchangeConfig {
             version: HORIZON_VERSION.to_owned(),
             clock: Arc::new(SystemClock),
             limits: ListenerLimits::default(),
+            logins: Authenticator::default(),
+            audit: Arc::default(),
         }
     }
 
@@ -145,9 +157,11 @@ pub struct AppState {
     /// What tells the time.
     pub(crate) clock: Arc<dyn Clock>,
     /// What compares secrets.
-    pub(crate) passwords: Arc<Passwords>,
-    /// What counts wrong secrets.
-    pub(crate) guesses: Arc<Guesses>,
+    pub(crate) passwords: Passwords,
+    /// Who logs in.
+    pub(crate) logins: Authenticator,
+    /// Where security events are recorded.
+    pub(crate) audit: Arc<AuditLog>,
     /// What signed documents need.
     extension: Arc<Extension>,
     /// What Horizon's clients are told the exchange is.
@@ -169,11 +183,13 @@ impl AppState {
                 "a change of the vault's key was broken off; `edgepost exchange rekey` finishes it"
             );
         }
+        let logins = config.logins.clone();
         let state = Self {
             store,
             clock: Arc::clone(&config.clock),
-            passwords: Arc::new(Passwords::new().map_err(ExchangeServerError::Prepare)?),
-            guesses: Arc::default(),
+            passwords: Passwords::new(logins.clone()),
+            logins,
+            audit: Arc::clone(&config.audit),
             extension: Arc::new(extension),
             version: config.version.as_str().into(),
         };
@@ -202,6 +218,7 @@ pub struct ExchangeServer {
     listener: Listener,
     store: Store,
     extension: Arc<Extension>,
+    audit: Arc<AuditLog>,
     clock: Arc<dyn Clock>,
     chores: JoinHandle<()>,
     made_password: Option<Secret>,
@@ -242,6 +259,7 @@ impl ExchangeServer {
             listener,
             store,
             extension,
+            audit: config.audit,
             clock: config.clock,
             chores,
             made_password,
@@ -278,6 +296,7 @@ impl ExchangeServer {
             tracing::warn!(%error, "the last heartbeats were not written");
         }
         self.store.close().await;
+        self.audit.close();
     }
 }
 
@@ -288,7 +307,10 @@ async fn chores(state: AppState) {
     loop {
         let done = tokio::select! {
             _ = pruning.tick() => state.prune().await,
-            _ = heartbeats.tick() => state.store.write_heartbeats(state.clock.now()).await,
+            _ = heartbeats.tick() => {
+                state.audit.write_counted(Instant::now());
+                state.store.write_heartbeats(state.clock.now()).await
+            }
         };
         if let Err(error) = done {
             tracing::warn!(%error, "a chore of the exchange failed");

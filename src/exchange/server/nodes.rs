@@ -16,6 +16,7 @@ use super::{
     orgs::Only,
 };
 use crate::{
+    audit::AuditEvent,
     exchange::{
         api::{
             ConfigStateRequest, NoMessages, Node, NodeDescription, NodeRequest, NodeType, Nodes,
@@ -105,6 +106,9 @@ pub(super) async fn put(
     let owner = state.store.node_owner(&org, &id).await?;
     caller.may_change_node(&org, &id, owner.as_deref())?;
     let token_hash = token_hash(&state, &id, &request).await?;
+    if token_hash.is_some() {
+        caller.note(AuditEvent::TokenChanged);
+    }
     let now = state.clock.now();
     let heartbeat = (!quiet.noheartbeat).then(|| now.as_millisecond());
     let change = |held| replaced(&caller, held, request, token_hash, heartbeat);
@@ -122,6 +126,9 @@ pub(super) async fn patch(
     let owner = state.store.node_owner(&org, &id).await?;
     caller.may_change_node(&org, &id, owner.as_deref())?;
     let token_hash = token_hash(&state, &id, &request).await?;
+    if token_hash.is_some() {
+        caller.note(AuditEvent::TokenChanged);
+    }
     let change = |held: Option<NodeRecord>| {
         let held = held.ok_or_else(|| StoreError::missing("node", &org, &id))?;
         changed(&caller, held, request, token_hash)

@@ -9,6 +9,7 @@ use super::{
     extract::{Body, Path},
 };
 use crate::{
+    audit::AuditEvent,
     exchange::{
         api::{ChangePassword, Reply, UserPatch, UserRequest, Users, WireSecret},
         store::{Put, StoreError, UserRecord},
@@ -86,6 +87,7 @@ pub(super) async fn replace(
         None => caller.may_make_user(&org, &id, &request)?,
     }
     let user = record(&state, &org, request).await?;
+    caller.note(AuditEvent::PasswordChanged);
     let by = caller.name();
     let done = match state.store.put_user(&org, &id, &user, &by, state.clock.now()).await? {
         Put::Created => "created",
@@ -104,6 +106,9 @@ pub(super) async fn patch(
     let held = state.store.user(&org, &id).await?;
     caller.may_change_user(&org, &id, held.as_ref())?;
     may_raise(&caller, &org, patch.admin == Some(true), patch.hub_admin == Some(true))?;
+    if patch.password.is_some() {
+        caller.note(AuditEvent::PasswordChanged);
+    }
     let change = change(&state, patch).await?;
     state.store.change_user(&org, &id, &caller.name(), change, state.clock.now()).await?;
     Ok(written(format!("user '{org}/{id}' updated")))
@@ -146,6 +151,7 @@ pub(super) async fn change_password(
     let held = state.store.user(&org, &id).await?;
     caller.may_change_user(&org, &id, held.as_ref())?;
     let password_hash = hash(&state, &request.new_password).await?;
+    caller.note(AuditEvent::PasswordChanged);
     let change = |user: &mut UserRecord| user.password_hash = password_hash;
     state.store.change_user(&org, &id, &caller.name(), change, state.clock.now()).await?;
     Ok(written("password updated successfully"))

@@ -1,30 +1,19 @@
 //! Who may pull, and who may push.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{fmt, net::IpAddr, sync::Arc};
 
-use aws_lc_rs::hmac;
-use axum::http::{HeaderMap, header::AUTHORIZATION};
+use axum::http::{HeaderMap, header::AUTHORIZATION, request::Parts};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use crate::{
-    password::{HashError, Hasher, PasswordHash},
+    audit::{self, AuditEntry, AuditEvent, AuditLog, AuditTrail},
+    login::{Authenticator, LoginError, PasswordHash},
     registry::server::error::ApiError,
     types::Secret,
 };
 
-/// How long a login that was good is not computed again.
-const REMEMBERED: Duration = Duration::from_mins(5);
-/// The most logins that are remembered at a time.
-const MOST_REMEMBERED: usize = 4096;
-/// Hashes computed at once: a registry has few accounts, and remembers good logins.
-const HASHES_AT_ONCE: usize = 1;
-/// How many requests may wait for a hash; more would wait longer than a second.
-const MOST_WAITING: usize = 32;
+/// The longest `Authorization` header that is looked at, in bytes.
+const LONGEST: usize = 4096;
 
 /// Who may do what with a registry.
 #[derive(Debug, Clone)]
@@ -54,14 +43,15 @@ pub struct Password(Known);
 
 #[derive(Clone)]
 enum Known {
-    Hash(PasswordHash),
+    /// A hash in the form in which it is stored.
+    Hash(String),
     Plain(Secret),
 }
 
 impl Password {
     /// A password at rest.
-    pub fn hash(hash: PasswordHash) -> Self {
-        Self(Known::Hash(hash))
+    pub fn hash(hash: &PasswordHash) -> Self {
+        Self(Known::Hash(hash.to_string()))
     }
 
     /// The password itself: for tokens that a program makes and that live in memory alone.
@@ -87,106 +77,59 @@ pub(super) enum Purpose {
 #[derive(Debug)]
 pub(super) struct Gate {
     access: Access,
-    /// Made anew by every process, so that what is remembered is of no use elsewhere.
-    key: hmac::Key,
-    remembered: Mutex<HashMap<Vec<u8>, Remembered>>,
-    hasher: Hasher,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Remembered {
-    push: bool,
-    until: Instant,
+    logins: Authenticator,
+    audit: Arc<AuditLog>,
 }
 
 impl Gate {
-    pub(super) fn new(access: Access) -> Self {
-        // Two random UUIDs are 244 random bits.
-        let seed = [uuid::Uuid::new_v4().into_bytes(), uuid::Uuid::new_v4().into_bytes()].concat();
-        Self {
-            access,
-            key: hmac::Key::new(hmac::HMAC_SHA256, &seed),
-            remembered: Mutex::default(),
-            hasher: Hasher::new(HASHES_AT_ONCE, MOST_WAITING),
-        }
+    pub(super) fn new(access: Access, logins: Authenticator, audit: Arc<AuditLog>) -> Self {
+        Self { access, logins, audit }
     }
 
     /// Lets a request through if its login allows `purpose`.
-    pub(super) async fn admit(
-        &self,
-        headers: &HeaderMap,
-        purpose: Purpose,
-    ) -> Result<(), ApiError> {
+    pub(super) async fn admit(&self, request: &Parts, purpose: Purpose) -> Result<(), ApiError> {
         let accounts = match (&self.access, purpose) {
             (Access::Anonymous, _) | (Access::ReadOnly, Purpose::Pull) => return Ok(()),
             (Access::ReadOnly, Purpose::Push) => return Err(ApiError::read_only()),
             (Access::Basic(accounts), _) => accounts,
         };
-        let login = Login::from(headers).ok_or_else(ApiError::unauthorized)?;
-        let may_push = match self.recall(&login) {
-            Some(push) => push,
-            None => self.verify(accounts, login).await?,
-        };
-        if purpose == Purpose::Pull || may_push { Ok(()) } else { Err(ApiError::denied()) }
+        let login = Login::from(&request.headers).ok_or_else(ApiError::unauthorized)?;
+        let address = audit::address(&request.extensions);
+        let account = self.verify(accounts, &login, address).await.map_err(|error| {
+            let event = match error {
+                LoginError::Refused => Some(AuditEvent::LoginRefused),
+                LoginError::Throttled { .. } => Some(AuditEvent::LoginThrottled),
+                _ => None,
+            };
+            if let Some(event) = event {
+                let (actor, object) = (login.user.as_str(), request.uri.path());
+                self.audit.record(&AuditEntry { event, actor, address, object });
+            }
+            ApiError::from(error)
+        })?;
+        AuditTrail::of(&request.extensions).set_actor(account.user.clone());
+        if purpose == Purpose::Pull || account.push { Ok(()) } else { Err(ApiError::denied()) }
     }
 
-    /// Whether the login's account may push; nothing if it was not good lately.
-    fn recall(&self, login: &Login) -> Option<bool> {
-        let tag = self.tag(login);
-        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        remembered.get(&tag).filter(|it| it.until > Instant::now()).map(|it| it.push)
-    }
-
-    async fn verify(&self, accounts: &[Account], login: Login) -> Result<bool, ApiError> {
-        let tag = self.tag(&login);
+    async fn verify<'a>(
+        &self,
+        accounts: &'a [Account],
+        login: &Login,
+        from: Option<IpAddr>,
+    ) -> Result<&'a Account, LoginError> {
+        let from = from.unwrap_or(IpAddr::from([0; 4]));
+        let attempt = self.logins.begin(from, &login.user, &login.password)?;
         let account = accounts.iter().find(|account| account.user == login.user);
-        // An unknown user costs as much time as a known one.
-        let Some(compared) = account.or(accounts.first()) else {
-            return Err(ApiError::unauthorized());
+        let fits = match account.map(|it| &it.password.0) {
+            Some(Known::Plain(secret)) if *secret == login.password => {
+                self.logins.accept(&attempt, "");
+                Ok(())
+            }
+            Some(Known::Plain(_)) => Err(self.logins.refuse(attempt).await),
+            Some(Known::Hash(hash)) => self.logins.verify(attempt, &[hash]).await.map(drop),
+            None => self.logins.verify(attempt, &[]).await.map(drop),
         };
-        let fits = match &compared.password.0 {
-            Known::Plain(secret) => {
-                let expected = hmac::sign(&self.key, secret.expose().as_bytes());
-                let given = login.password.expose().as_bytes();
-                hmac::verify(&self.key, given, expected.as_ref()).is_ok()
-            }
-            Known::Hash(hash) => {
-                self.hasher.verify(&login.password, hash).await.map_err(|error| match error {
-                    HashError::Busy => ApiError::too_many_logins(),
-                    _ => ApiError::internal(),
-                })?
-            }
-        };
-        match account {
-            Some(account) if fits => {
-                self.remember(tag, account.push);
-                Ok(account.push)
-            }
-            _ => {
-                tracing::info!(user = login.user, "a login was refused");
-                Err(ApiError::unauthorized())
-            }
-        }
-    }
-
-    fn remember(&self, tag: Vec<u8>, push: bool) {
-        let now = Instant::now();
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() >= MOST_REMEMBERED {
-            remembered.retain(|_, it| it.until > now);
-        }
-        if remembered.len() < MOST_REMEMBERED {
-            remembered.insert(tag, Remembered { push, until: now + REMEMBERED });
-        }
-    }
-
-    /// What a login is remembered by: nothing that tells the password.
-    fn tag(&self, login: &Login) -> Vec<u8> {
-        let mut context = hmac::Context::with_key(&self.key);
-        context.update(login.user.as_bytes());
-        context.update(b":");
-        context.update(login.password.expose().as_bytes());
-        context.sign().as_ref().to_vec()
+        fits.and(account.ok_or(LoginError::Refused))
     }
 }
 
@@ -199,7 +142,8 @@ struct Login {
 
 impl Login {
     fn from(headers: &HeaderMap) -> Option<Self> {
-        let (scheme, text) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+        let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+        let (scheme, text) = value.split_once(' ').filter(|_| value.len() <= LONGEST)?;
         if !scheme.eq_ignore_ascii_case("basic") {
             return None;
         }
@@ -212,22 +156,26 @@ impl Login {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::login::Hasher;
 
-    fn login(user: &str, password: &str) -> HeaderMap {
+    fn login(user: &str, password: &str) -> Parts {
         let text = BASE64_STANDARD.encode(format!("{user}:{password}"));
-        HeaderMap::from_iter([(AUTHORIZATION, format!("Basic {text}").parse().unwrap())])
+        let request = axum::http::Request::builder().uri("/v2/");
+        let request = request.header(AUTHORIZATION, format!("Basic {text}"));
+        request.body(()).unwrap().into_parts().0
     }
 
     fn gate() -> Gate {
-        let hash = Hasher::new(1, 0).hash_now(&Secret::new("s3cret:with:colons")).unwrap();
-        Gate::new(Access::Basic(vec![
-            Account { user: "maker".to_owned(), password: Password::hash(hash), push: true },
+        let hash = Hasher::default().hash(&Secret::new("s3cret:with:colons")).unwrap();
+        let access = Access::Basic(vec![
+            Account { user: "maker".to_owned(), password: Password::hash(&hash), push: true },
             Account {
                 user: "node".to_owned(),
                 password: Password::plain(Secret::new("token")),
                 push: false,
             },
-        ]))
+        ]);
+        Gate::new(access, Authenticator::default(), Arc::default())
     }
 
     #[tokio::test]
@@ -240,21 +188,13 @@ mod tests {
             ("node", "token", Purpose::Pull, true),
             ("node", "token", Purpose::Push, false),
             ("node", "s3cret:with:colons", Purpose::Pull, false),
-            ("stranger", "s3cret:with:colons", Purpose::Pull, false),
+            ("unknown", "s3cret:with:colons", Purpose::Pull, false),
         ] {
             let admitted = gate.admit(&login(user, password), purpose).await;
             assert_eq!(admitted.is_ok(), good, "{user} {password} {purpose:?}");
         }
-        assert!(gate.admit(&HeaderMap::new(), Purpose::Pull).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn only_a_good_login_is_remembered() {
-        let gate = gate();
-        for password in ["s3cret:with:colons", "guess"] {
-            let _ = gate.admit(&login("maker", password), Purpose::Push).await;
-        }
-        assert_eq!(gate.remembered.lock().unwrap().len(), 1);
+        let anonymous = axum::http::Request::new(()).into_parts().0;
+        assert!(gate.admit(&anonymous, Purpose::Pull).await.is_err());
     }
 
     #[test]

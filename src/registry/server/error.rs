@@ -9,6 +9,8 @@ use axum::{
 };
 
 use crate::{
+    audit::AuditEvent,
+    login::LoginError,
     registry::{
         protocol::{ErrorBody, ErrorCode, RepositoryName},
         server::storage::StorageError,
@@ -136,15 +138,34 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, ErrorCode::Denied, message)
     }
 
-    pub(super) fn too_many_logins() -> Self {
-        let message = "too many logins at once";
-        Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, message)
-            .with(axum::http::header::RETRY_AFTER, HeaderValue::from_static("1"))
-    }
-
     pub(super) fn internal() -> Self {
         let code = ErrorCode::Other("INTERNAL".to_owned());
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, "the registry could not do this")
+    }
+}
+
+impl From<LoginError> for ApiError {
+    fn from(error: LoginError) -> Self {
+        let (status, code, retry_after) = match error {
+            LoginError::Refused => return Self::unauthorized(),
+            LoginError::Throttled { retry_after } => {
+                (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, retry_after)
+            }
+            LoginError::Busy { retry_after } => {
+                let code = ErrorCode::Other("UNAVAILABLE".to_owned());
+                (StatusCode::SERVICE_UNAVAILABLE, code, retry_after)
+            }
+            error => {
+                tracing::error!(
+                    event = "login.failed",
+                    error = chain(&error),
+                    "credentials cannot be checked"
+                );
+                return Self::internal();
+            }
+        };
+        let seconds = HeaderValue::from(retry_after.as_secs());
+        Self::new(status, code, error.to_string()).with(axum::http::header::RETRY_AFTER, seconds)
     }
 }
 
@@ -160,7 +181,11 @@ impl From<StorageError> for ApiError {
             StorageError::Manifest(error) => Self::manifest_invalid(chain(&error)),
             StorageError::Io { ref source, .. } => {
                 // Paths of this machine are for its operator, not for the client.
-                tracing::error!(error = chain(&error), "the storage failed");
+                tracing::error!(
+                    event = "storage.failed",
+                    error = chain(&error),
+                    "the storage failed"
+                );
                 match source.kind() {
                     io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                         let code = ErrorCode::Other("STORAGE_FULL".to_owned());
@@ -193,6 +218,12 @@ fn chain(error: &dyn std::error::Error) -> String {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         tracing::debug!(status = %self.status, code = %self.code, message = self.message, "refused");
-        (self.status, *self.headers, Json(ErrorBody::of(self.code, self.message))).into_response()
+        let is_denied = self.status == StatusCode::FORBIDDEN;
+        let body = Json(ErrorBody::of(self.code, self.message));
+        let mut response = (self.status, *self.headers, body).into_response();
+        if is_denied {
+            response.extensions_mut().insert(AuditEvent::RightRefused);
+        }
+        response
     }
 }

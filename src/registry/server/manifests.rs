@@ -60,7 +60,7 @@ pub(super) async fn put(
         Reference::Tag(tag) => tags.push(tag),
     }
     let subject = registry.folder.push_manifest(name, &manifest, tags).await?;
-    tracing::info!(repository = %name, digest = %manifest.digest, "took a manifest");
+    tracing::info!(event = "manifest.pushed", repository = %name, digest = %manifest.digest, "a manifest was pushed");
 
     let mut response = StatusCode::CREATED.into_response();
     let mut say = |name, text: String| {
@@ -86,7 +86,6 @@ pub(super) async fn delete(
     reference: &Reference,
 ) -> Result<Response, ApiError> {
     if registry.folder.delete_manifest(name, reference).await? {
-        tracing::info!(repository = %name, %reference, "removed a manifest or tag");
         Ok(StatusCode::ACCEPTED.into_response())
     } else {
         Err(ApiError::manifest_unknown(reference))

@@ -1,14 +1,21 @@
 //! A registry on a folder of plain files: the whole of the OCI distribution-spec but for digests
 //! other than SHA-256.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::SignedDuration;
 use tokio::task::JoinHandle;
 
 use crate::{
+    audit::AuditLog,
     claim::{Claim, ClaimError},
     listener::{ListenError, Listener},
+    login::Authenticator,
     types::{Clock as _, SystemClock},
 };
 
@@ -35,6 +42,8 @@ pub use crate::listener::{ListenerLimits, Tls};
 const UPLOADS_LIVE: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// How often uploads are looked at for that.
 const PURGE_EVERY: Duration = Duration::from_hours(1);
+/// How often counted audit lines are looked at.
+const AUDIT_EVERY: Duration = Duration::from_secs(10);
 
 /// Where a registry keeps its content, where it listens, and whom it serves.
 #[derive(Debug, Clone)]
@@ -71,6 +80,7 @@ pub struct RegistryServer {
     listener: Listener,
     folder: Folder,
     housekeeping: JoinHandle<()>,
+    audit: Arc<AuditLog>,
     /// None where the folder is its opener's.
     claim: Option<Claim>,
 }
@@ -110,10 +120,13 @@ impl RegistryServer {
         access: Access,
         limits: ListenerLimits,
     ) -> Result<Self, StartRegistryError> {
-        let listener = Listener::bind(listen, tls, router(folder.clone(), access), limits)
-            .map_err(StartRegistryError::Listen)?;
-        let housekeeping = tokio::spawn(keep_house(folder.clone()));
-        Ok(Self { listener, folder, housekeeping, claim: None })
+        let audit = Arc::<AuditLog>::default();
+        let logins = Authenticator::default();
+        let router = router_with(folder.clone(), access, logins, Arc::clone(&audit));
+        let listener =
+            Listener::bind(listen, tls, router, limits).map_err(StartRegistryError::Listen)?;
+        let housekeeping = tokio::spawn(keep_house(folder.clone(), Arc::clone(&audit)));
+        Ok(Self { listener, folder, housekeeping, audit, claim: None })
     }
 
     /// The address it listens on.
@@ -141,13 +154,24 @@ impl RegistryServer {
     pub async fn shutdown(self) {
         self.housekeeping.abort();
         self.listener.shutdown().await;
+        self.audit.close();
         drop(self.claim);
     }
 }
 
 /// The registry's routes over `folder`, for a listener of one's own.
 pub fn router(folder: Folder, access: Access) -> axum::Router {
-    routes::router(Registry { folder, gate: Arc::new(Gate::new(access)) })
+    router_with(folder, access, Authenticator::default(), Arc::default())
+}
+
+/// The same, where logins are checked and security events recorded together with another server's.
+pub fn router_with(
+    folder: Folder,
+    access: Access,
+    logins: Authenticator,
+    audit: Arc<AuditLog>,
+) -> axum::Router {
+    routes::router(Registry::new(folder, access, logins, audit))
 }
 
 /// What every request needs.
@@ -155,20 +179,36 @@ pub fn router(folder: Folder, access: Access) -> axum::Router {
 struct Registry {
     folder: Folder,
     gate: Arc<Gate>,
+    audit: Arc<AuditLog>,
 }
 
-/// Gives up uploads that nobody came back for, now and then. It never ends by itself.
-pub async fn keep_house(folder: Folder) {
-    let mut turn = tokio::time::interval(PURGE_EVERY);
+impl Registry {
+    fn new(folder: Folder, access: Access, logins: Authenticator, audit: Arc<AuditLog>) -> Self {
+        Self { folder, gate: Arc::new(Gate::new(access, logins, Arc::clone(&audit))), audit }
+    }
+}
+
+/// Gives up uploads that nobody came back for, and writes the audit lines that were counted, now and then.
+/// It never ends by itself.
+pub async fn keep_house(folder: Folder, audit: Arc<AuditLog>) {
+    let mut purging = tokio::time::interval(PURGE_EVERY);
+    let mut auditing = tokio::time::interval(AUDIT_EVERY);
     loop {
-        turn.tick().await;
-        let Ok(then) = SystemClock.now().checked_sub(UPLOADS_LIVE) else { continue };
-        match folder.purge_uploads(then).await {
-            Ok(0) => (),
-            Ok(purged) => tracing::info!(purged, "gave up old uploads"),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot purge uploads");
-            }
+        tokio::select! {
+            _ = purging.tick() => purge(&folder).await,
+            _ = auditing.tick() => audit.write_counted(Instant::now()),
+        }
+    }
+}
+
+async fn purge(folder: &Folder) {
+    let Ok(then) = SystemClock.now().checked_sub(UPLOADS_LIVE) else { return };
+    match folder.purge_uploads(then).await {
+        Ok(0) => (),
+        Ok(purged) => tracing::info!(event = "uploads.purged", purged, "gave up old uploads"),
+        Err(error) => {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(event = "uploads.purge_failed", error, "cannot purge uploads");
         }
     }
 }

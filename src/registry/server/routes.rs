@@ -1,10 +1,13 @@
 //! What is where: every request that the distribution-spec knows, on one page.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     body::Body,
     extract::{Path, Request, State},
     http::{HeaderName, HeaderValue, Method, request::Parts},
+    middleware::from_fn_with_state,
     response::{IntoResponse as _, Response},
     routing::any,
 };
@@ -13,6 +16,7 @@ use tower_http::{
 };
 
 use crate::{
+    audit::{self, AuditEvent, AuditLog},
     registry::{
         protocol::{Reference, RepositoryName, header},
         server::{
@@ -86,11 +90,17 @@ pub(super) fn router(registry: Registry) -> Router {
         HeaderName::from_static(header::API_VERSION),
         HeaderValue::from_static(header::API_VERSION_VALUE),
     );
+    let log = Arc::clone(&registry.audit);
+    let audit =
+        from_fn_with_state(log, |State(log): State<Arc<AuditLog>>, request, next| async move {
+            audit::watch(&log, deleted, request, next).await
+        });
     Router::new()
         .route("/v2", any(base))
         .route("/v2/", any(base))
         .route("/v2/{*path}", any(below))
         .fallback(|| async { ApiError::path_unknown() })
+        .layer(audit)
         .layer(CatchPanicLayer::custom(|_| ApiError::internal().into_response()))
         .layer(api_version)
         .layer(TraceLayer::new_for_http())
@@ -99,8 +109,9 @@ pub(super) fn router(registry: Registry) -> Router {
 
 /// Says that this is a registry, to those who may pull from it.
 async fn base(State(registry): State<Registry>, request: Request) -> Result<Response, ApiError> {
-    registry.gate.admit(request.headers(), Purpose::Pull).await?;
-    match *request.method() {
+    let (request, _) = request.into_parts();
+    registry.gate.admit(&request, Purpose::Pull).await?;
+    match request.method {
         Method::GET | Method::HEAD => Ok(axum::Json(serde_json::json!({})).into_response()),
         _ => Err(ApiError::method_unsupported()),
     }
@@ -117,8 +128,17 @@ async fn below(
     let reads = matches!(parts.method, Method::GET | Method::HEAD)
         && !matches!(target, Ok(Target::Upload(..)));
     let purpose = if reads { Purpose::Pull } else { Purpose::Push };
-    registry.gate.admit(&parts.headers, purpose).await?;
+    registry.gate.admit(&parts, purpose).await?;
     answer(&registry, target?, &parts, body).await
+}
+
+/// What a successful `DELETE` of this path has deleted; an upload that is given up counts for nothing.
+fn deleted(path: &str) -> Option<AuditEvent> {
+    match target(path.strip_prefix("/v2/")?) {
+        Ok(Target::Manifest(..)) => Some(AuditEvent::ManifestDeleted),
+        Ok(Target::Blob(..)) => Some(AuditEvent::BlobDeleted),
+        _ => None,
+    }
 }
 
 /// Reads a path behind `/v2/`. A repository may be called `a/blobs` or `tags`, so paths are read

@@ -15,10 +15,11 @@ use axum::{
 };
 use subtle::ConstantTimeEq as _;
 
-use super::{Access, Gate, Registry, blobs, error::ApiError, manifests, routes::Target};
+use super::{Access, Registry, blobs, error::ApiError, manifests, routes::Target};
 use crate::{
     image::{Manifest, ManifestError},
     listener::{ListenError, Listener, ListenerLimits},
+    login::Authenticator,
     registry::{
         protocol::{Reference, RepositoryName},
         server::storage::{Folder, StorageError},
@@ -107,9 +108,9 @@ impl SharedImage {
         };
         let mut random = [0; PATH_BYTES];
         getrandom::fill(&mut random).map_err(ShareError::Random)?;
-        let gate = Arc::new(Gate::new(Access::ReadOnly));
+        let (logins, audit) = (Authenticator::default(), Arc::default());
         let image = Arc::new(Image {
-            registry: Registry { folder: folder.clone(), gate },
+            registry: Registry::new(folder.clone(), Access::ReadOnly, logins, audit),
             path: hex::encode(random),
             repository: repository.clone(),
             manifest,

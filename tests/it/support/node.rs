@@ -46,16 +46,36 @@ impl Node {
         Self::try_to_register(hub, program, name, arguments)
     }
 
+    /// The same with this value of `EDGEPOST_NODE_AUTH`.
+    #[track_caller]
+    pub fn register_with(hub: &Hub, name: &str, auth: &str, arguments: &[&str]) -> Self {
+        let program = hub.publisher.clone();
+        let (node, outcome) = Self::try_to_register_as(hub, program, name, auth, arguments);
+        outcome.good();
+        node
+    }
+
     fn try_to_register(
         hub: &Hub,
         program: Program,
         name: &str,
         arguments: &[&str],
     ) -> (Self, Outcome) {
+        let auth = format!("{name}:{name}-token");
+        Self::try_to_register_as(hub, program, name, &auth, arguments)
+    }
+
+    fn try_to_register_as(
+        hub: &Hub,
+        program: Program,
+        name: &str,
+        auth: &str,
+        arguments: &[&str],
+    ) -> (Self, Outcome) {
         let folder = hub.folder().join(name);
         fs::create_dir_all(&folder).expect("the folder can be made");
         let mut node = Self { program, folder };
-        node.program.set("EDGEPOST_NODE_AUTH", format!("{name}:{name}-token"));
+        node.program.set("EDGEPOST_NODE_AUTH", auth);
         node.program.set("EDGEPOST_NODE_DATA", node.data().display());
         node.program.set("EDGEPOST_ENGINE", "none");
         let all = [&["agent", "register", "--trust-sha256", &hub.pin], arguments].concat();

@@ -69,7 +69,7 @@ pub(super) async fn set(
     }
     let now = state.clock.now();
     let (credentials, changed) = state.store.set_credentials(&org, &id, &credentials, now).await?;
-    tracing::info!(by = caller.name(), %org, service = id, changed, "logins of a service were set");
+    tracing::info!(event = "credentials.set", actor = caller.name(), %org, service = id, changed, "logins of a service were set");
     Ok(Json(HeldCredentials { changed, credentials }))
 }
 

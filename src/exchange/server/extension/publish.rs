@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::trust::{no_trust, refused};
 use crate::{
+    audit::AuditEvent,
     document::{ClusterDeployment, DeploymentPolicy, NodePolicy, Pattern, ServiceBody},
     exchange::{
         api::{
@@ -40,6 +41,9 @@ pub(super) async fn publish(
     }
     if !credentials.is_empty() && header.state == DocumentState::Withdrawn {
         return Err(invalid("what is withdrawn has no credentials".to_owned()));
+    }
+    if header.state == DocumentState::Withdrawn {
+        caller.note_about(AuditEvent::DocumentWithdrawn, format!("orgs/{org}/{key}"));
     }
     let trust = state.trust(&org).await?.ok_or_else(|| no_trust(&org))?;
     let projection = open(&trust, &envelope, &header)?;
