@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     cli::{Context, error::CliError, removal::ForceArgs},
-    exchange::api::{OrgRequest, OrgSettings, PlainCredentials},
+    exchange::api::{OrgRequest, OrgSettings, OrgSettingsChange, PlainCredentials},
     types::OrgId,
 };
 
@@ -27,14 +27,30 @@ pub(super) enum OrgCommand {
     Remove(RemoveArgs),
 }
 
+/// What an organization chooses: one setting at least.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct Choices {
+    /// Whether nodes get the tokens of the services they are to run by Horizon's path, where a proxy could read them
+    #[arg(long, value_enum, value_name = "WHETHER")]
+    plain_credentials: Option<Plain>,
+    /// The least number of characters of a new password; 0 is no minimum
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=128))]
+    min_password_length: Option<u32>,
+    /// The least number of characters of a new node token; 0 is no minimum
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=128))]
+    min_token_length: Option<u32>,
+}
+
 /// Choose for an organization (as its administrator)
+///
+/// What is not named stays as it is. Passwords and tokens that exist stay valid.
 #[derive(Debug, Args)]
 pub(super) struct SetArgs {
     /// Its name
     name: OrgId,
-    /// Whether nodes get the tokens of the services they are to run by Horizon's path, where a proxy could read them
-    #[arg(long, value_enum, value_name = "WHETHER")]
-    plain_credentials: Plain,
+    #[command(flatten)]
+    choices: Choices,
 }
 
 /// Whether nodes get tokens as they are.
@@ -103,8 +119,12 @@ impl OrgCommand {
             }
             Self::Show { name } => tell(name, &client.org_settings(name).await?, context),
             Self::Set(args) => {
-                let settings = OrgSettings { plain_credentials: args.plain_credentials.into() };
-                client.put_org_settings(&args.name, &settings).await?;
+                let change = OrgSettingsChange {
+                    plain_credentials: args.choices.plain_credentials.map(Into::into),
+                    min_password_length: args.choices.min_password_length,
+                    min_token_length: args.choices.min_token_length,
+                };
+                let settings = client.change_org_settings(&args.name, &change).await?;
                 tell(&args.name, &settings, context);
             }
             Self::Remove(args) => {
@@ -118,12 +138,24 @@ impl OrgCommand {
 
 /// Says what an organization has chosen.
 fn tell(name: &OrgId, settings: &OrgSettings, context: &Context) {
-    let result = json!({"org": name, "plainCredentials": settings.plain_credentials});
+    let result = json!({
+        "org": name, "plainCredentials": settings.plain_credentials,
+        "minPasswordLength": settings.min_password_length,
+        "minTokenLength": settings.min_token_length,
+    });
     context.output.result(&result, || {
         let plain = match settings.plain_credentials {
             PlainCredentials::Served => "served: nodes of Open Horizon can pull",
             PlainCredentials::Refused => "refused: only nodes of Edgepost can pull",
         };
-        format!("org                {name}\nplain credentials  {plain}")
+        let least = |length: u32| match length {
+            0 => "no minimum".to_owned(),
+            length => format!("at least {length} characters"),
+        };
+        format!(
+            "org                {name}\nplain credentials  {plain}\npasswords          {}\ntokens             {}",
+            least(settings.min_password_length),
+            least(settings.min_token_length)
+        )
     });
 }

@@ -18,7 +18,10 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::{Digest, DigestHasher};
 pub use document_key::{DocumentKey, DocumentKind};
 pub use generated_token::GeneratedToken;
-pub use ids::{NodeId, NodeRef, OrgId, PatternId, PatternRef, PolicyId, UserId};
+pub use ids::{
+    NameProblem, NodeId, NodeRef, OrgId, PatternId, PatternRef, PolicyId, UserId,
+    check_account_name, check_visible,
+};
 pub use image_ref::{ImageRef, PinnedImage, Registry, Repository, Tag};
 pub use platform::{Arch, ParsePlatformError, Platform};
 pub use secret::Secret;

@@ -47,8 +47,8 @@ pub use nodes::{
     Nodes, RegisteredProperty, RegisteredService,
 };
 pub use orgs::{
-    AgbotsNone, HeartbeatIntervals, ORG_TYPE_IBM, Org, OrgLimits, OrgRequest, OrgSettings, Orgs,
-    PlainCredentials,
+    AgbotsNone, HeartbeatIntervals, ORG_TYPE_IBM, Org, OrgLimits, OrgRequest, OrgSettings,
+    OrgSettingsChange, Orgs, PlainCredentials,
 };
 pub use patterns::{
     AgreementProtocol, Pattern, PatternRequest, PatternService, PatternServiceVersion, Patterns,
@@ -70,7 +70,8 @@ pub use services::{
 };
 pub use trust::{StampKey, TrustHead};
 pub use users::{
-    ApiKey, ApiKeyRequest, ChangePassword, NewApiKey, User, UserPatch, UserRequest, Users,
+    ApiKey, ApiKeyRequest, ApiKeys, ChangePassword, ExpiringKey, ExpiringKeyRequest, NewApiKey,
+    NewPassword, RevokedKeys, User, UserPatch, UserRequest, Users,
 };
 pub use wait::{ChangesWait, LONGEST_WAIT};
 

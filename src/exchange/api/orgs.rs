@@ -54,6 +54,13 @@ pub struct OrgLimits {
     pub max_nodes: i64,
 }
 
+impl OrgLimits {
+    /// Whether they allow more than `held`.
+    pub fn lift(&self, held: &Self) -> bool {
+        held.max_nodes != 0 && (self.max_nodes == 0 || self.max_nodes > held.max_nodes)
+    }
+}
+
 /// How often a node should ask for changes, in seconds; 0 leaves it to the agent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -77,12 +84,44 @@ pub struct Org {
     pub last_updated: Timestamp,
 }
 
-/// What `GET` and `PUT /orgs/{org}/edgepost/settings` tell: what Horizon has no word for.
+/// What `GET` and `PUT /orgs/{org}/edgepost/settings` answer: what Horizon has no word for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct OrgSettings {
     /// Whether nodes get registry tokens as Horizon gives them.
     pub plain_credentials: PlainCredentials,
+    /// The least number of characters of a new password; 0 is no minimum.
+    #[serde(default)]
+    pub min_password_length: u32,
+    /// The least number of characters of a new node token; 0 is no minimum.
+    #[serde(default)]
+    pub min_token_length: u32,
+}
+
+/// What `PUT /orgs/{org}/edgepost/settings` takes: what is given is chosen, the rest stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct OrgSettingsChange {
+    /// Whether nodes get registry tokens as Horizon gives them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plain_credentials: Option<PlainCredentials>,
+    /// The least number of characters of a new password; 0 is no minimum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_password_length: Option<u32>,
+    /// The least number of characters of a new node token; 0 is no minimum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_token_length: Option<u32>,
+}
+
+impl OrgSettingsChange {
+    /// The settings after the change.
+    pub fn apply(&self, held: &OrgSettings) -> OrgSettings {
+        OrgSettings {
+            plain_credentials: self.plain_credentials.unwrap_or(held.plain_credentials),
+            min_password_length: self.min_password_length.unwrap_or(held.min_password_length),
+            min_token_length: self.min_token_length.unwrap_or(held.min_token_length),
+        }
+    }
 }
 
 /// Whether a node that is to run a service gets its registry tokens by Horizon's path, readable by

@@ -27,7 +27,7 @@ pub struct UserRequest {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct UserPatch {
-    /// A new password; an empty one shuts the user out.
+    /// A new password; an empty one shuts the user out, with every API key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<WireSecret>,
     /// Whether the user manages the organization.
@@ -105,6 +105,55 @@ pub struct ApiKey {
     pub last_updated: Timestamp,
 }
 
+/// What `POST /orgs/{org}/edgepost/users/{user}/apikeys` takes: Horizon's request, and an end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct ExpiringKeyRequest {
+    /// What it is for.
+    pub description: String,
+    /// A name for people.
+    pub label: String,
+    /// The days after which it expires; without them it does not.
+    pub expires_in_days: Option<u32>,
+}
+
+/// An API key with its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiringKey {
+    /// The key, as Horizon shows it.
+    #[serde(flatten)]
+    pub key: ApiKey,
+    /// When it expires; `None` if it does not.
+    pub expires: Option<Timestamp>,
+}
+
+/// What `GET /orgs/{org}/edgepost/users/{user}/apikeys` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKeys {
+    /// `org/user`, whose keys they are.
+    pub owner: String,
+    /// The keys, oldest first, expired ones too.
+    pub apikeys: Vec<ExpiringKey>,
+}
+
+/// What `PUT /orgs/{org}/edgepost/users/{user}/password` takes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct NewPassword {
+    /// The new password.
+    pub password: WireSecret,
+    /// Whether the user's API keys are removed with the old password.
+    #[serde(default)]
+    pub revoke_api_keys: bool,
+}
+
+/// How many API keys a request has removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokedKeys {
+    /// Their number.
+    pub revoked: u64,
+}
+
 /// An API key that was just made: the only time its value is told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NewApiKey {
@@ -115,4 +164,7 @@ pub struct NewApiKey {
     pub owner: String,
     /// What to send as the password of the user `apikey`.
     pub value: WireSecret,
+    /// When it expires; absent if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
 }

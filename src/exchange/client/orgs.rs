@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Call, ExchangeClient, ExchangeError};
 use crate::{
-    exchange::api::{Org, OrgRequest, OrgSettings, Orgs},
+    exchange::api::{Org, OrgRequest, OrgSettings, OrgSettingsChange, Orgs},
     types::OrgId,
 };
 
@@ -37,16 +37,16 @@ impl ExchangeClient {
         self.transport.send(Call::get(&settings_of(id))).await?.json()
     }
 
-    /// Replaces what an organization has chosen.
+    /// Changes what an organization has chosen, as far as the change names it, and gives all of it.
     ///
     /// # Errors
     /// As of every request.
-    pub async fn put_org_settings(
+    pub async fn change_org_settings(
         &self,
         id: &OrgId,
-        settings: &OrgSettings,
-    ) -> Result<(), ExchangeError> {
-        self.transport.send(Call::put(&settings_of(id)).json(settings)?).await.map(drop)
+        change: &OrgSettingsChange,
+    ) -> Result<OrgSettings, ExchangeError> {
+        self.transport.send(Call::put(&settings_of(id)).json(change)?).await?.json()
     }
 
     /// Removes an organization and everything in it; whether there was one.

@@ -6,7 +6,7 @@ use super::{
     ApiError, AppState,
     answer::{listed, written},
     caller::Caller,
-    extract::{Body, Path, Query, check_name},
+    extract::{Body, Path, Query, check_name, check_new_name},
     nodes::Quiet,
 };
 use crate::{
@@ -40,15 +40,15 @@ pub(super) async fn put(
     Query(quiet): Query<Quiet>,
     Body(request): Body<AgreementRequest>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    let owner = state.store.node_owner(&org, &node).await?;
-    caller.may_change_node(&org, &node, owner.as_deref())?;
     check_name(&id)?;
+    check_new_name(&id)?;
     if request.services.is_none() && request.agreement_service.is_none() {
         let msg = "an agreement needs services or agreementService";
         return Err(ApiError::InvalidInput(msg.to_owned()));
     }
-    let beats = !quiet.noheartbeat;
-    state.store.put_agreement(&org, &node, &id, &request, beats, state.clock.now()).await?;
+    let agreement = (id.as_str(), &request, !quiet.noheartbeat);
+    let (permit, now) = (caller.permit_node(&org, &node), state.clock.now());
+    state.store.put_agreement(&org, &node, agreement, permit, now).await?;
     Ok(written("agreement added or updated"))
 }
 
@@ -90,9 +90,8 @@ async fn removed(
     node: &NodeId,
     id: Option<&str>,
 ) -> Result<StatusCode, ApiError> {
-    let owner = state.store.node_owner(org, node).await?;
-    caller.may_change_node(org, node, owner.as_deref())?;
-    state.store.remove_agreements(org, node, id, state.clock.now()).await?;
+    let permit = caller.permit_node(org, node);
+    state.store.remove_agreements(org, node, id, permit, state.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

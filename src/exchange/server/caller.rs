@@ -11,7 +11,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use super::{ApiError, AppState};
 use crate::{
     audit::{self, AuditEntry, AuditEvent, AuditTrail},
-    exchange::store::{Logins, UserRecord},
+    exchange::store::{
+        AccountProof, AccountState, CallerAccount, Logins, NodeLogin, Permit, UserRecord,
+    },
     types::{Digest, NodeId, OrgId, Secret, UserId},
 };
 
@@ -29,6 +31,8 @@ pub(crate) struct Caller {
     pub(crate) org: OrgId,
     /// What the caller is there.
     pub(crate) role: Role,
+    /// By what the caller has authenticated.
+    proof: AccountProof,
     /// What is said of the request in its audit line.
     trail: AuditTrail,
 }
@@ -46,6 +50,18 @@ pub(crate) enum Role {
     User(UserId),
     /// Runs services.
     Node(NodeId),
+}
+
+impl Role {
+    /// What a user is who is described like this.
+    fn of_user(org: &OrgId, id: UserId, user: &UserRecord) -> Self {
+        match () {
+            () if org.as_str() == ROOT && id.as_str() == ROOT => Self::Root(id),
+            () if org.as_str() == ROOT && user.hub_admin => Self::HubAdmin(id),
+            () if user.admin => Self::Admin(id),
+            () => Self::User(id),
+        }
+    }
 }
 
 impl Caller {
@@ -84,18 +100,33 @@ impl Caller {
         self.trail.note(event, Some(object));
     }
 
-    fn as_node(org: OrgId, id: NodeId) -> Self {
-        Self { org, role: Role::Node(id), trail: AuditTrail::default() }
+    /// The decision on a write of this caller. `decide` is given the caller and the row as they are inside the
+    /// write transaction, and gives what is to be written.
+    pub(crate) fn permit<'a, Row, New>(
+        &'a self,
+        decide: impl FnOnce(&Self, Option<Row>) -> Result<New, ApiError> + Send + 'a,
+    ) -> Permit<'a, Row, New, ApiError> {
+        let account = CallerAccount { org: &self.org, proof: &self.proof };
+        Permit::of(account, move |state, row| decide(&self.with_state(state), row))
     }
 
-    fn as_user(org: OrgId, id: UserId, user: &UserRecord) -> Self {
-        let role = match () {
-            () if org.as_str() == ROOT && id.as_str() == ROOT => Role::Root(id),
-            () if org.as_str() == ROOT && user.hub_admin => Role::HubAdmin(id),
-            () if user.admin => Role::Admin(id),
-            () => Role::User(id),
+    /// The same caller, with the role that its account has now.
+    fn with_state(&self, state: &AccountState) -> Self {
+        let role = match (state, self.user()) {
+            (AccountState::User(record), Some(id)) => Role::of_user(&self.org, id.clone(), record),
+            _ => self.role.clone(),
         };
-        Self { org, role, trail: AuditTrail::default() }
+        Self { role, ..self.clone() }
+    }
+
+    fn as_node(org: OrgId, NodeLogin { id, token_hash }: NodeLogin) -> Self {
+        let role = Role::Node(id.clone());
+        let proof = AccountProof::Token { node: id, hash: token_hash };
+        Self { org, role, proof, trail: AuditTrail::default() }
+    }
+
+    fn as_user(org: OrgId, id: UserId, user: &UserRecord, proof: AccountProof) -> Self {
+        Self { role: Role::of_user(&org, id, user), org, proof, trail: AuditTrail::default() }
     }
 
     /// Finds out who sends these credentials. The least powerful of a name comes first.
@@ -104,14 +135,16 @@ impl Caller {
         let attempt = state.logins.begin(sent.address(), &sent.full_name(), secret)?;
         if name == API_KEY {
             let value = Digest::of(secret.expose().as_bytes());
-            let Some(user) = state.store.api_key_owner(org, &value).await? else {
+            let now = state.clock.now();
+            let Some(user) = state.store.api_key_owner(org, &value, now).await? else {
                 return Err(state.logins.refuse(attempt).await.into());
             };
             let Some(record) = state.store.user(org, &user).await? else {
                 return Err(state.logins.refuse(attempt).await.into());
             };
             state.logins.accept(&attempt, &value.to_string());
-            return Ok(Self::as_user(org.clone(), user, &record));
+            let proof = AccountProof::ApiKey { user: user.clone(), value };
+            return Ok(Self::as_user(org.clone(), user, &record, proof));
         }
         let Logins { node, user } = state.store.logins(org, name).await?;
         // An empty hash fits nothing.
@@ -119,8 +152,12 @@ impl Caller {
         let password_hash = user.as_ref().map_or("", |(_, it)| it.password_hash.as_str());
         let found = state.logins.verify(attempt, &[token_hash, password_hash]).await?;
         match (found, node, user) {
-            (0, Some(node), _) => Ok(Self::as_node(org.clone(), node.id)),
-            (_, _, Some((id, user))) => Ok(Self::as_user(org.clone(), id, &user)),
+            (0, Some(node), _) => Ok(Self::as_node(org.clone(), node)),
+            (_, _, Some((id, user))) => {
+                let hash = user.password_hash.clone();
+                let proof = AccountProof::Password { user: id.clone(), hash };
+                Ok(Self::as_user(org.clone(), id, &user, proof))
+            }
             _ => Err(UNKNOWN),
         }
     }

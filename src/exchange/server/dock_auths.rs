@@ -24,7 +24,7 @@ use crate::{
             Credential, DockAuth, MaskedCredential, PlainCredentials, Reply, ServiceRequest,
             ShownToken,
         },
-        store::{Ownership, StoreError, StoredCredential},
+        store::{Ownership, Permit, StoreError, StoredCredential},
     },
     types::{NodeRef, OrgId},
 };
@@ -59,8 +59,8 @@ pub(super) async fn create(
     Path((org, service)): Path<(OrgId, String)>,
     SecretBody(login): SecretBody<Credential>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    may_change(&state, &caller, &org, &service).await?;
-    let id = state.store.add_credential(&org, &service, &login, state.clock.now()).await?;
+    let (permit, now) = (permit(&caller, &org, &service), state.clock.now());
+    let id = state.store.add_credential(&org, &service, &login, permit, now).await?;
     Ok(written(format!("dockauth {id} of service '{org}/{service}' added")))
 }
 
@@ -72,9 +72,8 @@ pub(super) async fn replace(
     SecretBody(login): SecretBody<Credential>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
     let id = number(&id)?;
-    may_change(&state, &caller, &org, &service).await?;
-    let now = state.clock.now();
-    if state.store.replace_credential(&org, &service, id, &login, now).await? {
+    let (permit, now) = (permit(&caller, &org, &service), state.clock.now());
+    if state.store.replace_credential(&org, &service, (id, &login), permit, now).await? {
         return Ok(written(format!("dockauth {id} of service '{org}/{service}' updated")));
     }
     Err(missing(&org, &service, id))
@@ -106,8 +105,8 @@ async fn removed(
     service: &str,
     id: Option<i64>,
 ) -> Result<StatusCode, ApiError> {
-    may_change(state, caller, org, service).await?;
-    if state.store.delete_credentials(org, service, id, state.clock.now()).await? {
+    let (permit, now) = (permit(caller, org, service), state.clock.now());
+    if state.store.delete_credentials(org, service, id, permit, now).await? {
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(ApiError::NotFound(format!("no dockauth of service '{org}/{service}'")))
@@ -170,15 +169,16 @@ fn is_own(caller: &Caller, org: &OrgId, held: Option<&Ownership>) -> bool {
     held.is_some_and(|it| caller.keeps(org, &it.owner))
 }
 
-async fn may_change(
-    state: &AppState,
-    caller: &Caller,
-    org: &OrgId,
-    service: &str,
-) -> Result<(), ApiError> {
-    let held = state.store.ownership::<ServiceRequest>(org, service).await?;
-    caller.may_change::<ServiceRequest>(org, service, held.as_ref())?;
-    held.map(drop).ok_or_else(|| StoreError::missing("service", org, service).into())
+/// The decision on a write to the logins of a service, which has to exist.
+fn permit<'a>(
+    caller: &'a Caller,
+    org: &'a OrgId,
+    service: &'a str,
+) -> Permit<'a, Ownership, (), ApiError> {
+    caller.permit(move |caller, held: Option<Ownership>| {
+        caller.may_change::<ServiceRequest>(org, service, held.as_ref())?;
+        held.map(drop).ok_or_else(|| StoreError::missing("service", org, service).into())
+    })
 }
 
 fn number(id: &str) -> Result<i64, ApiError> {

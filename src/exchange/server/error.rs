@@ -189,6 +189,7 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::Missing { .. } => Self::NotFound(error.to_string()),
             StoreError::Exists { .. } => Self::AlreadyExists(error.to_string()),
+            StoreError::AccountGone => Self::InvalidCredentials("invalid.credentials"),
             StoreError::Unfit { msg } => Self::InvalidInput(msg),
             StoreError::Limit { msg } => Self::AccessDenied(format!("Access denied: {msg}")),
             StoreError::Database(sqlx::Error::PoolTimedOut) => Self::Busy,

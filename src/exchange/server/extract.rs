@@ -10,7 +10,10 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::ApiError;
-use crate::{listener::discard, types::PatternId};
+use crate::{
+    listener::discard,
+    types::{NameProblem, PatternId, check_account_name, check_visible},
+};
 
 /// The names in the path.
 #[derive(Debug, FromRequestParts)]
@@ -109,6 +112,26 @@ fn announced_length(headers: &HeaderMap) -> Option<usize> {
 pub(super) fn check_name(text: &str) -> Result<(), ApiError> {
     let parsed = text.parse::<PatternId>();
     parsed.map(drop).map_err(|_| ApiError::InvalidInput(format!("'{text}' is no name")))
+}
+
+/// Refuses to give something new a name that is not shown as it is.
+pub(super) fn check_new_name(name: &str) -> Result<(), ApiError> {
+    check_visible(name).map_err(|problem| unusable("name", name, problem))
+}
+
+/// Refuses to give a new organization, user or node a name that cannot log in or is not shown as it is.
+pub(super) fn check_new_account(name: &str) -> Result<(), ApiError> {
+    check_account_name(name).map_err(|problem| unusable("name", name, problem))
+}
+
+/// Refuses a text for people that is not shown as it is.
+pub(super) fn check_text(what: &str, text: &str) -> Result<(), ApiError> {
+    check_visible(text).map_err(|problem| unusable(what, text, problem))
+}
+
+fn unusable(what: &str, text: &str, problem: NameProblem) -> ApiError {
+    let shown = text.escape_debug();
+    ApiError::InvalidInput(format!("the {what} '{shown}' cannot be given: {problem}"))
 }
 
 /// Whether the body is called JSON, or nothing at all.

@@ -11,7 +11,7 @@ use super::{
     ApiError, AppState,
     answer::{listed, written},
     caller::Caller,
-    extract::{Path, RawBody, check_name},
+    extract::{Path, RawBody, check_name, check_new_name},
 };
 use crate::{
     exchange::{api::Reply, store::KeyHolder},
@@ -51,13 +51,14 @@ pub(super) async fn put<T: KeyHolder>(
     Path((org, holder, id)): Path<(OrgId, String, String)>,
     body: Result<RawBody, ApiError>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    let held = state.store.ownership::<T>(&org, &holder).await?;
-    caller.may_change::<T>(&org, &holder, held.as_ref())?;
     check_name(&id)?;
+    check_new_name(&id)?;
     let RawBody(body) = body?;
     let content = std::str::from_utf8(&body);
     let content = content.map_err(|_| ApiError::InvalidInput("a key is a text".to_owned()))?;
-    state.store.put_key::<T>(&org, &holder, &id, content, state.clock.now()).await?;
+    let permit = caller.permit_change::<T>(&org, &holder);
+    let (key, now) = ((id.as_str(), content), state.clock.now());
+    state.store.put_key::<T, _>(&org, &holder, key, permit, now).await?;
     Ok(written("key added or updated"))
 }
 
@@ -86,9 +87,8 @@ async fn removed<T: KeyHolder>(
     holder: &str,
     id: Option<&str>,
 ) -> Result<StatusCode, ApiError> {
-    let held = state.store.ownership::<T>(org, holder).await?;
-    caller.may_change::<T>(org, holder, held.as_ref())?;
-    if state.store.remove_keys::<T>(org, holder, id, state.clock.now()).await? {
+    let permit = caller.permit_change::<T>(org, holder);
+    if state.store.remove_keys::<T, _>(org, holder, id, permit, state.clock.now()).await? {
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(ApiError::NotFound(format!("no key of {} '{org}/{holder}'", T::NOUN)))

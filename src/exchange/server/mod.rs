@@ -13,6 +13,7 @@ mod error;
 mod extension;
 mod extract;
 mod keys;
+mod lengths;
 mod node_parts;
 mod nodes;
 mod orgs;

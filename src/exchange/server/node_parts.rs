@@ -73,10 +73,9 @@ pub(super) async fn put<T: Told>(
     Query(quiet): Query<Quiet>,
     Body(value): Body<T>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    let owner = state.store.node_owner(&org, &id).await?;
-    caller.may_change_node(&org, &id, owner.as_deref())?;
     let beats = T::BEATS && !quiet.noheartbeat;
-    state.store.put_node_part(&org, &id, &value, beats, state.clock.now()).await?;
+    let (permit, now) = (caller.permit_node(&org, &id), state.clock.now());
+    state.store.put_node_part(&org, &id, (&value, beats), permit, now).await?;
     Ok(written(format!("{} added or updated", T::PART)))
 }
 
@@ -86,9 +85,8 @@ pub(super) async fn delete<T: Told>(
     caller: Caller,
     Path((org, id)): Path<(OrgId, NodeId)>,
 ) -> Result<StatusCode, ApiError> {
-    let owner = state.store.node_owner(&org, &id).await?;
-    caller.may_change_node(&org, &id, owner.as_deref())?;
-    state.store.remove_node_part::<T>(&org, &id, state.clock.now()).await?;
+    let permit = caller.permit_node(&org, &id);
+    state.store.remove_node_part::<T, _>(&org, &id, permit, state.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -12,7 +12,8 @@ use super::{
     ApiError, AppState,
     answer::{attribute, fits, listed, no_attribute, written},
     caller::{Caller, Role},
-    extract::{Body, Path, Query},
+    extract::{Body, Path, Query, SecretBody, check_new_account},
+    lengths::{SecretKind, check_length},
     orgs::Only,
 };
 use crate::{
@@ -26,9 +27,6 @@ use crate::{
     },
     types::{NodeId, OrgId},
 };
-
-/// Names that stand for credentials of IBM Cloud.
-const RESERVED: [&str; 2] = ["iamapikey", "iamtoken"];
 
 /// Which nodes to list.
 #[derive(Debug, Default, Deserialize)]
@@ -101,18 +99,23 @@ pub(super) async fn put(
     caller: Caller,
     Path((org, id)): Path<(OrgId, NodeId)>,
     Query(quiet): Query<Quiet>,
-    Body(request): Body<NodeRequest>,
+    SecretBody(request): SecretBody<NodeRequest>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    let owner = state.store.node_owner(&org, &id).await?;
-    caller.may_change_node(&org, &id, owner.as_deref())?;
-    let token_hash = token_hash(&state, &id, &request).await?;
+    refuse_early(&state, &caller, &org, &id).await?;
+    let token_hash = token_hash(&state, &org, &request).await?;
     if token_hash.is_some() {
         caller.note(AuditEvent::TokenChanged);
     }
     let now = state.clock.now();
     let heartbeat = (!quiet.noheartbeat).then(|| now.as_millisecond());
-    let change = |held| replaced(&caller, held, request, token_hash, heartbeat);
-    let count = state.store.write_node(&org, &id, Resource::Node, change, now).await?;
+    let permit = caller.permit(|caller, held: Option<NodeRecord>| {
+        caller.may_change_node(&org, &id, held.as_ref().map(|it| it.owner.as_str()))?;
+        if held.is_none() {
+            check_new_account(id.as_str())?;
+        }
+        replaced(caller, held, request, token_hash, heartbeat)
+    });
+    let count = state.store.write_node(&org, &id, Resource::Node, permit, now).await?;
     Ok(written(counted(&org, count)))
 }
 
@@ -121,19 +124,17 @@ pub(super) async fn patch(
     State(state): State<AppState>,
     caller: Caller,
     Path((org, id)): Path<(OrgId, NodeId)>,
-    Body(request): Body<NodeRequest>,
+    SecretBody(request): SecretBody<NodeRequest>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    let owner = state.store.node_owner(&org, &id).await?;
-    caller.may_change_node(&org, &id, owner.as_deref())?;
-    let token_hash = token_hash(&state, &id, &request).await?;
+    refuse_early(&state, &caller, &org, &id).await?;
+    let token_hash = token_hash(&state, &org, &request).await?;
     if token_hash.is_some() {
         caller.note(AuditEvent::TokenChanged);
     }
-    let change = |held: Option<NodeRecord>| {
-        let held = held.ok_or_else(|| StoreError::missing("node", &org, &id))?;
-        changed(&caller, held, request, token_hash)
-    };
-    state.store.write_node(&org, &id, Resource::Node, change, state.clock.now()).await?;
+    let permit = caller.permit(|caller, held| {
+        changed(caller, may_replace(caller, &org, &id, held)?, request, token_hash)
+    });
+    state.store.write_node(&org, &id, Resource::Node, permit, state.clock.now()).await?;
     Ok(written(format!("attribute of node '{org}/{id}' updated")))
 }
 
@@ -143,9 +144,8 @@ pub(super) async fn delete(
     caller: Caller,
     Path((org, id)): Path<(OrgId, NodeId)>,
 ) -> Result<StatusCode, ApiError> {
-    let owner = state.store.node_owner(&org, &id).await?;
-    caller.may_change_node(&org, &id, owner.as_deref())?;
-    state.store.delete_node(&org, &id, state.clock.now()).await?;
+    let permit = caller.permit_node(&org, &id);
+    state.store.delete_node(&org, &id, permit, state.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -155,9 +155,8 @@ pub(super) async fn heartbeat(
     caller: Caller,
     Path((org, id)): Path<(OrgId, NodeId)>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    let owner = state.store.node_owner(&org, &id).await?;
-    caller.may_change_node(&org, &id, owner.as_deref())?;
-    state.store.heartbeat(&org, &id, state.clock.now()).await?;
+    let permit = caller.permit_node(&org, &id);
+    state.store.heartbeat(&org, &id, permit, state.clock.now()).await?;
     Ok(written("heartbeat successful"))
 }
 
@@ -168,13 +167,9 @@ pub(super) async fn config_state(
     Path((org, id)): Path<(OrgId, NodeId)>,
     Body(request): Body<ConfigStateRequest>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    let owner = state.store.node_owner(&org, &id).await?;
-    caller.may_change_node(&org, &id, owner.as_deref())?;
-    let change = |held: Option<NodeRecord>| {
-        let held = held.ok_or_else(|| StoreError::missing("node", &org, &id))?;
-        suspended(held, &request)
-    };
-    state.store.write_node(&org, &id, Resource::ConfigState, change, state.clock.now()).await?;
+    let permit =
+        caller.permit(|caller, held| suspended(may_replace(caller, &org, &id, held)?, &request));
+    state.store.write_node(&org, &id, Resource::ConfigState, permit, state.clock.now()).await?;
     Ok(written("services config state updated"))
 }
 
@@ -197,20 +192,42 @@ pub(super) async fn messages(
     Ok(listed(true, NoMessages::default()))
 }
 
+/// Refuses before the costly hash of a token is computed. The decision is made inside the write transaction.
+async fn refuse_early(
+    state: &AppState,
+    caller: &Caller,
+    org: &OrgId,
+    id: &NodeId,
+) -> Result<(), ApiError> {
+    let owner = state.store.node_owner(org, id).await?;
+    caller.may_change_node(org, id, owner.as_deref())
+}
+
+/// What is there, if it is and the caller may change it.
+fn may_replace(
+    caller: &Caller,
+    org: &OrgId,
+    id: &NodeId,
+    held: Option<NodeRecord>,
+) -> Result<NodeRecord, ApiError> {
+    caller.may_change_node(org, id, held.as_ref().map(|it| it.owner.as_str()))?;
+    Ok(held.ok_or_else(|| StoreError::missing("node", org, id))?)
+}
+
 /// The hash of the token in the request, if there is one; checks the request by itself.
 async fn token_hash(
     state: &AppState,
-    id: &NodeId,
+    org: &OrgId,
     request: &NodeRequest,
 ) -> Result<Option<String>, ApiError> {
-    if RESERVED.contains(&id.as_str()) {
-        return Err(ApiError::InvalidInput(format!("no node can be called '{id}'")));
-    }
     if let Some(problem) = request.problem() {
         return Err(ApiError::InvalidInput(problem));
     }
     match &request.token {
-        Some(token) => state.passwords.hash(&token.0).await.map(Some),
+        Some(token) => {
+            check_length(state, org, SecretKind::Token, &token.0).await?;
+            state.passwords.hash(&token.0).await.map(Some)
+        }
         None => Ok(None),
     }
 }

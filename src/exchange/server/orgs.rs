@@ -7,12 +7,13 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     ApiError, AppState,
     answer::{Patch, attribute, fits, listed, patched, written},
     caller::{Caller, ROOT},
-    extract::{Body, Path, Query},
+    extract::{Body, Path, Query, check_new_account},
 };
 use crate::{
     exchange::api::{AgbotsNone, ORG_TYPE_IBM, OrgRequest, Orgs, Reply},
@@ -81,10 +82,14 @@ pub(super) async fn create(
     Path(id): Path<OrgId>,
     Body(request): Body<OrgRequest>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    caller.may_make_org(&id)?;
+    check_new_account(id.as_str())?;
     check(&request)?;
-    let created = state.store.create_org(&id, &request, state.clock.now()).await;
-    created.map_err(|error| ApiError::from(error).or_conflict())?;
+    let permit = caller.permit(|caller, _| {
+        caller.may_make_org(&id)?;
+        Ok(request)
+    });
+    let created = state.store.create_org(&id, permit, state.clock.now()).await;
+    created.map_err(ApiError::or_conflict)?;
     Ok(written(format!("org '{id}' created")))
 }
 
@@ -93,11 +98,19 @@ pub(super) async fn replace(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<OrgId>,
-    Body(request): Body<OrgRequest>,
+    Body(body): Body<Value>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    caller.may_change_org(&id)?;
-    let change = |held: OrgRequest| allowed(&caller, &id, &held, request);
-    state.store.change_org(&id, change, state.clock.now()).await?;
+    let names_limits = body.get("limits").is_some_and(|limits| !limits.is_null());
+    let request = serde_json::from_value::<OrgRequest>(body);
+    let request = request.map_err(|error| ApiError::InvalidInput(format!("the body: {error}")))?;
+    let permit = caller.permit(|caller, held| {
+        let held = may_replace(caller, &id, held)?;
+        // An administrator who does not name the limits means to keep them.
+        let keeps_limits = !names_limits && !caller.manages_orgs();
+        let limits = if keeps_limits { held.limits } else { request.limits };
+        allowed(caller, &id, &held, OrgRequest { limits, ..request })
+    });
+    state.store.change_org(&id, permit, state.clock.now()).await?;
     Ok(written(format!("org '{id}' updated")))
 }
 
@@ -108,9 +121,11 @@ pub(super) async fn patch(
     Path(id): Path<OrgId>,
     Body(patch): Body<Patch>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    caller.may_change_org(&id)?;
-    let change = |held: OrgRequest| allowed(&caller, &id, &held, patched(&held, patch)?);
-    state.store.change_org(&id, change, state.clock.now()).await?;
+    let permit = caller.permit(|caller, held| {
+        let held = may_replace(caller, &id, held)?;
+        allowed(caller, &id, &held, patched(&held, patch)?)
+    });
+    state.store.change_org(&id, permit, state.clock.now()).await?;
     Ok(written(format!("org '{id}' updated")))
 }
 
@@ -120,12 +135,25 @@ pub(super) async fn delete(
     caller: Caller,
     Path(id): Path<OrgId>,
 ) -> Result<StatusCode, ApiError> {
-    caller.may_make_org(&id)?;
-    if id.as_str() == ROOT {
-        return Err(ApiError::AccessDenied("org 'root' cannot be removed".to_owned()));
-    }
-    state.store.delete_org(&id, state.clock.now()).await?;
+    let permit = caller.permit(|caller, _| {
+        caller.may_make_org(&id)?;
+        if id.as_str() == ROOT {
+            return Err(ApiError::AccessDenied("org 'root' cannot be removed".to_owned()));
+        }
+        Ok(())
+    });
+    state.store.delete_org(&id, permit, state.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What is there, if it is and the caller may change it.
+fn may_replace(
+    caller: &Caller,
+    id: &OrgId,
+    held: Option<OrgRequest>,
+) -> Result<OrgRequest, ApiError> {
+    caller.may_change_org(id)?;
+    held.ok_or_else(|| ApiError::NotFound(format!("org '{id}' not found")))
 }
 
 /// The new description, if it is sound and the caller may give it.
@@ -137,6 +165,9 @@ fn allowed(
 ) -> Result<OrgRequest, ApiError> {
     if held.org_type != new.org_type {
         caller.may_set_org_type(id)?;
+    }
+    if new.limits.lift(&held.limits) {
+        caller.may_lift_limits(id)?;
     }
     check(&new)?;
     Ok(new)

@@ -14,7 +14,7 @@ use super::{
     ApiError, AppState,
     answer::{Patch, attribute, listed, patched, written},
     caller::{Caller, Role},
-    extract::{Body, Path, Query, check_name},
+    extract::{Body, Path, Query, check_name, check_new_name},
     orgs::Only,
 };
 use crate::{
@@ -123,10 +123,14 @@ pub(super) async fn created<T: Noun>(
     id: &str,
     request: T,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    caller.may_post::<T>(org, id)?;
     check_name(id)?;
+    check_new_name(id)?;
     let value = sound(request, id)?;
-    state.store.create(org, id, &caller.name(), &value, state.clock.now()).await?;
+    let permit = caller.permit(|caller, _| {
+        caller.may_post::<T>(org, id)?;
+        Ok(value)
+    });
+    state.store.create(org, id, &caller.name(), permit, state.clock.now()).await?;
     Ok(written(format!("{} '{org}/{id}' created", T::NOUN)))
 }
 
@@ -137,12 +141,10 @@ pub(super) async fn replace<T: Noun>(
     Path((org, id)): Path<(OrgId, String)>,
     Body(request): Body<T>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    let held = state.store.ownership::<T>(&org, &id).await?;
-    caller.may_change::<T>(&org, &id, held.as_ref())?;
     let value = sound(request, &id)?;
+    let permit = caller.permit(|caller, held| may_replace(caller, &org, &id, held).map(|_| value));
     let operation = Operation::CreatedOrModified;
-    let change = |_| Ok::<_, StoreError>(value);
-    state.store.change(&org, &id, operation, change, state.clock.now()).await?;
+    state.store.change(&org, &id, operation, permit, state.clock.now()).await?;
     Ok(written(format!("{} '{org}/{id}' updated", T::NOUN)))
 }
 
@@ -153,10 +155,11 @@ pub(super) async fn patch<T: Noun>(
     Path((org, id)): Path<(OrgId, String)>,
     Body(patch): Body<Patch>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    let held = state.store.ownership::<T>(&org, &id).await?;
-    caller.may_change::<T>(&org, &id, held.as_ref())?;
-    let change = |held: T| sound(patched(&held, patch)?, &id);
-    state.store.change(&org, &id, Operation::Modified, change, state.clock.now()).await?;
+    let permit = caller.permit(|caller, held| {
+        let held: Stored<T> = may_replace(caller, &org, &id, held)?;
+        sound(patched(&held.value, patch)?, &id)
+    });
+    state.store.change(&org, &id, Operation::Modified, permit, state.clock.now()).await?;
     Ok(written(format!("{} '{org}/{id}' updated", T::NOUN)))
 }
 
@@ -166,9 +169,8 @@ pub(super) async fn delete<T: Noun>(
     caller: Caller,
     Path((org, id)): Path<(OrgId, String)>,
 ) -> Result<StatusCode, ApiError> {
-    let held = state.store.ownership::<T>(&org, &id).await?;
-    caller.may_change::<T>(&org, &id, held.as_ref())?;
-    state.store.remove::<T>(&org, &id, state.clock.now()).await?;
+    let permit = caller.permit_change::<T>(&org, &id);
+    state.store.remove::<T, _>(&org, &id, permit, state.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -185,6 +187,17 @@ async fn on_shelf<T: Noun>(
     let mut map = state.store.shelf::<T>(shelf, &columns).await?;
     map.retain(|id, it| T::fits(filters, id, it));
     Ok(map)
+}
+
+/// What is there, if it is and the caller may change it.
+fn may_replace<T: Noun>(
+    caller: &Caller,
+    org: &OrgId,
+    id: &str,
+    held: Option<Stored<T>>,
+) -> Result<Stored<T>, ApiError> {
+    caller.may_change::<T>(org, id, held.as_ref().map(Stored::ownership).as_ref())?;
+    Ok(held.ok_or_else(|| StoreError::missing(T::NOUN, org, id))?)
 }
 
 /// The same, completed, if nothing is wrong with it.

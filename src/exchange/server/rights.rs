@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     exchange::{
-        api::{ORG_TYPE_IBM, UserRequest},
-        store::{Ownership, Posted, UserRecord},
+        api::{ORG_TYPE_IBM, PatternRequest, PolicyRequest, ServiceRequest, UserRequest},
+        store::{NameClaims, Ownership, Permit, Posted, UserRecord},
     },
-    types::{NodeId, OrgId, UserId},
+    types::{DocumentKey, NodeId, OrgId, Subject, UserId},
 };
 
 /// What an operation needs of the caller, for a refusal.
@@ -63,6 +63,11 @@ impl Caller {
     /// Say which kind an organization is.
     pub(crate) fn may_set_org_type(&self, org: &OrgId) -> Right {
         self.needs(self.manages_orgs(), "SET_IBM_ORG_TYPE", org)
+    }
+
+    /// Lift the limits of an organization, which those set who manage organizations.
+    pub(crate) fn may_lift_limits(&self, org: &OrgId) -> Right {
+        self.needs(self.manages_orgs(), "WRITE_OTHER_ORGS", org)
     }
 
     /// Make a user like this.
@@ -146,6 +151,82 @@ impl Caller {
             _ => false,
         };
         self.needs_of::<T>(allowed, "WRITE", org, id)
+    }
+
+    /// Publish a signed document under a name.
+    pub(crate) fn may_publish(
+        &self,
+        org: &OrgId,
+        (subject, key): (&Subject, &DocumentKey),
+        claims: &NameClaims,
+    ) -> Right {
+        match subject {
+            Subject::Service { .. } => self.may_post::<ServiceRequest>(org, key.id())?,
+            Subject::Pattern(_) => self.may_post::<PatternRequest>(org, key.id())?,
+            Subject::Policy(_) => self.may_post::<PolicyRequest>(org, key.id())?,
+            Subject::NodePolicy(node) => {
+                let owner = claims.has_row().then(|| claims.holder()).flatten();
+                self.may_publish_for_node(org, node, owner)?;
+            }
+        }
+        match claims.holder() {
+            Some(holder) if !self.administers(org) && holder != self.name() => {
+                let msg = format!("Access denied: {key} of {org} belongs to {holder}");
+                Err(ApiError::AccessDenied(msg))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Report about a node: the node alone.
+    pub(crate) fn may_report(&self, org: &OrgId, id: &NodeId) -> Right {
+        if self.org == *org && self.node() == Some(id) {
+            return Ok(());
+        }
+        let msg = format!("Access denied: only node {org}/{id} reports about itself");
+        Err(ApiError::AccessDenied(msg))
+    }
+
+    /// Change whom an organization trusts.
+    pub(crate) fn may_change_trust(&self, org: &OrgId) -> Right {
+        if self.administers(org) {
+            return Ok(());
+        }
+        let msg = format!("Access denied: only an admin of {org} may change whom it trusts");
+        Err(ApiError::AccessDenied(msg))
+    }
+
+    /// The decision on a write to something posted, or to what hangs on it.
+    pub(crate) fn permit_change<'a, T: Posted>(
+        &'a self,
+        org: &'a OrgId,
+        id: &'a str,
+    ) -> Permit<'a, Ownership, (), ApiError> {
+        self.permit(move |caller, held: Option<Ownership>| {
+            caller.may_change::<T>(org, id, held.as_ref())
+        })
+    }
+
+    /// The decision on a write to what a node says about itself.
+    pub(crate) fn permit_node<'a>(
+        &'a self,
+        org: &'a OrgId,
+        id: &'a NodeId,
+    ) -> Permit<'a, Ownership, (), ApiError> {
+        self.permit(move |caller, held: Option<Ownership>| {
+            caller.may_change_node(org, id, held.as_ref().map(|it| it.owner.as_str()))
+        })
+    }
+
+    /// The decision on a write to a user, or to what hangs on it.
+    pub(crate) fn permit_user<'a>(
+        &'a self,
+        org: &'a OrgId,
+        id: &'a UserId,
+    ) -> Permit<'a, UserRecord, (), ApiError> {
+        self.permit(move |caller, held: Option<UserRecord>| {
+            caller.may_change_user(org, id, held.as_ref())
+        })
     }
 
     /// See a node; `owner` is `org/user`, if there is such a node.

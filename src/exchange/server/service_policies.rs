@@ -35,9 +35,8 @@ pub(super) async fn put(
     Path((org, id)): Path<(OrgId, String)>,
     Body(policy): Body<ServicePolicyRequest>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    let held = state.store.ownership::<ServiceRequest>(&org, &id).await?;
-    caller.may_change::<ServiceRequest>(&org, &id, held.as_ref())?;
-    state.store.put_service_policy(&org, &id, &policy, state.clock.now()).await?;
+    let permit = caller.permit_change::<ServiceRequest>(&org, &id);
+    state.store.put_service_policy(&org, &id, &policy, permit, state.clock.now()).await?;
     Ok(written("service policy added or updated"))
 }
 
@@ -47,9 +46,8 @@ pub(super) async fn delete(
     caller: Caller,
     Path((org, id)): Path<(OrgId, String)>,
 ) -> Result<StatusCode, ApiError> {
-    let held = state.store.ownership::<ServiceRequest>(&org, &id).await?;
-    caller.may_change::<ServiceRequest>(&org, &id, held.as_ref())?;
-    state.store.remove_service_policy(&org, &id, state.clock.now()).await?;
+    let permit = caller.permit_change::<ServiceRequest>(&org, &id);
+    state.store.remove_service_policy(&org, &id, permit, state.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -6,7 +6,8 @@ use super::{
     ApiError, AppState,
     answer::{listed, no_attribute, written},
     caller::{Caller, ROOT, Role},
-    extract::{Body, Path},
+    extract::{Path, SecretBody, check_new_account},
+    lengths::{SecretKind, check_length},
 };
 use crate::{
     audit::AuditEvent,
@@ -17,8 +18,8 @@ use crate::{
     types::{OrgId, UserId},
 };
 
-/// Names that stand for API keys.
-const RESERVED: [&str; 2] = ["apikey", "iamapikey"];
+/// Names by which users who log in with an API key ask for themselves.
+pub(super) const ITSELF: [&str; 2] = ["apikey", "iamapikey"];
 
 /// Lists the users of an organization.
 pub(super) async fn list(
@@ -40,7 +41,7 @@ pub(super) async fn get(
     Path((org, id)): Path<(OrgId, UserId)>,
 ) -> Result<Response, ApiError> {
     let (org, id) = match caller.user() {
-        Some(own) if RESERVED.contains(&id.as_str()) => (caller.org.clone(), own.clone()),
+        Some(own) if ITSELF.contains(&id.as_str()) => (caller.org.clone(), own.clone()),
         _ => (org, id),
     };
     caller.may_read_user(&org, &id)?;
@@ -55,14 +56,19 @@ pub(super) async fn create(
     State(state): State<AppState>,
     caller: Caller,
     Path((org, id)): Path<(OrgId, UserId)>,
-    Body(request): Body<UserRequest>,
+    SecretBody(request): SecretBody<UserRequest>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    check_name(&id)?;
+    check_new_account(id.as_str())?;
     caller.may_make_user(&org, &id, &request)?;
-    let user = record(&state, &org, request).await?;
-    let by = caller.name();
-    let created = state.store.create_user(&org, &id, &user, &by, state.clock.now()).await;
-    created.map_err(|error| ApiError::from(error).or_invalid())?;
+    let user = record(&state, &org, &request).await?;
+    let permit = caller.permit(|caller, held| {
+        caller.may_make_user(&org, &id, &request)?;
+        match held {
+            Some(_) => Err(ApiError::from(StoreError::exists("user", &org, &id)).or_invalid()),
+            None => Ok(user),
+        }
+    });
+    state.store.write_user(&org, &id, &caller.name(), permit, state.clock.now()).await?;
     Ok(written(format!("user '{org}/{id}' created")))
 }
 
@@ -71,25 +77,18 @@ pub(super) async fn replace(
     State(state): State<AppState>,
     caller: Caller,
     Path((org, id)): Path<(OrgId, UserId)>,
-    Body(request): Body<UserRequest>,
+    SecretBody(request): SecretBody<UserRequest>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    check_name(&id)?;
-    match state.store.user(&org, &id).await? {
-        Some(held) => {
-            caller.may_change_user(&org, &id, Some(&held))?;
-            may_raise(
-                &caller,
-                &org,
-                request.admin && !held.admin,
-                request.hub_admin && !held.hub_admin,
-            )?;
-        }
-        None => caller.may_make_user(&org, &id, &request)?,
-    }
-    let user = record(&state, &org, request).await?;
+    let held = state.store.user(&org, &id).await?;
+    may_replace(&caller, (&org, &id), held.as_ref(), &request)?;
+    let user = record(&state, &org, &request).await?;
     caller.note(AuditEvent::PasswordChanged);
-    let by = caller.name();
-    let done = match state.store.put_user(&org, &id, &user, &by, state.clock.now()).await? {
+    let permit = caller.permit(|caller, held: Option<UserRecord>| {
+        may_replace(caller, (&org, &id), held.as_ref(), &request)?;
+        Ok(user)
+    });
+    let (by, now) = (caller.name(), state.clock.now());
+    let done = match state.store.write_user(&org, &id, &by, permit, now).await? {
         Put::Created => "created",
         Put::Replaced => "updated",
     };
@@ -101,16 +100,20 @@ pub(super) async fn patch(
     State(state): State<AppState>,
     caller: Caller,
     Path((org, id)): Path<(OrgId, UserId)>,
-    Body(patch): Body<UserPatch>,
+    SecretBody(patch): SecretBody<UserPatch>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    let held = state.store.user(&org, &id).await?;
-    caller.may_change_user(&org, &id, held.as_ref())?;
-    may_raise(&caller, &org, patch.admin == Some(true), patch.hub_admin == Some(true))?;
+    refuse_early(&state, &caller, &org, &id).await?;
     if patch.password.is_some() {
         caller.note(AuditEvent::PasswordChanged);
     }
-    let change = change(&state, patch).await?;
-    state.store.change_user(&org, &id, &caller.name(), change, state.clock.now()).await?;
+    let (to_admin, to_hub_admin) = (patch.admin == Some(true), patch.hub_admin == Some(true));
+    let change = change(&state, &org, patch).await?;
+    let permit = caller.permit(|caller, held| {
+        let held = may_change(caller, &org, &id, held)?;
+        may_raise(caller, &org, to_admin, to_hub_admin)?;
+        Ok(change(held))
+    });
+    state.store.write_user(&org, &id, &caller.name(), permit, state.clock.now()).await?;
     Ok(written(format!("user '{org}/{id}' updated")))
 }
 
@@ -120,12 +123,14 @@ pub(super) async fn delete(
     caller: Caller,
     Path((org, id)): Path<(OrgId, UserId)>,
 ) -> Result<StatusCode, ApiError> {
-    let held = state.store.user(&org, &id).await?;
-    caller.may_change_user(&org, &id, held.as_ref())?;
-    if org.as_str() == ROOT && id.as_str() == ROOT {
-        return Err(ApiError::InvalidInput("user 'root/root' cannot be removed".to_owned()));
-    }
-    state.store.delete_user(&org, &id, state.clock.now()).await?;
+    let permit = caller.permit(|caller, held: Option<UserRecord>| {
+        caller.may_change_user(&org, &id, held.as_ref())?;
+        if org.as_str() == ROOT && id.as_str() == ROOT {
+            return Err(ApiError::InvalidInput("user 'root/root' cannot be removed".to_owned()));
+        }
+        Ok(())
+    });
+    state.store.delete_user(&org, &id, permit, state.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -146,14 +151,15 @@ pub(super) async fn change_password(
     State(state): State<AppState>,
     caller: Caller,
     Path((org, id)): Path<(OrgId, UserId)>,
-    Body(request): Body<ChangePassword>,
+    SecretBody(request): SecretBody<ChangePassword>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    let held = state.store.user(&org, &id).await?;
-    caller.may_change_user(&org, &id, held.as_ref())?;
-    let password_hash = hash(&state, &request.new_password).await?;
+    refuse_early(&state, &caller, &org, &id).await?;
+    let password_hash = hash(&state, &org, &request.new_password).await?;
     caller.note(AuditEvent::PasswordChanged);
-    let change = |user: &mut UserRecord| user.password_hash = password_hash;
-    state.store.change_user(&org, &id, &caller.name(), change, state.clock.now()).await?;
+    let permit = caller.permit(|caller, held| {
+        Ok(UserRecord { password_hash, ..may_change(caller, &org, &id, held)? })
+    });
+    state.store.write_user(&org, &id, &caller.name(), permit, state.clock.now()).await?;
     Ok(written("password updated successfully"))
 }
 
@@ -161,41 +167,88 @@ pub(super) async fn change_password(
 async fn record(
     state: &AppState,
     org: &OrgId,
-    request: UserRequest,
+    request: &UserRequest,
 ) -> Result<UserRecord, ApiError> {
     let UserRequest { password, admin, hub_admin, email } = request;
+    let (admin, hub_admin, email) = (*admin, *hub_admin, email.clone());
     if hub_admin != (org.as_str() == ROOT) {
         let msg = "hub administrators, and only they, belong into org 'root'";
         return Err(ApiError::InvalidInput(msg.to_owned()));
     }
-    let password_hash = hash(state, &password).await?;
+    let password_hash = hash(state, org, password).await?;
     Ok(UserRecord { password_hash, admin, hub_admin, email })
 }
 
-async fn hash(state: &AppState, password: &WireSecret) -> Result<String, ApiError> {
+/// The hash of a new password.
+pub(super) async fn hash(
+    state: &AppState,
+    org: &OrgId,
+    password: &WireSecret,
+) -> Result<String, ApiError> {
     if password.0.expose().trim().is_empty() {
         return Err(ApiError::InvalidInput("the password is empty".to_owned()));
     }
+    check_length(state, org, SecretKind::Password, &password.0).await?;
     state.passwords.hash(&password.0).await
 }
 
-/// What a patch does to what is kept: exactly one thing.
-async fn change(
+/// Refuses before the costly hash of a password is computed. The decision is made inside the write transaction.
+pub(super) async fn refuse_early(
     state: &AppState,
-    patch: UserPatch,
-) -> Result<Box<dyn FnOnce(&mut UserRecord) + Send>, ApiError> {
+    caller: &Caller,
+    org: &OrgId,
+    id: &UserId,
+) -> Result<(), ApiError> {
+    let held = state.store.user(org, id).await?;
+    caller.may_change_user(org, id, held.as_ref())
+}
+
+/// The user, if there is one and the caller may change it.
+pub(super) fn may_change(
+    caller: &Caller,
+    org: &OrgId,
+    id: &UserId,
+    held: Option<UserRecord>,
+) -> Result<UserRecord, ApiError> {
+    caller.may_change_user(org, id, held.as_ref())?;
+    Ok(held.ok_or_else(|| StoreError::missing("user", org, id))?)
+}
+
+/// Whether the caller may make the user, or replace the one that is there.
+fn may_replace(
+    caller: &Caller,
+    (org, id): (&OrgId, &UserId),
+    held: Option<&UserRecord>,
+    request: &UserRequest,
+) -> Result<(), ApiError> {
+    let Some(held) = held else {
+        caller.may_make_user(org, id, request)?;
+        return check_new_account(id.as_str());
+    };
+    caller.may_change_user(org, id, Some(held))?;
+    let to_hub_admin = request.hub_admin && !held.hub_admin;
+    may_raise(caller, org, request.admin && !held.admin, to_hub_admin)
+}
+
+/// What a patch makes of a user.
+type Change = Box<dyn FnOnce(UserRecord) -> UserRecord + Send>;
+
+/// What a patch makes of a user: exactly one attribute is another.
+async fn change(state: &AppState, org: &OrgId, patch: UserPatch) -> Result<Change, ApiError> {
     let UserPatch { password, admin, hub_admin, email } = patch;
     Ok(match (password, admin, hub_admin, email) {
         (Some(password), None, None, None) if password.0.is_empty() => {
-            Box::new(|user| user.password_hash.clear())
+            Box::new(|user| UserRecord { password_hash: String::new(), ..user })
         }
         (Some(password), None, None, None) => {
-            let hash = hash(state, &password).await?;
-            Box::new(|user| user.password_hash = hash)
+            let password_hash = hash(state, org, &password).await?;
+            Box::new(|user| UserRecord { password_hash, ..user })
         }
-        (None, Some(admin), None, None) => Box::new(move |user| user.admin = admin),
-        (None, None, Some(hub_admin), None) => Box::new(move |user| user.hub_admin = hub_admin),
-        (None, None, None, Some(email)) => Box::new(|user| user.email = email),
+        (None, Some(admin), None, None) => Box::new(move |user| UserRecord { admin, ..user }),
+        (None, None, Some(hub_admin), None) => {
+            Box::new(move |user| UserRecord { hub_admin, ..user })
+        }
+        (None, None, None, Some(email)) => Box::new(|user| UserRecord { email, ..user }),
         (None, None, None, None) => return Err(no_attribute()),
         _ => {
             let msg = "the body names several attributes; change one at a time";
@@ -217,13 +270,6 @@ fn may_raise(
     }
     if to_hub_admin && !(org.as_str() == ROOT && matches!(caller.role, Role::Root(_))) {
         return refuse("only root makes a user a hub administrator, and only in org 'root'");
-    }
-    Ok(())
-}
-
-fn check_name(id: &UserId) -> Result<(), ApiError> {
-    if RESERVED.iter().any(|reserved| id.as_str().eq_ignore_ascii_case(reserved)) {
-        return Err(ApiError::InvalidInput(format!("no user can be called '{id}'")));
     }
     Ok(())
 }

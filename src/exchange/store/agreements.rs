@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sqlx::Row as _;
 
-use super::{Store, StoreError, time};
+use super::{Ownership, Permit, Store, StoreError, Write, nodes::NodeOwnershipRow, time};
 use crate::{
     exchange::api::{Agreement, AgreementRequest, Operation, Resource},
     types::{NodeId, OrgId},
@@ -36,18 +36,46 @@ impl Store {
         Ok(agreements)
     }
 
-    /// Keeps an agreement of a node; `beats` if that is a sign of life.
-    pub async fn put_agreement(
+    /// Keeps an agreement of a node, if the permit allows it; `beats` if that is a sign of life.
+    pub async fn put_agreement<E: From<StoreError>>(
         &self,
         org: &OrgId,
         node: &NodeId,
-        id: &str,
-        agreement: &AgreementRequest,
-        beats: bool,
+        (id, agreement, beats): (&str, &AgreementRequest, bool),
+        permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
+    ) -> Result<(), E> {
+        let (mut write, ()) = self.write_if(&NodeOwnershipRow(org, node), permit, now).await?;
+        write.put_agreement(org, node, (id, agreement)).await?;
+        if beats {
+            write.heartbeat(org, node).await?;
+        }
+        Ok(write.commit().await?)
+    }
+
+    /// Removes an agreement of a node, or all of them, if the permit allows it.
+    pub async fn remove_agreements<E: From<StoreError>>(
+        &self,
+        org: &OrgId,
+        node: &NodeId,
+        id: Option<&str>,
+        permit: Permit<'_, Ownership, (), E>,
+        now: Timestamp,
+    ) -> Result<(), E> {
+        let (mut write, ()) = self.write_if(&NodeOwnershipRow(org, node), permit, now).await?;
+        write.remove_agreements(org, node, id).await?;
+        Ok(write.commit().await?)
+    }
+}
+
+impl Write {
+    async fn put_agreement(
+        &mut self,
+        org: &OrgId,
+        node: &NodeId,
+        (id, agreement): (&str, &AgreementRequest),
     ) -> Result<(), StoreError> {
-        let mut write = self.write(now).await?;
-        let now = write.now();
+        let now = self.now();
         let sql = "INSERT INTO agreements (org, node_id, id, document, last_updated)
                    VALUES ($1, $2, $3, $4, $5)
                    ON CONFLICT (org, node_id, id) DO UPDATE
@@ -58,33 +86,25 @@ impl Store {
             .bind(id)
             .bind(serde_json::to_string(agreement)?)
             .bind(now)
-            .execute(write.sql())
+            .execute(self.sql())
             .await
             .map_err(|error| StoreError::without(error, || format!("node '{org}/{node}'")))?;
-        if beats {
-            write.heartbeat(org, node).await?;
-        }
         let (resource, operation) = (Resource::NodeAgreement, Operation::CreatedOrModified);
-        write.tell_of_node(org, node, resource, operation).await?;
-        write.commit().await
+        self.tell_of_node(org, node, resource, operation).await
     }
 
-    /// Removes an agreement of a node, or all of them.
-    pub async fn remove_agreements(
-        &self,
+    async fn remove_agreements(
+        &mut self,
         org: &OrgId,
         node: &NodeId,
         id: Option<&str>,
-        now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut write = self.write(now).await?;
         let sql = "DELETE FROM agreements
                    WHERE org = $1 AND node_id = $2 AND ($3 IS NULL OR id = $3)";
         let query = sqlx::query(sql).bind(org.as_str()).bind(node.as_str()).bind(id);
-        if query.execute(write.sql()).await?.rows_affected() == 0 {
+        if query.execute(self.sql()).await?.rows_affected() == 0 {
             return Err(StoreError::missing("agreement of node", org, node));
         }
-        write.tell_of_node(org, node, Resource::NodeAgreement, Operation::Deleted).await?;
-        write.commit().await
+        self.tell_of_node(org, node, Resource::NodeAgreement, Operation::Deleted).await
     }
 }

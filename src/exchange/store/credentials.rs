@@ -4,11 +4,13 @@ use jiff::Timestamp;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{
-    Change, Store, StoreError, Write, bad, number, time,
+    Change, Ownership, Permit, Store, StoreError, Write, bad, number,
+    posted::OwnershipRow,
+    time,
     vault::{Keys, Locked, Place},
 };
 use crate::{
-    exchange::api::{Credential, Hidden, MaskedCredential, Operation, Resource},
+    exchange::api::{Credential, Hidden, MaskedCredential, Operation, Resource, ServiceRequest},
     types::{OrgId, Registry, Secret, jwt},
 };
 
@@ -51,21 +53,20 @@ impl Store {
         query.fetch_all(self.read()).await?.iter().map(masked).collect()
     }
 
-    /// Sets logins of a service: each takes the place of what the service had for its registry,
-    /// whoever the user was, and those for other registries stay. What it has afterwards, and
+    /// Sets logins of a service, if the permit allows it: each takes the place of what the service had for its
+    /// registry, whoever the user was, and those for other registries stay. What it has afterwards, and
     /// whether anything changed.
-    pub async fn set_credentials(
+    pub async fn set_credentials<E: From<StoreError>>(
         &self,
         org: &OrgId,
         service: &str,
         credentials: &[Credential],
+        permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
-    ) -> Result<(Vec<MaskedCredential>, bool), StoreError> {
-        let mut write = self.write(now).await?;
+    ) -> Result<(Vec<MaskedCredential>, bool), E> {
+        let mut write = self.write_credentials(org, service, permit, now).await?;
         let changed = write.set_credentials(org, service, credentials).await?;
-        let query = sqlx::query(OF_SERVICE).bind(org.as_str()).bind(service);
-        let rows = query.fetch_all(write.sql()).await?;
-        let held = rows.iter().map(masked).collect::<Result<_, _>>()?;
+        let held = write.masked_credentials(org, service).await?;
         if changed {
             write.record_credentials(org, service).await?;
             write.commit().await?;
@@ -73,16 +74,17 @@ impl Store {
         Ok((held, changed))
     }
 
-    /// Adds a login to a service, and gives its number. One with the same registry, user name and
-    /// token is only touched.
-    pub async fn add_credential(
+    /// Adds a login to a service, if the permit allows it, and gives its number. One with the same registry,
+    /// user name and token is only touched.
+    pub async fn add_credential<E: From<StoreError>>(
         &self,
         org: &OrgId,
         service: &str,
         credential: &Credential,
+        permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
-    ) -> Result<i64, StoreError> {
-        let mut write = self.write(now).await?;
+    ) -> Result<i64, E> {
+        let mut write = self.write_credentials(org, service, permit, now).await?;
         let same = |held: &&StoredCredential| held.credential == *credential;
         let id = match write.credentials(org, service).await?.0.iter().find(same) {
             Some(held) => {
@@ -96,16 +98,16 @@ impl Store {
         Ok(id)
     }
 
-    /// Replaces the login with this number; whether there is one.
-    pub async fn replace_credential(
+    /// Replaces the login with this number, if the permit allows it; whether there is one.
+    pub async fn replace_credential<E: From<StoreError>>(
         &self,
         org: &OrgId,
         service: &str,
-        id: i64,
-        credential: &Credential,
+        (id, credential): (i64, &Credential),
+        permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let mut write = self.write(now).await?;
+    ) -> Result<bool, E> {
+        let mut write = self.write_credentials(org, service, permit, now).await?;
         if !write.put_credential(org, service, id, credential).await? {
             return Ok(false);
         }
@@ -114,28 +116,58 @@ impl Store {
         Ok(true)
     }
 
-    /// Removes one login of a service, or all; whether there was any.
-    pub async fn delete_credentials(
+    /// Removes one login of a service, or all, if the permit allows it; whether there was any.
+    pub async fn delete_credentials<E: From<StoreError>>(
         &self,
         org: &OrgId,
         service: &str,
         id: Option<i64>,
+        permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let mut write = self.write(now).await?;
-        let sql =
-            "DELETE FROM dockauths WHERE org = $1 AND service_id = $2 AND ($3 IS NULL OR id = $3)";
-        let query = sqlx::query(sql).bind(org.as_str()).bind(service).bind(id);
-        let gone = query.execute(write.sql()).await?.rows_affected() > 0;
+    ) -> Result<bool, E> {
+        let mut write = self.write_credentials(org, service, permit, now).await?;
+        let gone = write.delete_credentials(org, service, id).await?;
         if gone {
             write.record_credentials(org, service).await?;
             write.commit().await?;
         }
         Ok(gone)
     }
+
+    async fn write_credentials<E: From<StoreError>>(
+        &self,
+        org: &OrgId,
+        service: &str,
+        permit: Permit<'_, Ownership, (), E>,
+        now: Timestamp,
+    ) -> Result<Write, E> {
+        let service = OwnershipRow::<ServiceRequest>::new(org, service);
+        Ok(self.write_if(&service, permit, now).await?.0)
+    }
 }
 
 impl Write {
+    async fn masked_credentials(
+        &mut self,
+        org: &OrgId,
+        service: &str,
+    ) -> Result<Vec<MaskedCredential>, StoreError> {
+        let query = sqlx::query(OF_SERVICE).bind(org.as_str()).bind(service);
+        query.fetch_all(self.sql()).await?.iter().map(masked).collect()
+    }
+
+    async fn delete_credentials(
+        &mut self,
+        org: &OrgId,
+        service: &str,
+        id: Option<i64>,
+    ) -> Result<bool, StoreError> {
+        let sql =
+            "DELETE FROM dockauths WHERE org = $1 AND service_id = $2 AND ($3 IS NULL OR id = $3)";
+        let query = sqlx::query(sql).bind(org.as_str()).bind(service).bind(id);
+        Ok(query.execute(self.sql()).await?.rows_affected() > 0)
+    }
+
     /// Makes these the logins of a service: what is there stays, the rest goes, the new come in.
     /// Whether that changed anything.
     pub(super) async fn replace_credentials(

@@ -3,7 +3,11 @@
 use jiff::Timestamp;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-use super::{Change, Posted, Store, StoreError, Write, bad, column, number};
+use super::{
+    Change, Permit, Posted, Store, StoreError, Write, bad,
+    claims::{ClaimsRow, NameClaims},
+    column, number,
+};
 use crate::{
     exchange::api::{
         Credential, Operation, PatternRequest, PolicyRequest, PublishedDocument,
@@ -25,8 +29,8 @@ pub struct NewDocument<'a> {
     pub header: &'a Header,
     /// `org/user`, who publishes it.
     pub publisher: &'a str,
-    /// Whether the publisher may replace what others own.
-    pub may_replace: bool,
+    /// Version and digest of the trust against which it was verified.
+    pub trust: (u64, Digest),
     /// What hzn and anax see of it.
     pub projection: Projection,
     /// The logins that go with it, in place of those before.
@@ -52,11 +56,8 @@ pub enum Publishing {
         /// The newest epoch and sequence number.
         newest: (u64, u64),
     },
-    /// It belongs to somebody else.
-    NotOwned {
-        /// `org/user`, whose it is.
-        owner: String,
-    },
+    /// The organization's trust changed after the document was verified: it has to be verified again.
+    TrustChanged,
 }
 
 /// Where a document stands in the order of things.
@@ -119,44 +120,32 @@ impl Store {
 
     /// Publishes a document: its envelope, what hzn and anax see of it, its logins, the catalog that
     /// lists it, the stamp that vouches for the catalog, and the changes that nodes wait for, or
-    /// nothing of it all.
-    pub async fn publish(
+    /// nothing of it all. The permit decides on the claims that others have on the name.
+    pub async fn publish<E: From<StoreError>>(
         &self,
         document: &NewDocument<'_>,
         stamp_key: &SigningKey,
+        permit: Permit<'_, NameClaims, NameClaims, E>,
         now: Timestamp,
-    ) -> Result<Publishing, StoreError> {
-        let (org, header) = (document.org, document.header);
-        let key = header.key();
-        let sha256 = document.envelope.digest();
-        let mut write = self.write(now).await?;
-        if let Some(owner) = write.foreign_owner(document, &key).await? {
-            return Ok(Publishing::NotOwned { owner });
+    ) -> Result<Publishing, E> {
+        let row = ClaimsRow { org: document.org, header: document.header };
+        let (mut write, claims) = self.write_if(&row, permit, now).await?;
+        if write.newest_trust(document.org).await? != Some(document.trust) {
+            return Ok(Publishing::TrustChanged);
         }
-        if let Some(held) = write.newest_place(org, &key).await? {
-            if held.sha256 == sha256 {
-                let catalog_version = write.catalog_version(org).await?;
-                let restored = write.restore(document, &key).await?;
-                let new_logins = write.project_credentials(document, &key).await?;
-                if restored || new_logins {
-                    write.commit().await?;
-                }
-                return Ok(Publishing::Unchanged { catalog_version });
-            }
-            let newest = (held.epoch, held.seq);
-            if (header.epoch, header.seq) <= newest {
-                return Ok(Publishing::Superseded { newest });
+        let publishing = write.publish(document, &claims, stamp_key).await?;
+        if let Publishing::Published { .. } | Publishing::Unchanged { .. } = publishing {
+            write.commit().await?;
+            if let Some(former_owner) = claims.yielding(document.publisher) {
+                tracing::info!(
+                    event = "document.unsigned_row_replaced",
+                    org = %document.org, key = %document.header.key(),
+                    publisher = document.publisher, former_owner,
+                    "a signed document replaced the unsigned row of another user"
+                );
             }
         }
-        write.insert_document(document, &key, &sha256).await?;
-        write.project(document, &key).await?;
-        write.project_credentials(document, &key).await?;
-        let state = header.state;
-        let entry = CatalogEntry { epoch: header.epoch, seq: header.seq, sha256, state };
-        let catalog_version = write.list(org, &key, entry).await?;
-        write.stamp(org, stamp_key).await?;
-        write.commit().await?;
-        Ok(Publishing::Published { catalog_version })
+        Ok(publishing)
     }
 }
 
@@ -180,37 +169,44 @@ pub enum Projection {
     Withdrawn,
 }
 
+/// The row of a signed document, which is to be written.
+struct RowToPut<'a> {
+    org: &'a OrgId,
+    id: &'a str,
+    owner: &'a str,
+    claims: &'a NameClaims,
+}
+
 impl Write {
-    /// Whose the document is, if the publisher may not replace it.
-    async fn foreign_owner(
+    async fn publish(
         &mut self,
         document: &NewDocument<'_>,
-        key: &DocumentKey,
-    ) -> Result<Option<String>, StoreError> {
-        if document.may_replace {
-            return Ok(None);
+        claims: &NameClaims,
+        stamp_key: &SigningKey,
+    ) -> Result<Publishing, StoreError> {
+        let (org, header) = (document.org, document.header);
+        let key = header.key();
+        let sha256 = document.envelope.digest();
+        if let Some(held) = self.newest_place(org, &key).await? {
+            if held.sha256 == sha256 {
+                let catalog_version = self.catalog_version(org).await?;
+                self.restore(document, &key, claims).await?;
+                self.project_credentials(document, &key).await?;
+                return Ok(Publishing::Unchanged { catalog_version });
+            }
+            let newest = (held.epoch, held.seq);
+            if (header.epoch, header.seq) <= newest {
+                return Ok(Publishing::Superseded { newest });
+            }
         }
-        let (org, id) = (document.org, key.id());
-        let seen = match &document.header.subject {
-            Subject::Service { .. } => self.owner::<ServiceRequest>(org, id).await?,
-            Subject::Pattern(_) => self.owner::<PatternRequest>(org, id).await?,
-            Subject::Policy(_) => self.owner::<PolicyRequest>(org, id).await?,
-            // Whose the node is, whoever published its policy before.
-            Subject::NodePolicy(node) => self.node_owner(org, node).await?,
-        };
-        let sql = "SELECT owner FROM signed_documents WHERE org = $1 AND document_key = $2 \
-                   ORDER BY epoch DESC, seq DESC LIMIT 1";
-        let query = sqlx::query_scalar(sql).bind(org.as_str()).bind(key.to_string());
-        let signed: Option<String> = query.fetch_optional(self.sql()).await?;
-        Ok(seen.or(signed).filter(|owner| owner != document.publisher))
-    }
-
-    async fn owner<T: Posted>(
-        &mut self,
-        org: &OrgId,
-        id: &str,
-    ) -> Result<Option<String>, StoreError> {
-        Ok(self.posted::<T>(org, id).await?.map(|it| it.owner))
+        self.insert_document(document, &key, &sha256).await?;
+        self.project(document, &key, claims).await?;
+        self.project_credentials(document, &key).await?;
+        let state = header.state;
+        let entry = CatalogEntry { epoch: header.epoch, seq: header.seq, sha256, state };
+        let catalog_version = self.list(org, &key, entry).await?;
+        self.stamp(org, stamp_key).await?;
+        Ok(Publishing::Published { catalog_version })
     }
 
     /// Where the newest document of this name stands.
@@ -261,11 +257,13 @@ impl Write {
         &mut self,
         document: &NewDocument<'_>,
         key: &DocumentKey,
+        claims: &NameClaims,
     ) -> Result<(), StoreError> {
         let (org, id, owner) = (document.org, key.id(), document.publisher);
+        let row = RowToPut { org, id, owner, claims };
         match &document.projection {
             Projection::Service { service, policy } => {
-                self.put(org, id, owner, service.as_ref()).await?;
+                self.put(&row, service.as_ref()).await?;
                 if service.public {
                     self.share(org, &service.url).await?;
                 }
@@ -274,8 +272,8 @@ impl Write {
                     None => self.clear_service_policy(org, id).await,
                 }
             }
-            Projection::Pattern(pattern) => self.put(org, id, owner, pattern.as_ref()).await,
-            Projection::Policy(policy) => self.put(org, id, owner, policy.as_ref()).await,
+            Projection::Pattern(pattern) => self.put(&row, pattern.as_ref()).await,
+            Projection::Policy(policy) => self.put(&row, policy.as_ref()).await,
             Projection::NodePolicy(node) => match self.node_owner(org, node).await? {
                 Some(_) => self.project_node_policy(org, node).await,
                 None => Err(StoreError::missing("node", org, node)),
@@ -293,37 +291,33 @@ impl Write {
         }
     }
 
-    /// Shows hzn and anax again what was deleted by their paths; whether that was so.
+    /// Shows hzn and anax again what was deleted by their paths, or replaced by an unsigned row of another user.
     async fn restore(
         &mut self,
         document: &NewDocument<'_>,
         key: &DocumentKey,
-    ) -> Result<bool, StoreError> {
-        let (org, id) = (document.org, key.id());
-        let seen = match &document.projection {
-            Projection::Service { .. } => self.owner::<ServiceRequest>(org, id).await?,
-            Projection::Pattern(_) => self.owner::<PatternRequest>(org, id).await?,
-            Projection::Policy(_) => self.owner::<PolicyRequest>(org, id).await?,
-            // Nobody deletes what counts of it but by withdrawing it.
-            Projection::NodePolicy(_) | Projection::Withdrawn => return Ok(false),
-        };
-        if seen.is_none() {
-            self.project(document, key).await?;
+        claims: &NameClaims,
+    ) -> Result<(), StoreError> {
+        match &document.projection {
+            // What is published of a node is removed by a withdrawal alone.
+            Projection::NodePolicy(_) | Projection::Withdrawn => Ok(()),
+            _ if claims.has_row() && claims.yielding(document.publisher).is_none() => Ok(()),
+            _ => self.project(document, key, claims).await,
         }
-        Ok(seen.is_none())
     }
 
-    async fn put<T: Posted>(
-        &mut self,
-        org: &OrgId,
-        id: &str,
-        owner: &str,
-        value: &T,
-    ) -> Result<(), StoreError> {
-        match self.posted::<T>(org, id).await? {
-            Some(_) => self.replace(org, id, value, Operation::CreatedOrModified).await,
-            None => self.create(org, id, owner, value).await,
+    /// Writes the row of a signed document. An unsigned row of another user is removed first, with its keys, its
+    /// policy and its pull credentials, so that the publisher owns the new one.
+    async fn put<T: Posted>(&mut self, row: &RowToPut<'_>, value: &T) -> Result<(), StoreError> {
+        let RowToPut { org, id, owner, claims } = *row;
+        if claims.yielding(owner).is_some() {
+            self.remove::<T>(org, id).await?;
+            return self.create(org, id, owner, value).await;
         }
+        if claims.has_row() {
+            return self.replace(org, id, value, Operation::CreatedOrModified).await;
+        }
+        self.create(org, id, owner, value).await
     }
 
     /// Removes what hzn and anax see. Where they see nothing, nodes are told all the same.
@@ -343,21 +337,16 @@ impl Write {
         Ok(())
     }
 
-    /// Brings the logins up to the document's; whether that changed any. Where none are given, those
-    /// that are there stay.
+    /// Brings the logins up to the document's. Where none are given, those that are there stay.
     async fn project_credentials(
         &mut self,
         document: &NewDocument<'_>,
         key: &DocumentKey,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(), StoreError> {
         let (org, credentials) = (document.org, document.credentials);
-        if credentials.is_empty() {
-            return Ok(false);
-        }
-        let changed = self.replace_credentials(org, key.id(), credentials).await?;
-        if changed {
+        if !credentials.is_empty() && self.replace_credentials(org, key.id(), credentials).await? {
             self.record_credentials(org, key.id()).await?;
         }
-        Ok(changed)
+        Ok(())
     }
 }

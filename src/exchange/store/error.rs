@@ -26,6 +26,9 @@ pub enum StoreError {
         /// What does not fit.
         msg: String,
     },
+    /// The account that writes is gone, or its secret was replaced since it authenticated.
+    #[error("the account is gone or its secret was replaced")]
+    AccountGone,
     /// More of these are not allowed.
     #[error("{msg}")]
     Limit {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
-use super::{Change, Posted, Store, StoreError, Write};
+use super::{Change, Ownership, Permit, Posted, Store, StoreError, Write, posted::OwnershipRow};
 use crate::{
     exchange::api::{Operation, PatternRequest, Resource, ServiceRequest},
     types::OrgId,
@@ -52,17 +52,48 @@ impl Store {
         Ok(query.fetch_optional(self.read()).await?)
     }
 
-    /// Puts a key beside its holder.
-    pub async fn put_key<T: KeyHolder>(
+    /// Puts a key beside its holder, if the permit allows it.
+    pub async fn put_key<T: KeyHolder, E: From<StoreError>>(
         &self,
         org: &OrgId,
         holder: &str,
-        id: &str,
-        content: &str,
+        (id, content): (&str, &str),
+        permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
+    ) -> Result<(), E> {
+        let (mut write, ()) =
+            self.write_if(&OwnershipRow::<T>::new(org, holder), permit, now).await?;
+        write.put_key::<T>(org, holder, (id, content)).await?;
+        Ok(write.commit().await?)
+    }
+
+    /// Removes a key, or all of them, if the permit allows it; whether there was one.
+    pub async fn remove_keys<T: KeyHolder, E: From<StoreError>>(
+        &self,
+        org: &OrgId,
+        holder: &str,
+        id: Option<&str>,
+        permit: Permit<'_, Ownership, (), E>,
+        now: Timestamp,
+    ) -> Result<bool, E> {
+        let (mut write, ()) =
+            self.write_if(&OwnershipRow::<T>::new(org, holder), permit, now).await?;
+        if !write.remove_keys::<T>(org, holder, id).await? {
+            return Ok(false);
+        }
+        write.commit().await?;
+        Ok(true)
+    }
+}
+
+impl Write {
+    async fn put_key<T: KeyHolder>(
+        &mut self,
+        org: &OrgId,
+        holder: &str,
+        (id, content): (&str, &str),
     ) -> Result<(), StoreError> {
-        let mut write = self.write(now).await?;
-        let now = write.now();
+        let now = self.now();
         let sql = format!(
             "INSERT INTO {} (org, holder, id, content, last_updated) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (org, holder, id) DO UPDATE
@@ -75,39 +106,32 @@ impl Store {
             .bind(id)
             .bind(content)
             .bind(now)
-            .execute(write.sql())
+            .execute(self.sql())
             .await
             .map_err(|error| {
                 StoreError::without(error, || format!("{} '{org}/{holder}'", T::NOUN))
             })?;
-        write.tell_key::<T>(org, holder, Operation::CreatedOrModified).await?;
-        write.commit().await
+        self.tell_key::<T>(org, holder, Operation::CreatedOrModified).await
     }
 
-    /// Removes a key, or all of them; whether there was one.
-    pub async fn remove_keys<T: KeyHolder>(
-        &self,
+    async fn remove_keys<T: KeyHolder>(
+        &mut self,
         org: &OrgId,
         holder: &str,
         id: Option<&str>,
-        now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut write = self.write(now).await?;
         let sql = format!(
             "DELETE FROM {} WHERE org = $1 AND holder = $2 AND ($3 IS NULL OR id = $3)",
             T::KEYS
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(org.as_str()).bind(holder).bind(id);
-        if query.execute(write.sql()).await?.rows_affected() == 0 {
+        if query.execute(self.sql()).await?.rows_affected() == 0 {
             return Ok(false);
         }
-        write.tell_key::<T>(org, holder, Operation::Deleted).await?;
-        write.commit().await?;
+        self.tell_key::<T>(org, holder, Operation::Deleted).await?;
         Ok(true)
     }
-}
 
-impl Write {
     async fn tell_key<T: KeyHolder>(
         &mut self,
         org: &OrgId,

@@ -1,6 +1,7 @@
 //! Keeps what the exchange knows: one SQL implementation, today on SQLite.
 //!
-//! A method of [`Store`] is one transaction. What a method writes goes through a [`Write`], which
+//! A method of [`Store`] is one transaction. One that writes for a caller takes a [`Permit`], which is decided on
+//! the row inside of the transaction. What a method writes goes through a [`Write`], which
 //! records a change row in the same transaction and tells the waiting once it is committed. The
 //! methods of `Write` are the parts from which bigger transactions are made.
 
@@ -8,6 +9,7 @@ mod agreements;
 mod api_keys;
 mod catalogs;
 mod changes;
+mod claims;
 mod counts;
 mod credentials;
 mod documents;
@@ -21,6 +23,7 @@ mod node_profiles;
 mod nodes;
 mod orgs;
 mod patterns;
+mod permit;
 mod policies;
 mod posted;
 mod rekey;
@@ -37,6 +40,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 pub(crate) use changes::Change;
 pub use changes::{Audience, Since};
+pub use claims::NameClaims;
 pub use counts::Counts;
 pub use credentials::StoredCredential;
 pub use documents::{NewDocument, Projection, Publishing};
@@ -48,6 +52,7 @@ pub use logins::{Logins, NodeLogin};
 pub use node_parts::NodePart;
 pub use node_profiles::ProfilesOf;
 pub use nodes::{NodeCount, NodeRecord};
+pub use permit::{AccountProof, AccountState, CallerAccount, Permit};
 pub use posted::{Ownership, Posted, Shelf};
 pub use secret_file::SecretFileError;
 use sqlx::{
@@ -133,8 +138,9 @@ impl Store {
         &self.readers
     }
 
-    /// Begins a transaction that may read and write what nobody else changes meanwhile.
-    pub(crate) async fn write(&self, now: Timestamp) -> Result<Write, StoreError> {
+    /// Begins a transaction that may read and write what nobody else changes meanwhile. What writes for a caller
+    /// begins with [`Store::write_if`].
+    async fn write(&self, now: Timestamp) -> Result<Write, StoreError> {
         let tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let vault = Arc::clone(&self.vault);
         Ok(Write { tx, now, newest: self.newest.clone(), recorded: None, vault })

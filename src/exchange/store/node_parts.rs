@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::Row as _;
 
-use super::{Change, Store, StoreError, Write, time};
+use super::{Change, Ownership, Permit, Store, StoreError, Write, nodes::NodeOwnershipRow, time};
 use crate::{
     exchange::api::{
         Dated, NodeErrorsRequest, NodePolicyRequest, NodeStatusRequest, Operation, Resource,
@@ -68,18 +68,18 @@ impl Store {
         Ok(Some(Dated { value, last_updated: time(row.try_get("last_updated")?) }))
     }
 
-    /// Keeps what the node says; `beats` if that is a sign of life. To say the same again is no
+    /// Keeps what the node says, if the permit allows it; `beats` if that is a sign of life. To say the same again is no
     /// change, so that an agent that is told of its own words does not answer itself.
-    pub async fn put_node_part<T: NodePart>(
+    pub async fn put_node_part<T: NodePart, E: From<StoreError>>(
         &self,
         org: &OrgId,
         node: &NodeId,
-        value: &T,
-        beats: bool,
+        (value, beats): (&T, bool),
+        permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut write = self.write(now).await?;
-        let said = serde_json::to_string(value)?;
+    ) -> Result<(), E> {
+        let said = serde_json::to_string(value).map_err(StoreError::from)?;
+        let (mut write, ()) = self.write_if(&NodeOwnershipRow(org, node), permit, now).await?;
         let is_news = write.node_row(org, node, T::SAID).await?.as_ref() != Some(&said);
         write.put_node_row(org, node, T::SAID, &said).await?;
         T::settle(&mut write, org, node).await?;
@@ -89,23 +89,24 @@ impl Store {
         if is_news {
             write.tell_of_node(org, node, T::RESOURCE, Operation::CreatedOrModified).await?;
         }
-        write.commit().await
+        Ok(write.commit().await?)
     }
 
-    /// Forgets what the node said.
-    pub async fn remove_node_part<T: NodePart>(
+    /// Forgets what the node said, if the permit allows it.
+    pub async fn remove_node_part<T: NodePart, E: From<StoreError>>(
         &self,
         org: &OrgId,
         node: &NodeId,
+        permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut write = self.write(now).await?;
+    ) -> Result<(), E> {
+        let (mut write, ()) = self.write_if(&NodeOwnershipRow(org, node), permit, now).await?;
         if !write.delete_node_row(org, node, T::SAID).await? {
-            return Err(StoreError::missing(&format!("{} of node", T::PART), org, node));
+            return Err(StoreError::missing(&format!("{} of node", T::PART), org, node).into());
         }
         T::settle(&mut write, org, node).await?;
         write.tell_of_node(org, node, T::RESOURCE, Operation::Deleted).await?;
-        write.commit().await
+        Ok(write.commit().await?)
     }
 }
 

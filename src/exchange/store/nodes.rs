@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Row as _, sqlite::SqliteRow};
 
-use super::{Change, Db, Store, StoreError, Write, time};
+use super::{Change, Db, Ownership, Permit, Store, StoreError, Write, permit::Guarded, time};
 use crate::{
     exchange::api::{Hidden, Node, NodeDescription, Operation, OrgRequest, Resource},
     types::{NodeId, OrgId},
@@ -66,20 +66,18 @@ impl Store {
         rows.iter().map(named).collect()
     }
 
-    /// Makes a node, or replaces what is kept of one, by what `change` makes of what is held.
+    /// Makes a node, or replaces what is kept of one, by what the permit makes of what is held.
     /// `resource` is what the change feed calls it. Tells how many nodes the organization has.
     pub async fn write_node<E: From<StoreError>>(
         &self,
         org: &OrgId,
         id: &NodeId,
         resource: Resource,
-        change: impl FnOnce(Option<NodeRecord>) -> Result<NodeRecord, E>,
+        permit: Permit<'_, NodeRecord, NodeRecord, E>,
         now: Timestamp,
     ) -> Result<NodeCount, E> {
-        let mut write = self.write(now).await?;
-        let held = write.node(org, id).await?;
-        let is_new = held.is_none();
-        let new = change(held)?;
+        let (mut write, new) = self.write_if(&NodeRow(org, id), permit, now).await?;
+        let is_new = write.node_owner(org, id).await?.is_none();
         write.check_node(&new).await?;
         let count = write.count_nodes(org, is_new).await?;
         write.put_node(org, id, &new).await?;
@@ -94,35 +92,53 @@ impl Store {
         Ok(count)
     }
 
-    /// Removes a node and what it said about itself.
-    pub async fn delete_node(
+    /// Removes a node and what it said about itself, if the permit allows it.
+    pub async fn delete_node<E: From<StoreError>>(
         &self,
         org: &OrgId,
         id: &NodeId,
+        permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut write = self.write(now).await?;
-        let sql = "DELETE FROM nodes WHERE org = $1 AND id = $2";
-        let query = sqlx::query(sql).bind(org.as_str()).bind(id.as_str());
-        if query.execute(write.sql()).await?.rows_affected() == 0 {
-            return Err(StoreError::missing("node", org, id));
-        }
-        let (resource, operation) = (Resource::Node, Operation::Deleted);
-        let change = Change { org, resource, id: id.as_str(), operation, public: false };
-        write.record(change).await?;
-        write.commit().await
+    ) -> Result<(), E> {
+        let (mut write, ()) = self.write_if(&NodeOwnershipRow(org, id), permit, now).await?;
+        write.delete_node(org, id).await?;
+        Ok(write.commit().await?)
     }
 
-    /// Writes that the node was heard of just now.
-    pub async fn heartbeat(
+    /// Writes that the node was heard of just now, if the permit allows it.
+    pub async fn heartbeat<E: From<StoreError>>(
         &self,
         org: &OrgId,
         id: &NodeId,
+        permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut write = self.write(now).await?;
+    ) -> Result<(), E> {
+        let (mut write, ()) = self.write_if(&NodeOwnershipRow(org, id), permit, now).await?;
         write.heartbeat(org, id).await?;
-        write.commit().await
+        Ok(write.commit().await?)
+    }
+}
+
+/// The ownership of a node, as a row on which rights are decided.
+pub(super) struct NodeOwnershipRow<'a>(pub(super) &'a OrgId, pub(super) &'a NodeId);
+
+/// A node as a whole, as a row on which rights are decided.
+struct NodeRow<'a>(&'a OrgId, &'a NodeId);
+
+impl Guarded for NodeOwnershipRow<'_> {
+    type Row = Ownership;
+
+    async fn load(&self, write: &mut Write) -> Result<Option<Ownership>, StoreError> {
+        let owner = write.node_owner(self.0, self.1).await?;
+        Ok(owner.map(|owner| Ownership { owner, public: false }))
+    }
+}
+
+impl Guarded for NodeRow<'_> {
+    type Row = NodeRecord;
+
+    async fn load(&self, write: &mut Write) -> Result<Option<NodeRecord>, StoreError> {
+        write.node(self.0, self.1).await
     }
 }
 
@@ -133,7 +149,29 @@ impl Write {
         org: &OrgId,
         id: &NodeId,
     ) -> Result<Option<String>, StoreError> {
-        Ok(self.node(org, id).await?.map(|it| it.owner))
+        let sql = "SELECT owner FROM nodes WHERE org = $1 AND id = $2";
+        let query = sqlx::query_scalar(sql).bind(org.as_str()).bind(id.as_str());
+        Ok(query.fetch_optional(self.sql()).await?)
+    }
+
+    /// The hash of the node's token, within the transaction.
+    pub(super) async fn node_token_hash(
+        &mut self,
+        org: &OrgId,
+        id: &NodeId,
+    ) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT token_hash FROM nodes WHERE org = $1 AND id = $2";
+        let query = sqlx::query_scalar(sql).bind(org.as_str()).bind(id.as_str());
+        Ok(query.fetch_optional(self.sql()).await?)
+    }
+
+    async fn delete_node(&mut self, org: &OrgId, id: &NodeId) -> Result<(), StoreError> {
+        let sql = "DELETE FROM nodes WHERE org = $1 AND id = $2";
+        let query = sqlx::query(sql).bind(org.as_str()).bind(id.as_str());
+        if query.execute(self.sql()).await?.rows_affected() == 0 {
+            return Err(StoreError::missing("node", org, id));
+        }
+        self.tell_of_node(org, id, Resource::Node, Operation::Deleted).await
     }
 
     /// Writes that the node was heard of just now.

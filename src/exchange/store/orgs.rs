@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-use super::{Change, Store, StoreError, Write, bad, time};
+use super::{Change, Permit, Store, StoreError, Write, bad, permit::Guarded, time};
 use crate::{
     exchange::api::{Operation, Org, OrgRequest, OrgSettings, PlainCredentials, Resource},
     types::OrgId,
@@ -27,31 +27,26 @@ impl Store {
         rows.iter().map(named).collect()
     }
 
-    /// Makes an organization.
-    pub async fn create_org(
+    /// Makes an organization, as the permit decides.
+    pub async fn create_org<E: From<StoreError>>(
         &self,
         id: &OrgId,
-        request: &OrgRequest,
+        permit: Permit<'_, OrgRequest, OrgRequest, E>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut write = self.write(now).await?;
-        write.create_org(id, request).await?;
-        write.commit().await
+    ) -> Result<(), E> {
+        let (mut write, new) = self.write_if(&OrgRow(id), permit, now).await?;
+        write.create_org(id, &new).await?;
+        Ok(write.commit().await?)
     }
 
-    /// Replaces what is said about an organization by what `change` makes of it.
+    /// Replaces what is said about an organization by what the permit makes of it.
     pub async fn change_org<E: From<StoreError>>(
         &self,
         id: &OrgId,
-        change: impl FnOnce(OrgRequest) -> Result<OrgRequest, E>,
+        permit: Permit<'_, OrgRequest, OrgRequest, E>,
         now: Timestamp,
     ) -> Result<(), E> {
-        let mut write = self.write(now).await?;
-        let sql = "SELECT document FROM orgs WHERE id = $1";
-        let held = sqlx::query_scalar::<_, String>(sql).bind(id.as_str());
-        let held = held.fetch_optional(write.sql()).await.map_err(StoreError::from)?;
-        let held = held.ok_or_else(|| StoreError::Missing { what: format!("org '{id}'") })?;
-        let new = change(serde_json::from_str(&held).map_err(StoreError::from)?)?;
+        let (mut write, new) = self.write_if(&OrgRow(id), permit, now).await?;
         write.put_org(id, &new).await?;
         Ok(write.commit().await?)
     }
@@ -59,43 +54,93 @@ impl Store {
     /// What an organization has chosen that Horizon has no word for; `None` if there is none of this
     /// name.
     pub async fn org_settings(&self, id: &OrgId) -> Result<Option<OrgSettings>, StoreError> {
-        let sql = "SELECT plain_credentials FROM orgs WHERE id = $1";
-        let word = sqlx::query_scalar::<_, String>(sql).bind(id.as_str());
-        let word = word.fetch_optional(self.read()).await?;
-        Ok(word.map(|word| OrgSettings { plain_credentials: choice(&word) }))
+        let row = sqlx::query(SETTINGS).bind(id.as_str()).fetch_optional(self.read()).await?;
+        row.as_ref().map(settings).transpose()
     }
 
-    /// Replaces what an organization has chosen.
-    pub async fn put_org_settings(
+    /// Replaces what an organization has chosen by what the permit makes of it, and gives that.
+    pub async fn change_org_settings<E: From<StoreError>>(
         &self,
         id: &OrgId,
-        settings: &OrgSettings,
+        permit: Permit<'_, OrgSettings, OrgSettings, E>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut write = self.write(now).await?;
-        let sql = "UPDATE orgs SET plain_credentials = $2 WHERE id = $1";
-        let query = sqlx::query(sql).bind(id.as_str()).bind(word_of(settings.plain_credentials));
-        if query.execute(write.sql()).await?.rows_affected() == 0 {
-            return Err(StoreError::Missing { what: format!("org '{id}'") });
-        }
-        write.record(change(id, Operation::Modified)).await?;
-        write.commit().await
+    ) -> Result<OrgSettings, E> {
+        let (mut write, new) = self.write_if(&SettingsRow(id), permit, now).await?;
+        write.put_org_settings(id, &new).await?;
+        write.commit().await?;
+        Ok(new)
     }
 
-    /// Removes an organization and everything in it.
-    pub async fn delete_org(&self, id: &OrgId, now: Timestamp) -> Result<(), StoreError> {
-        let mut write = self.write(now).await?;
-        let sql = "DELETE FROM orgs WHERE id = $1";
-        let gone = sqlx::query(sql).bind(id.as_str()).execute(write.sql()).await?;
-        if gone.rows_affected() == 0 {
-            return Err(StoreError::Missing { what: format!("org '{id}'") });
-        }
-        write.record(change(id, Operation::Deleted)).await?;
-        write.commit().await
+    /// Removes an organization and everything in it, if the permit allows it.
+    pub async fn delete_org<E: From<StoreError>>(
+        &self,
+        id: &OrgId,
+        permit: Permit<'_, OrgRequest, (), E>,
+        now: Timestamp,
+    ) -> Result<(), E> {
+        let (mut write, ()) = self.write_if(&OrgRow(id), permit, now).await?;
+        write.delete_org(id).await?;
+        Ok(write.commit().await?)
+    }
+}
+
+const SETTINGS: &str =
+    "SELECT plain_credentials, min_password_length, min_token_length FROM orgs WHERE id = $1";
+
+/// An organization, as a row on which rights are decided.
+pub(super) struct OrgRow<'a>(pub(super) &'a OrgId);
+
+/// What an organization has chosen, as a row on which rights are decided.
+struct SettingsRow<'a>(&'a OrgId);
+
+impl Guarded for OrgRow<'_> {
+    type Row = OrgRequest;
+
+    async fn load(&self, write: &mut Write) -> Result<Option<OrgRequest>, StoreError> {
+        let sql = "SELECT document FROM orgs WHERE id = $1";
+        let query = sqlx::query_scalar::<_, String>(sql).bind(self.0.as_str());
+        let document = query.fetch_optional(write.sql()).await?;
+        Ok(document.as_deref().map(serde_json::from_str).transpose()?)
+    }
+}
+
+impl Guarded for SettingsRow<'_> {
+    type Row = OrgSettings;
+
+    async fn load(&self, write: &mut Write) -> Result<Option<OrgSettings>, StoreError> {
+        let query = sqlx::query(SETTINGS).bind(self.0.as_str());
+        query.fetch_optional(write.sql()).await?.as_ref().map(settings).transpose()
     }
 }
 
 impl Write {
+    async fn put_org_settings(
+        &mut self,
+        id: &OrgId,
+        settings: &OrgSettings,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE orgs SET plain_credentials = $2, min_password_length = $3,
+                   min_token_length = $4 WHERE id = $1";
+        let query = sqlx::query(sql)
+            .bind(id.as_str())
+            .bind(word_of(settings.plain_credentials))
+            .bind(i64::from(settings.min_password_length))
+            .bind(i64::from(settings.min_token_length));
+        if query.execute(self.sql()).await?.rows_affected() == 0 {
+            return Err(missing(id));
+        }
+        self.record(change(id, Operation::Modified)).await
+    }
+
+    async fn delete_org(&mut self, id: &OrgId) -> Result<(), StoreError> {
+        let sql = "DELETE FROM orgs WHERE id = $1";
+        let gone = sqlx::query(sql).bind(id.as_str()).execute(self.sql()).await?;
+        if gone.rows_affected() == 0 {
+            return Err(missing(id));
+        }
+        self.record(change(id, Operation::Deleted)).await
+    }
+
     /// Makes an organization.
     pub(crate) async fn create_org(
         &mut self,
@@ -120,14 +165,33 @@ impl Write {
     async fn put_org(&mut self, id: &OrgId, request: &OrgRequest) -> Result<(), StoreError> {
         let now = self.now();
         let sql = "UPDATE orgs SET document = $2, last_updated = $3 WHERE id = $1";
-        sqlx::query(sql)
+        let put = sqlx::query(sql)
             .bind(id.as_str())
             .bind(serde_json::to_string(request)?)
             .bind(now)
             .execute(self.sql())
             .await?;
+        if put.rows_affected() == 0 {
+            return Err(missing(id));
+        }
         self.record(change(id, Operation::Modified)).await
     }
+}
+
+fn missing(id: &OrgId) -> StoreError {
+    StoreError::Missing { what: format!("org '{id}'") }
+}
+
+fn settings(row: &SqliteRow) -> Result<OrgSettings, StoreError> {
+    let length = |name: &str| {
+        let length = row.try_get::<i64, _>(name)?;
+        Ok::<_, StoreError>(u32::try_from(length).unwrap_or(0))
+    };
+    Ok(OrgSettings {
+        plain_credentials: choice(row.try_get("plain_credentials")?),
+        min_password_length: length("min_password_length")?,
+        min_token_length: length("min_token_length")?,
+    })
 }
 
 fn change(id: &OrgId, operation: Operation) -> Change<'_> {

@@ -1,12 +1,12 @@
 //! What users post: services, patterns and deployment policies, each one document with an owner.
 
-use std::{collections::BTreeMap, future::Future};
+use std::{collections::BTreeMap, future::Future, marker::PhantomData};
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, sqlite::SqliteRow};
 
-use super::{Change, Db, Store, StoreError, Write, time};
+use super::{Change, Db, Permit, Store, StoreError, Write, permit::Guarded, time};
 use crate::{
     exchange::api::{Operation, Resource, Stored},
     types::OrgId,
@@ -118,51 +118,99 @@ impl Store {
         Ok(self.posted::<T>(org, id).await?.as_ref().map(Stored::ownership))
     }
 
-    /// Publishes something new.
-    pub async fn create<T: Posted>(
+    /// Publishes something new, as the permit decides.
+    pub async fn create<T: Posted, E: From<StoreError>>(
         &self,
         org: &OrgId,
         id: &str,
         owner: &str,
-        value: &T,
+        permit: Permit<'_, Ownership, T, E>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut write = self.write(now).await?;
-        write.create(org, id, owner, value).await?;
-        write.commit().await
+    ) -> Result<(), E> {
+        let (mut write, new) = self.write_if(&OwnershipRow::<T>::new(org, id), permit, now).await?;
+        write.create(org, id, owner, &new).await?;
+        Ok(write.commit().await?)
     }
 
-    /// Replaces what is published under this name by what `change` makes of it.
+    /// Replaces what is published under this name by what the permit makes of it; its owner stays.
     pub async fn change<T: Posted, E: From<StoreError>>(
         &self,
         org: &OrgId,
         id: &str,
         operation: Operation,
-        change: impl FnOnce(T) -> Result<T, E>,
+        permit: Permit<'_, Stored<T>, T, E>,
         now: Timestamp,
     ) -> Result<(), E> {
-        let mut write = self.write(now).await?;
-        let held = write.posted::<T>(org, id).await?;
-        let held = held.ok_or_else(|| StoreError::missing(T::NOUN, org, id))?;
-        let new = change(held.value)?;
+        let (mut write, new) = self.write_if(&DocumentRow::<T>::new(org, id), permit, now).await?;
         write.replace(org, id, &new, operation).await?;
         Ok(write.commit().await?)
     }
 
-    /// Removes what is published under this name.
-    pub async fn remove<T: Posted>(
+    /// Removes what is published under this name, if the permit allows it.
+    pub async fn remove<T: Posted, E: From<StoreError>>(
         &self,
         org: &OrgId,
         id: &str,
+        permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut write = self.write(now).await?;
+    ) -> Result<(), E> {
+        let (mut write, ()) = self.write_if(&OwnershipRow::<T>::new(org, id), permit, now).await?;
         write.remove::<T>(org, id).await?;
-        write.commit().await
+        Ok(write.commit().await?)
+    }
+}
+
+/// The ownership of something posted, as a row on which rights are decided.
+pub(super) struct OwnershipRow<'a, T> {
+    org: &'a OrgId,
+    id: &'a str,
+    kind: PhantomData<fn() -> T>,
+}
+
+/// Something posted as a whole, as a row on which rights are decided.
+struct DocumentRow<'a, T>(OwnershipRow<'a, T>);
+
+impl<'a, T> OwnershipRow<'a, T> {
+    pub(super) fn new(org: &'a OrgId, id: &'a str) -> Self {
+        Self { org, id, kind: PhantomData }
+    }
+}
+
+impl<'a, T> DocumentRow<'a, T> {
+    fn new(org: &'a OrgId, id: &'a str) -> Self {
+        Self(OwnershipRow::new(org, id))
+    }
+}
+
+impl<T: Posted> Guarded for OwnershipRow<'_, T> {
+    type Row = Ownership;
+
+    async fn load(&self, write: &mut Write) -> Result<Option<Ownership>, StoreError> {
+        write.ownership::<T>(self.org, self.id).await
+    }
+}
+
+impl<T: Posted> Guarded for DocumentRow<'_, T> {
+    type Row = Stored<T>;
+
+    async fn load(&self, write: &mut Write) -> Result<Option<Stored<T>>, StoreError> {
+        write.posted::<T>(self.0.org, self.0.id).await
     }
 }
 
 impl Write {
+    /// Whose the thing of this name is within the transaction, if there is one.
+    pub(super) async fn ownership<T: Posted>(
+        &mut self,
+        org: &OrgId,
+        id: &str,
+    ) -> Result<Option<Ownership>, StoreError> {
+        let sql = format!("SELECT owner, public FROM {} WHERE org = $1 AND id = $2", T::TABLE);
+        let query = sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(sql));
+        let row = query.bind(org.as_str()).bind(id).fetch_optional(self.sql()).await?;
+        Ok(row.map(|(owner, public)| Ownership { owner, public: public == 1 }))
+    }
+
     /// The thing of this name as it is within the transaction.
     pub(crate) async fn posted<T: Posted>(
         &mut self,

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use sqlx::QueryBuilder;
 
-use super::{Db, Store, StoreError, bad, column, time};
+use super::{
+    Db, Ownership, Permit, Store, StoreError, Write, bad, column, nodes::NodeOwnershipRow, time,
+};
 use crate::{
     exchange::api::{NodeReport, ReceivedReport, RefusingNodes},
     types::{NodeId, NodeRef, OrgId},
@@ -19,35 +21,21 @@ const SPLIT_VIEW: &str = "split-view";
 const NO_REFUSALS: &str = "%\"refusals\":[]%";
 
 impl Store {
-    /// Keeps a node's newest report; whether there is such a node. It is no change that anybody
-    /// waits for.
-    pub async fn put_report(
+    /// Keeps a node's newest report, if the permit allows it; whether there is such a node. It is no change that
+    /// anybody waits for.
+    pub async fn put_report<E: From<StoreError>>(
         &self,
         node: &NodeRef,
         report: &NodeReport,
+        permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let document = serde_json::to_string(report)?;
-        let mut write = self.write(now).await?;
-        let at = write.now();
-        let sql = "INSERT INTO node_reports \
-                   (org, node_id, document, stamp_seq, stamp_sha256, last_updated) \
-                   SELECT org, id, $3, $4, $5, $6 FROM nodes WHERE org = $1 AND id = $2 \
-                   ON CONFLICT (org, node_id) DO UPDATE SET document = excluded.document, \
-                   stamp_seq = excluded.stamp_seq, stamp_sha256 = excluded.stamp_sha256, \
-                   last_updated = excluded.last_updated";
-        let rows = sqlx::query(sql)
-            .bind(node.org.as_str())
-            .bind(node.id.as_str())
-            .bind(document)
-            .bind(column(report.stamp_seq))
-            .bind(report.stamp_sha256.map(|it| it.hex()).unwrap_or_default())
-            .bind(at)
-            .execute(write.sql())
-            .await?
-            .rows_affected();
+    ) -> Result<bool, E> {
+        let document = serde_json::to_string(report).map_err(StoreError::from)?;
+        let (mut write, ()) =
+            self.write_if(&NodeOwnershipRow(&node.org, &node.id), permit, now).await?;
+        let is_kept = write.put_report(node, report, document).await?;
         write.commit().await?;
-        Ok(rows > 0)
+        Ok(is_kept)
     }
 
     /// The newest report of a node.
@@ -112,5 +100,33 @@ impl Store {
             names.insert(SPLIT_VIEW.to_owned());
         }
         Ok(refusing)
+    }
+}
+
+impl Write {
+    async fn put_report(
+        &mut self,
+        node: &NodeRef,
+        report: &NodeReport,
+        document: String,
+    ) -> Result<bool, StoreError> {
+        let now = self.now();
+        let sql = "INSERT INTO node_reports \
+                   (org, node_id, document, stamp_seq, stamp_sha256, last_updated) \
+                   SELECT org, id, $3, $4, $5, $6 FROM nodes WHERE org = $1 AND id = $2 \
+                   ON CONFLICT (org, node_id) DO UPDATE SET document = excluded.document, \
+                   stamp_seq = excluded.stamp_seq, stamp_sha256 = excluded.stamp_sha256, \
+                   last_updated = excluded.last_updated";
+        let rows = sqlx::query(sql)
+            .bind(node.org.as_str())
+            .bind(node.id.as_str())
+            .bind(document)
+            .bind(column(report.stamp_seq))
+            .bind(report.stamp_sha256.map(|it| it.hex()).unwrap_or_default())
+            .bind(now)
+            .execute(self.sql())
+            .await?
+            .rows_affected();
+        Ok(rows > 0)
     }
 }

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use sqlx::Row as _;
 
-use super::{Change, Posted, Store, StoreError, Write, time};
+use super::{
+    Change, Ownership, Permit, Posted, Store, StoreError, Write, posted::OwnershipRow, time,
+};
 use crate::{
     exchange::api::{Dated, Operation, Resource, ServicePolicyRequest, ServiceRequest},
     types::{OrgId, ServiceUrl, Version, VersionRange},
@@ -50,38 +52,46 @@ impl Store {
         Ok(Some(Dated { value, last_updated: time(row.try_get("last_updated")?) }))
     }
 
-    /// Gives a service this policy.
-    pub async fn put_service_policy(
+    /// Gives a service this policy, if the permit allows it.
+    pub async fn put_service_policy<E: From<StoreError>>(
         &self,
         org: &OrgId,
         id: &str,
         policy: &ServicePolicyRequest,
+        permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut write = self.write(now).await?;
+    ) -> Result<(), E> {
+        let service = OwnershipRow::<ServiceRequest>::new(org, id);
+        let (mut write, ()) = self.write_if(&service, permit, now).await?;
         write.put_service_policy(org, id, policy).await?;
-        write.commit().await
+        Ok(write.commit().await?)
     }
 
-    /// Takes a service's policy away.
-    pub async fn remove_service_policy(
+    /// Takes a service's policy away, if the permit allows it.
+    pub async fn remove_service_policy<E: From<StoreError>>(
         &self,
         org: &OrgId,
         id: &str,
+        permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut write = self.write(now).await?;
-        let sql = "DELETE FROM service_policies WHERE org = $1 AND service_id = $2";
-        let gone = sqlx::query(sql).bind(org.as_str()).bind(id).execute(write.sql()).await?;
-        if gone.rows_affected() == 0 {
-            return Err(StoreError::missing("policy of service", org, id));
-        }
-        write.tell_policy(org, id, Operation::Deleted).await?;
-        write.commit().await
+    ) -> Result<(), E> {
+        let service = OwnershipRow::<ServiceRequest>::new(org, id);
+        let (mut write, ()) = self.write_if(&service, permit, now).await?;
+        write.remove_service_policy(org, id).await?;
+        Ok(write.commit().await?)
     }
 }
 
 impl Write {
+    async fn remove_service_policy(&mut self, org: &OrgId, id: &str) -> Result<(), StoreError> {
+        let sql = "DELETE FROM service_policies WHERE org = $1 AND service_id = $2";
+        let gone = sqlx::query(sql).bind(org.as_str()).bind(id).execute(self.sql()).await?;
+        if gone.rows_affected() == 0 {
+            return Err(StoreError::missing("policy of service", org, id));
+        }
+        self.tell_policy(org, id, Operation::Deleted).await
+    }
+
     /// Gives a service this policy.
     pub(crate) async fn put_service_policy(
         &mut self,

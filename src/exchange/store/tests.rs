@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Audience, Since, Store, StoreError};
+use super::{
+    AccountProof, AccountState, Audience, CallerAccount, Ownership, Permit, Since, Store,
+    StoreError, UserRecord,
+};
 use crate::{
-    exchange::api::{OrgLimits, OrgRequest},
+    exchange::api::{OrgLimits, OrgRequest, PatternRequest},
     types::OrgId,
 };
 
@@ -25,16 +28,21 @@ fn org(label: &str) -> OrgRequest {
     }
 }
 
+async fn create(store: &Store, id: &OrgId, label: &str) -> Result<(), StoreError> {
+    store.create_org(id, Permit::of_server(|_| Ok(org(label))), now()).await
+}
+
 #[tokio::test]
 async fn writers_take_turns_and_changes_are_numbered_in_the_order_they_become_visible() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("e.db")).await.unwrap();
     let id = "A".parse::<OrgId>().unwrap();
-    store.create_org(&id, &org("0"), now()).await.unwrap();
-    let count = |held: OrgRequest| Ok::<_, StoreError>(org(&format!("{}+", held.label)));
+    create(&store, &id, "0").await.unwrap();
+    let count =
+        |held: Option<OrgRequest>| Ok::<_, StoreError>(org(&format!("{}+", held.unwrap().label)));
     let writers = (0..50).map(|_| {
         let (store, id) = (store.clone(), id.clone());
-        tokio::spawn(async move { store.change_org(&id, count, now()).await })
+        tokio::spawn(async move { store.change_org(&id, Permit::of_server(count), now()).await })
     });
     for writer in writers.collect::<Vec<_>>() {
         writer.await.unwrap().unwrap();
@@ -52,9 +60,7 @@ async fn one_of_two_creations_wins() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("e.db")).await.unwrap();
     let id = "A".parse::<OrgId>().unwrap();
-    let (a, b) = (org("a"), org("b"));
-    let (first, second) =
-        tokio::join!(store.create_org(&id, &a, now()), store.create_org(&id, &b, now()),);
+    let (first, second) = tokio::join!(create(&store, &id, "a"), create(&store, &id, "b"));
     assert!(first.is_ok() != second.is_ok());
     assert_eq!(store.newest_change().await.unwrap(), 1);
 }
@@ -69,7 +75,7 @@ async fn what_is_not_committed_is_not_there_and_tells_nobody() {
     drop(write);
     assert!(store.org(&id).await.unwrap().is_none());
     assert!(!newest.has_changed().unwrap());
-    store.create_org(&id, &org("a"), now()).await.unwrap();
+    create(&store, &id, "a").await.unwrap();
     tokio::time::timeout(Duration::from_secs(1), newest.changed()).await.unwrap().unwrap();
     assert_eq!(*newest.borrow(), 1);
 }
@@ -80,11 +86,140 @@ async fn a_store_opened_again_knows_what_it_knew() {
     let file = folder.path().join("e.db");
     let id = "A".parse::<OrgId>().unwrap();
     let store = Store::open(&file).await.unwrap();
-    store.create_org(&id, &org("a"), now()).await.unwrap();
+    create(&store, &id, "a").await.unwrap();
     store.close().await;
     let store = Store::open(&file).await.unwrap();
     assert_eq!(store.org(&id).await.unwrap().unwrap().value, org("a"));
     assert_eq!(*store.watch().borrow(), 1);
     assert_eq!(store.prune_changes("2026-01-22T10:00:00Z".parse().unwrap()).await.unwrap(), 1);
     assert_eq!(store.newest_change().await.unwrap(), 1);
+}
+
+/// A store with the organization `A` and its plain users `ann` and `mal`, whose password hash is `h`.
+struct People {
+    store: Store,
+    org: OrgId,
+    _folder: tempfile::TempDir,
+}
+
+impl People {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("e.db")).await.unwrap();
+        let org = "A".parse().unwrap();
+        create(&store, &org, "A").await.unwrap();
+        let people = Self { store, org, _folder: folder };
+        for name in ["ann", "mal"] {
+            people.put_user(name, "h", false).await;
+        }
+        people
+    }
+
+    async fn put_user(&self, name: &str, hash: &str, admin: bool) {
+        let user = record(hash, admin);
+        let permit = Permit::of_server(|_| Ok::<_, StoreError>(user));
+        self.store
+            .write_user(&self.org, &name.parse().unwrap(), "A/x", permit, now())
+            .await
+            .unwrap();
+    }
+
+    async fn owner(&self) -> Option<String> {
+        let held = self.store.ownership::<PatternRequest>(&self.org, "p").await.unwrap();
+        held.map(|it| it.owner)
+    }
+}
+
+fn record(hash: &str, admin: bool) -> UserRecord {
+    UserRecord { password_hash: hash.to_owned(), admin, hub_admin: false, email: String::new() }
+}
+
+fn pattern(label: &str) -> PatternRequest {
+    serde_json::from_value(serde_json::json!({"label": label, "services": []})).unwrap()
+}
+
+fn proof(name: &str, hash: &str) -> AccountProof {
+    AccountProof::Password { user: name.parse().unwrap(), hash: hash.to_owned() }
+}
+
+/// A plain user may change what it owns, and what does not exist.
+fn owner_only(held: Option<&Ownership>, name: &str) -> Result<(), StoreError> {
+    match held {
+        Some(held) if held.owner != name => Err(StoreError::Unfit { msg: held.owner.clone() }),
+        _ => Ok(()),
+    }
+}
+
+#[tokio::test]
+async fn decision_sees_the_row_that_was_created_while_the_write_waited() {
+    let people = People::start().await;
+    let mut creation = people.store.write(now()).await.unwrap();
+    // The removal waits for the only writer; whatever its caller read before is of no effect.
+    let (store, org) = (people.store.clone(), people.org.clone());
+    let removal = tokio::spawn(async move {
+        let proof = proof("mal", "h");
+        let account = CallerAccount { org: &org, proof: &proof };
+        let permit =
+            Permit::of(account, |_, held: Option<Ownership>| owner_only(held.as_ref(), "A/mal"));
+        store.remove::<PatternRequest, _>(&org, "p", permit, now()).await
+    });
+    tokio::task::yield_now().await;
+    creation.create(&people.org, "p", "A/ann", &pattern("ann")).await.unwrap();
+    creation.commit().await.unwrap();
+    let refused = removal.await.unwrap().unwrap_err();
+    assert!(matches!(&refused, StoreError::Unfit { msg } if msg == "A/ann"), "{refused:?}");
+    assert_eq!(people.owner().await.as_deref(), Some("A/ann"));
+}
+
+#[tokio::test]
+async fn account_that_is_gone_or_has_another_password_writes_nothing() {
+    let people = People::start().await;
+    for (name, hash) in [("mal", "old"), ("gone", "h")] {
+        let proof = proof(name, hash);
+        let account = CallerAccount { org: &people.org, proof: &proof };
+        let permit = Permit::of(account, |_, _| Ok(pattern("mal")));
+        let refused: Result<(), StoreError> =
+            people.store.create(&people.org, "p", "A/mal", permit, now()).await;
+        assert!(matches!(refused, Err(StoreError::AccountGone)), "{refused:?}");
+    }
+    assert_eq!(people.owner().await, None);
+}
+
+#[tokio::test]
+async fn demoted_administrator_is_a_plain_user_in_the_transaction() {
+    let people = People::start().await;
+    people.put_user("mal", "h", true).await;
+    let mut demotion = people.store.write(now()).await.unwrap();
+    let (store, org) = (people.store.clone(), people.org.clone());
+    let change = tokio::spawn(async move {
+        let proof = proof("mal", "h");
+        let account = CallerAccount { org: &org, proof: &proof };
+        let permit = Permit::of(account, |state, held: Option<OrgRequest>| match state {
+            AccountState::User(user) if user.admin => Ok(held.unwrap()),
+            _ => Err(StoreError::Unfit { msg: "no administrator".to_owned() }),
+        });
+        store.change_org(&org, permit, now()).await
+    });
+    tokio::task::yield_now().await;
+    let mal = "mal".parse().unwrap();
+    demotion.put_user(&people.org, &mal, &record("h", false), "A/x").await.unwrap();
+    demotion.commit().await.unwrap();
+    assert!(matches!(change.await.unwrap(), Err(StoreError::Unfit { .. })));
+}
+
+#[test]
+fn only_maintenance_writes_without_a_permit() {
+    // The permit itself, and what runs for no caller: pruning, heartbeats, stamps, and the change of the vault's key,
+    // which rewrites rows without changing them.
+    let unguarded = ["catalogs.rs", "changes.rs", "heartbeats.rs", "permit.rs", "rekey.rs"];
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/exchange/store");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if name == "tests.rs" || path.is_dir() {
+            continue;
+        }
+        let begins = std::fs::read_to_string(&path).unwrap().contains("self.write(");
+        assert_eq!(begins, unguarded.contains(&name.as_str()), "{name}");
+    }
 }

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{Change, Store, StoreError, Write, bad, column, number};
+use super::{Change, Permit, Store, StoreError, Write, bad, column, number, orgs::OrgRow};
 use crate::{
-    exchange::api::{Operation, Resource},
+    exchange::api::{Operation, OrgRequest, Resource},
     sign::{Envelope, SigningKey},
     types::{Digest, OrgId},
 };
@@ -36,41 +36,27 @@ impl Store {
         Ok(query.fetch_optional(self.read()).await?)
     }
 
-    /// Makes a trust document, already verified against the one before, the newest; a new stamp
-    /// goes with it.
-    pub async fn put_trust(
+    /// Makes a trust document, already verified against the one before, the newest, if the permit allows it; a
+    /// new stamp goes with it.
+    pub async fn put_trust<E: From<StoreError>>(
         &self,
         org: &OrgId,
-        version: u64,
-        envelope: &Envelope,
+        (version, envelope): (u64, &Envelope),
         stamp_key: &SigningKey,
+        permit: Permit<'_, OrgRequest, (), E>,
         now: Timestamp,
-    ) -> Result<TrustPut, StoreError> {
-        let sha256 = envelope.digest();
-        let mut write = self.write(now).await?;
+    ) -> Result<TrustPut, E> {
+        let (mut write, ()) = self.write_if(&OrgRow(org), permit, now).await?;
         let newest = write.newest_trust(org).await?;
-        if write.trust_digest(org, version).await? == Some(sha256) {
+        if write.trust_digest(org, version).await? == Some(envelope.digest()) {
             return Ok(TrustPut::Unchanged);
         }
         let newest = newest.map_or(0, |(version, _)| version);
         if version != newest + 1 {
             return Ok(TrustPut::OutOfTurn { newest });
         }
-        let sql = "INSERT INTO trusts (org, version, sha256, envelope, last_updated) \
-                   VALUES ($1, $2, $3, $4, $5)";
-        let at = write.now();
-        sqlx::query(sql)
-            .bind(org.as_str())
-            .bind(column(version))
-            .bind(sha256.hex())
-            .bind(envelope.to_json())
-            .bind(at)
-            .execute(write.sql())
-            .await?;
+        write.add_trust(org, (version, envelope)).await?;
         write.stamp(org, stamp_key).await?;
-        let (resource, operation) = (Resource::Trust, Operation::CreatedOrModified);
-        let id = org.as_str();
-        write.record(Change { org, resource, id, operation, public: false }).await?;
         write.commit().await?;
         Ok(TrustPut::Accepted)
     }
@@ -80,6 +66,27 @@ const HEAD: &str =
     "SELECT version, sha256 FROM trusts WHERE org = $1 ORDER BY version DESC LIMIT 1";
 
 impl Write {
+    async fn add_trust(
+        &mut self,
+        org: &OrgId,
+        (version, envelope): (u64, &Envelope),
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO trusts (org, version, sha256, envelope, last_updated) \
+                   VALUES ($1, $2, $3, $4, $5)";
+        let at = self.now();
+        sqlx::query(sql)
+            .bind(org.as_str())
+            .bind(column(version))
+            .bind(envelope.digest().hex())
+            .bind(envelope.to_json())
+            .bind(at)
+            .execute(self.sql())
+            .await?;
+        let (resource, operation) = (Resource::Trust, Operation::CreatedOrModified);
+        let id = org.as_str();
+        self.record(Change { org, resource, id, operation, public: false }).await
+    }
+
     /// Version and digest of the newest trust document, as it is within the transaction.
     pub(super) async fn newest_trust(
         &mut self,

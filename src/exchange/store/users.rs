@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-use super::{Change, Store, StoreError, Write, bad, time};
+use super::{Change, Permit, Store, StoreError, Write, bad, permit::Guarded, time};
 use crate::{
     exchange::api::{ApiKey, Hidden, Operation, Resource, User},
     types::{OrgId, UserId},
@@ -56,72 +56,61 @@ impl Store {
         Ok(users)
     }
 
-    /// Makes a user.
-    pub async fn create_user(
+    /// Makes a user, or replaces what is known of one, by what the permit makes of what is held. `by` is
+    /// `org/user`, who writes.
+    pub async fn write_user<E: From<StoreError>>(
         &self,
         org: &OrgId,
         id: &UserId,
-        user: &UserRecord,
         by: &str,
+        permit: Permit<'_, UserRecord, UserRecord, E>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut write = self.write(now).await?;
-        if write.put_user(org, id, user, by).await? == Put::Replaced {
-            return Err(StoreError::exists("user", org, id));
-        }
-        write.commit().await
-    }
-
-    /// Makes a user, or replaces what is known of one.
-    pub async fn put_user(
-        &self,
-        org: &OrgId,
-        id: &UserId,
-        user: &UserRecord,
-        by: &str,
-        now: Timestamp,
-    ) -> Result<Put, StoreError> {
-        let mut write = self.write(now).await?;
-        let put = write.put_user(org, id, user, by).await?;
+    ) -> Result<Put, E> {
+        let (mut write, user) = self.write_if(&UserRow(org, id), permit, now).await?;
+        let put = write.put_user(org, id, &user, by).await?;
         write.commit().await?;
         Ok(put)
     }
 
-    /// Replaces what is known of a user by what `change` makes of it.
-    pub async fn change_user(
+    /// Replaces what is kept of a user, as [`Store::write_user`] does, and removes the user's API keys, whose
+    /// number it gives.
+    pub async fn write_user_and_revoke<E: From<StoreError>>(
         &self,
         org: &OrgId,
         id: &UserId,
         by: &str,
-        change: impl FnOnce(&mut UserRecord),
+        permit: Permit<'_, UserRecord, UserRecord, E>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut write = self.write(now).await?;
-        let sql = "SELECT * FROM users WHERE org = $1 AND id = $2";
-        let query = sqlx::query(sql).bind(org.as_str()).bind(id.as_str());
-        let row = query.fetch_optional(write.sql()).await?;
-        let row = row.ok_or_else(|| StoreError::missing("user", org, id))?;
-        let mut user = record(&row)?;
-        change(&mut user);
+    ) -> Result<u64, E> {
+        let (mut write, user) = self.write_if(&UserRow(org, id), permit, now).await?;
         write.put_user(org, id, &user, by).await?;
-        write.commit().await
+        let revoked = write.revoke_api_keys(org, id).await?;
+        write.commit().await?;
+        Ok(revoked)
     }
 
-    /// Removes a user and everything the user owns.
-    pub async fn delete_user(
+    /// Removes a user and everything the user owns, if the permit allows it.
+    pub async fn delete_user<E: From<StoreError>>(
         &self,
         org: &OrgId,
         id: &UserId,
+        permit: Permit<'_, UserRecord, (), E>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut write = self.write(now).await?;
-        write.tell_of_owned(org, id).await?;
-        let sql = "DELETE FROM users WHERE org = $1 AND id = $2";
-        let query = sqlx::query(sql).bind(org.as_str()).bind(id.as_str());
-        if query.execute(write.sql()).await?.rows_affected() == 0 {
-            return Err(StoreError::missing("user", org, id));
-        }
-        write.commit().await
+    ) -> Result<(), E> {
+        let (mut write, ()) = self.write_if(&UserRow(org, id), permit, now).await?;
+        write.delete_user(org, id).await?;
+        Ok(write.commit().await?)
+    }
+}
+
+/// A user, as a row on which rights are decided.
+pub(super) struct UserRow<'a>(pub(super) &'a OrgId, pub(super) &'a UserId);
+
+impl Guarded for UserRow<'_> {
+    type Row = UserRecord;
+
+    async fn load(&self, write: &mut Write) -> Result<Option<UserRecord>, StoreError> {
+        write.user_record(self.0, self.1).await
     }
 }
 
@@ -135,6 +124,27 @@ pub enum Put {
 }
 
 impl Write {
+    /// What is kept of the user within the transaction, if there is one of this name.
+    pub(super) async fn user_record(
+        &mut self,
+        org: &OrgId,
+        id: &UserId,
+    ) -> Result<Option<UserRecord>, StoreError> {
+        let sql = "SELECT * FROM users WHERE org = $1 AND id = $2";
+        let query = sqlx::query(sql).bind(org.as_str()).bind(id.as_str());
+        query.fetch_optional(self.sql()).await?.as_ref().map(record).transpose()
+    }
+
+    async fn delete_user(&mut self, org: &OrgId, id: &UserId) -> Result<(), StoreError> {
+        self.tell_of_owned(org, id).await?;
+        let sql = "DELETE FROM users WHERE org = $1 AND id = $2";
+        let query = sqlx::query(sql).bind(org.as_str()).bind(id.as_str());
+        if query.execute(self.sql()).await?.rows_affected() == 0 {
+            return Err(StoreError::missing("user", org, id));
+        }
+        Ok(())
+    }
+
     /// Records that everything goes that the user owns.
     async fn tell_of_owned(&mut self, org: &OrgId, id: &UserId) -> Result<(), StoreError> {
         let sql = "SELECT 'service' AS resource, org, id, public FROM services WHERE owner = $1

@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod cloud;
 pub mod enemy;
+pub mod exchange;
 pub mod hub;
 pub mod image;
 pub mod issuer;

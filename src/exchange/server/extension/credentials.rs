@@ -20,7 +20,7 @@ use crate::{
             caller::Caller,
             extract::{Path, SecretBody},
         },
-        store::StoredCredential,
+        store::{Ownership, StoredCredential},
     },
     sign::sealed::NodePublicKey,
     types::{NodeId, NodeRef, OrgId, ServiceId},
@@ -55,10 +55,10 @@ pub(super) async fn set(
     Path((org, id)): Path<(OrgId, String)>,
     SecretBody(NewCredentials { credentials }): SecretBody<NewCredentials>,
 ) -> Result<Json<HeldCredentials>, ApiError> {
-    let held = state.store.ownership::<ServiceRequest>(&org, &id).await?;
-    if !held.is_some_and(|it| caller.keeps(&org, &it.owner)) {
-        return Err(missing(&org, &id));
-    }
+    let permit = caller.permit(|caller, held: Option<Ownership>| match held {
+        Some(held) if caller.keeps(&org, &held.owner) => Ok(()),
+        _ => Err(missing(&org, &id)),
+    });
     if credentials.len() > MOST_LOGINS {
         return Err(ApiError::InvalidInput(format!("more than {MOST_LOGINS} logins at once")));
     }
@@ -68,7 +68,8 @@ pub(super) async fn set(
         return Err(ApiError::InvalidInput(msg));
     }
     let now = state.clock.now();
-    let (credentials, changed) = state.store.set_credentials(&org, &id, &credentials, now).await?;
+    let (credentials, changed) =
+        state.store.set_credentials(&org, &id, &credentials, permit, now).await?;
     tracing::info!(event = "credentials.set", actor = caller.name(), %org, service = id, changed, "logins of a service were set");
     Ok(Json(HeldCredentials { changed, credentials }))
 }

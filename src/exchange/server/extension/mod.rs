@@ -3,6 +3,7 @@
 //! All of it lies under `/v1/orgs/{org}/edgepost/`, and what is for the exchange as a whole under
 //! `/v1/admin/edgepost/`.
 
+mod accounts;
 mod assignment;
 mod changes;
 mod credentials;
@@ -25,7 +26,7 @@ use axum::{
     Router,
     http::header,
     response::{IntoResponse as _, Response},
-    routing::{get, post, put},
+    routing::{delete, get, post, put},
 };
 use serde_json::Value;
 use tokio::sync::watch;
@@ -58,6 +59,12 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/services/{id}/credentials", get(credentials::of_service).put(credentials::set))
         .route("/settings", get(settings::get).put(settings::put))
         .route("/changes", post(changes::wait))
+        .route(
+            "/users/{user}/apikeys",
+            get(accounts::keys).post(accounts::create_key).delete(accounts::revoke_keys),
+        )
+        .route("/users/{user}/apikeys/{id}", delete(accounts::revoke_key))
+        .route("/users/{user}/password", put(accounts::set_password))
         .route("/nodes", get(nodes::list))
         .route("/refusals", get(reports::refusing))
         .route("/nodes/{id}/report", put(reports::put).get(reports::get));

@@ -16,9 +16,9 @@ use crate::{
         server::{
             ApiError, AppState,
             caller::Caller,
-            extract::{Path, SecretBody},
+            extract::{Path, SecretBody, check_new_name},
         },
-        store::{NewDocument, Ownership, Posted, Projection, Publishing},
+        store::{NameClaims, NewDocument, Projection, Publishing},
     },
     sign::Envelope,
     trust::{Header, State as DocumentState, Trust},
@@ -35,7 +35,6 @@ pub(super) async fn publish(
 ) -> Result<(StatusCode, Json<Published>), ApiError> {
     let header = claimed_header(&envelope)?;
     let key = header.key();
-    may_publish(&state, &caller, &org, &header).await?;
     if !credentials.is_empty() && key.kind() != DocumentKind::Service {
         return Err(invalid(format!("a {} has no credentials", key.kind())));
     }
@@ -52,23 +51,28 @@ pub(super) async fn publish(
         envelope: &envelope,
         header: &header,
         publisher: &caller.name(),
-        may_replace: caller.administers(&org),
+        trust: (trust.version(), trust.digest()),
         projection,
         credentials: &credentials,
     };
     let (key_of_stamp, now) = (&state.extension.stamp_key, state.clock.now());
+    let permit = caller.permit(|caller, claims: Option<NameClaims>| {
+        let claims = claims.unwrap_or_default();
+        if claims.is_new() {
+            check_new_name(key.id())?;
+        }
+        caller.may_publish(&org, (&header.subject, &key), &claims)?;
+        Ok(claims)
+    });
     let (unchanged, catalog_version) =
-        match state.store.publish(&document, key_of_stamp, now).await? {
+        match state.store.publish(&document, key_of_stamp, permit, now).await? {
             Publishing::Published { catalog_version } => (false, catalog_version),
             Publishing::Unchanged { catalog_version } => (true, catalog_version),
             Publishing::Superseded { newest: (epoch, seq) } => {
                 let msg = format!("{key} already exists with epoch {epoch}, seq {seq}");
                 return Err(ApiError::Conflict(msg));
             }
-            Publishing::NotOwned { owner } => {
-                let msg = format!("Access denied: {key} of {org} belongs to {owner}");
-                return Err(ApiError::AccessDenied(msg));
-            }
+            Publishing::TrustChanged => return Err(ApiError::Busy),
         };
     let status = if unchanged { StatusCode::OK } else { StatusCode::CREATED };
     let (seq, sha256) = (header.seq, envelope.digest());
@@ -85,35 +89,6 @@ fn claimed_header(envelope: &Envelope) -> Result<Header, ApiError> {
     claim
         .map(|claim| claim.header)
         .map_err(|error| invalid(format!("the signed document: {error}")))
-}
-
-/// Whether the caller's account allows it, as if it came by Horizon's paths.
-async fn may_publish(
-    state: &AppState,
-    caller: &Caller,
-    org: &OrgId,
-    header: &Header,
-) -> Result<(), ApiError> {
-    async fn may<T: Posted>(
-        state: &AppState,
-        caller: &Caller,
-        org: &OrgId,
-        id: &str,
-    ) -> Result<(), ApiError> {
-        caller.may_post::<T>(org, id)?;
-        let held: Option<Ownership> = state.store.ownership::<T>(org, id).await?;
-        caller.may_change::<T>(org, id, held.as_ref())
-    }
-    let key = header.key();
-    match &header.subject {
-        Subject::Service { .. } => may::<ServiceRequest>(state, caller, org, key.id()).await,
-        Subject::Pattern(_) => may::<PatternRequest>(state, caller, org, key.id()).await,
-        Subject::Policy(_) => may::<PolicyRequest>(state, caller, org, key.id()).await,
-        Subject::NodePolicy(node) => {
-            let owner = state.store.node_owner(org, node).await?;
-            caller.may_publish_for_node(org, node, owner.as_deref())
-        }
-    }
 }
 
 /// Opens the document by the one verify function, and makes of it what hzn and anax see.

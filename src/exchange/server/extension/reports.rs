@@ -21,16 +21,13 @@ pub(super) async fn put(
     Path((org, id)): Path<(OrgId, NodeId)>,
     Body(report): Body<NodeReport>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    if caller.org != org || caller.node() != Some(&id) {
-        let msg = format!("Access denied: only node {org}/{id} reports about itself");
-        return Err(ApiError::AccessDenied(msg));
+    let permit = caller.permit(|caller, _| caller.may_report(&org, &id));
+    let node = NodeRef { org: org.clone(), id: id.clone() };
+    if !state.store.put_report(&node, &report, permit, state.clock.now()).await? {
+        return Err(ApiError::NotFound(format!("node '{node}' not found")));
     }
     // A node that settles now and then waits for no changes, and is heard of all the same.
     state.note_heartbeat(&caller);
-    let node = NodeRef { org, id };
-    if !state.store.put_report(&node, &report, state.clock.now()).await? {
-        return Err(ApiError::NotFound(format!("node '{node}' not found")));
-    }
     Ok((StatusCode::CREATED, Json(Reply::ok("report received"))))
 }
 

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 
 use crate::{
     exchange::{
-        api::OrgSettings,
+        api::{OrgSettings, OrgSettingsChange},
         server::{
             ApiError, AppState,
             caller::Caller,
@@ -25,14 +25,25 @@ pub(super) async fn get(
     settings.map(Json).ok_or_else(|| ApiError::NotFound(format!("org '{org}' not found")))
 }
 
-/// Chooses.
+/// The longest minimum that an organization may ask for, in characters.
+const LONGEST_MINIMUM: u32 = 128;
+
+/// Changes what is given, and answers with all that is chosen.
 pub(super) async fn put(
     State(state): State<AppState>,
     caller: Caller,
     Path(org): Path<OrgId>,
-    Body(settings): Body<OrgSettings>,
+    Body(change): Body<OrgSettingsChange>,
 ) -> Result<Json<OrgSettings>, ApiError> {
-    caller.may_change_org(&org)?;
-    state.store.put_org_settings(&org, &settings, state.clock.now()).await?;
-    Ok(Json(settings))
+    let minimums = [change.min_password_length, change.min_token_length];
+    if minimums.into_iter().flatten().any(|length| length > LONGEST_MINIMUM) {
+        let msg = format!("minPasswordLength and minTokenLength must be 0 to {LONGEST_MINIMUM}");
+        return Err(ApiError::InvalidInput(msg));
+    }
+    let permit = caller.permit(|caller, held| {
+        caller.may_change_org(&org)?;
+        let held = held.ok_or_else(|| ApiError::NotFound(format!("org '{org}' not found")))?;
+        Ok(change.apply(&held))
+    });
+    Ok(Json(state.store.change_org_settings(&org, permit, state.clock.now()).await?))
 }

@@ -121,3 +121,19 @@ async fn root_cannot_be_removed_others_can() {
     lab.delete("A/ad", "/orgs/A/users/u2").await.is(404);
     lab.get("A/u2", "/orgs/A").await.is(401);
 }
+
+#[tokio::test]
+async fn expired_api_key_is_refused() {
+    let lab = Lab::start().await;
+    let keys = "/orgs/A/edgepost/users/u1/apikeys";
+    let key = lab.post("A/u1", keys, json!({"label": "ci", "expiresInDays": 1})).await.is(201);
+    assert_eq!(key["expires"], "2026-01-22T10:00:00Z");
+    let who = format!("A/apikey:{}", key["value"].as_str().unwrap());
+    lab.get(&who, "/orgs/A").await.is(200);
+    lab.clock.advance(jiff::SignedDuration::from_hours(24));
+    lab.get(&who, "/orgs/A").await.refuses(401, "invalid-credentials");
+    lab.post(&who, "/orgs/A/services", service("svc", "1.0.0", "arm")).await.is(401);
+    // It is listed until it is removed.
+    let listed = lab.get("A/u1", keys).await.is(200);
+    assert_eq!(listed["apikeys"][0]["expires"], "2026-01-22T10:00:00Z");
+}

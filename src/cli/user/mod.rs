@@ -1,8 +1,14 @@
 //! `edgepost user`: users of the organization.
 
+mod api_key;
+mod password;
+
 use std::path::PathBuf;
 
+use api_key::ApiKeyCommand;
+
 use clap::{Args, Subcommand};
+use password::{PasswordArgs, new_password};
 use serde_json::json;
 
 use crate::{
@@ -18,18 +24,25 @@ pub(super) enum UserCommand {
     Create(CreateArgs),
     /// List the users you may see
     List,
+    /// Give a user another password
+    Password(PasswordArgs),
+    /// API keys of a user: secrets by which programs log in, as `ORG/apikey:VALUE`
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
     /// Remove a user and all that they own; there is no way back
     Remove(RemoveArgs),
 }
 
 /// Make a user
+///
+/// Without --password-file the password is asked for, twice.
 #[derive(Debug, Args)]
 pub(super) struct CreateArgs {
     /// Their name
     name: UserId,
     /// A file with their password in its first line
     #[arg(long, value_name = "FILE")]
-    password_file: PathBuf,
+    password_file: Option<PathBuf>,
     /// They may administer the organization
     #[arg(long)]
     admin: bool,
@@ -54,7 +67,7 @@ impl UserCommand {
         match self {
             Self::Create(args) => {
                 let user = UserRequest {
-                    password: first_line(&args.password_file)?.into(),
+                    password: new_password(args.password_file.as_deref(), &args.name)?.into(),
                     admin: args.admin,
                     hub_admin: false,
                     email: args.email.clone(),
@@ -75,6 +88,8 @@ impl UserCommand {
                 });
                 context.output.list(&users, &["USER", "ROLE", "EMAIL"], rows);
             }
+            Self::Password(args) => args.run(&client, context).await?,
+            Self::ApiKey(command) => command.run(&client, context).await?,
             Self::Remove(args) => {
                 let removal = client.remove_user(&args.name);
                 args.force.remove("user", &args.name, removal, context).await?;
