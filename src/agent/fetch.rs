@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
 
 use crate::{
     agent::{
@@ -26,6 +27,10 @@ const AT_ONCE: usize = 4;
 /// How often the documents that are at hand may ask for others: the depth of requirements, plus
 /// pattern or policy.
 const ROUNDS: usize = 70;
+
+/// 2026-11-01, before which this version of the agent did not exist: it cannot be earlier, whatever the clock of a
+/// machine says that has lost its battery. Renewed with each release.
+const MADE: Timestamp = Timestamp::constant(1_793_491_200, 0);
 
 /// Why nothing newer was accepted.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +61,7 @@ pub(super) async fn newer(
     wall: Freshness,
     needs: impl Fn(&Accepted) -> Needs,
 ) -> Result<Option<Accepted>, FetchError> {
+    let wall = wall.no_earlier_than(MADE);
     let (trust, chain, stamp) = trust_and_stamp(source, accepted, wall).await?;
     let marks = &accepted.kept.marks;
     let unchanged =
@@ -164,4 +170,14 @@ async fn documents(
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn earliest_moment_is_the_release_of_this_agent() {
+        assert_eq!(MADE.to_string(), "2026-11-01T00:00:00Z");
+    }
 }

@@ -38,7 +38,7 @@ pub enum InventoryError {
 pub async fn inventory(data: &Path) -> Result<Inventory, InventoryError> {
     let folder = NodeFolder::at(data);
     let identity = Identity::load(&folder)?;
-    let kept = MarksFile::open(&folder.marks()).await?.load().await?;
+    let kept = MarksFile::read(&folder.marks()).await?;
     let documents = kept.documents.values().map(Envelope::digest).collect();
     Ok(Inventory { node: identity.node, documents, blobs: Folder::blobs_in(&folder.store())? })
 }

@@ -6,7 +6,7 @@ use crate::{
     agent::{
         Agent, FolderError, NodeFolder,
         fetch::{self, FetchError},
-        marks::{MarksError, MarksFile},
+        marks::{Kept, MarksError, MarksFile},
         outcome::Notes,
         select::{Shelf, Shelves},
         source::Source,
@@ -110,8 +110,7 @@ impl Catalogs for Known<'_> {
 impl Foreign {
     /// What was accepted of it when the agent stopped; nothing if that is nothing.
     async fn restored(folder: &NodeFolder, import: &Import) -> Result<Option<Self>, ImportError> {
-        let mut marks = MarksFile::open(&folder.import(&import.pin())?).await?;
-        let kept = marks.load().await?;
+        let (marks, kept) = MarksFile::open(&folder.import(&import.pin())?).await?;
         let accepted = Accepted::restore(kept, &import.pin())?;
         Ok(accepted.map(|accepted| Self { marks, accepted }))
     }
@@ -135,9 +134,8 @@ impl Foreign {
             let (expected, received) = (import.org.to_string(), trust.org().to_string());
             return Err(Refused::of("trust")(Refusal::Relabel { expected, received }).into());
         }
-        let mut marks = MarksFile::open(&folder.import(&import.pin())?).await?;
-        marks.keep_trust(&[first]).await?;
-        drop(marks);
+        let (mut marks, nothing) = MarksFile::open(&folder.import(&import.pin())?).await?;
+        marks.commit(&nothing, &Kept { trust: vec![first], ..Kept::default() }).await?;
         Self::restored(folder, import).await?.ok_or_else(vanished)
     }
 }
@@ -184,6 +182,8 @@ impl Agent {
             let begun = Foreign::begun(&self.folder, import, &exchange).await?;
             self.imports.insert(org.clone(), begun);
         }
+        let Some(held) = self.imports.get_mut(org) else { return Ok(()) };
+        held.marks.recover(&mut held.accepted).await?;
         let Some(held) = self.imports.get(org) else { return Ok(()) };
         let needs = |new: &Accepted| self.select_from(&self.known().with(org, new)).of(org);
         let source = Source::Exchange(&exchange);
@@ -191,8 +191,6 @@ impl Agent {
         let now = self.accepted.kept.marks.freshness(notes.now);
         let newer = fetch::newer(source, &held.accepted, now, needs).await?;
         let (Some(newer), Some(held)) = (newer, self.imports.get_mut(org)) else { return Ok(()) };
-        held.marks.commit(&held.accepted.kept, &newer.kept).await?;
-        held.accepted = newer;
-        Ok(())
+        Ok(held.marks.accept(&mut held.accepted, newer).await?)
     }
 }

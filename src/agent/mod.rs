@@ -159,8 +159,7 @@ impl Agent {
                 "the node's token crosses the network unencrypted; register the node with an https:// URL"
             );
         }
-        let mut marks = MarksFile::open(&folder.marks()).await?;
-        let kept = marks.load().await?;
+        let (marks, kept) = MarksFile::open(&folder.marks()).await?;
         let accepted = Accepted::restore(kept, &identity.trust)?.ok_or(AgentError::NoTrust)?;
         let images = Images::new(Folder::open(folder.store())?, folder.partial());
         let machine = Machine::measured(Path::new("/"));

@@ -163,6 +163,18 @@ impl Notes {
         }
     }
 
+    /// Nothing newer was accepted, since the disk does not keep it.
+    pub(super) fn not_kept(&mut self, error: &MarksError) {
+        tracing::error!(
+            event = "rollback_state.write_failed",
+            error = %told(error),
+            "nothing newer is accepted until the rollback state can be written"
+        );
+        self.stale = true;
+        self.ended(End::Failed);
+        self.problems.push(told(error));
+    }
+
     /// Nothing newer was accepted of another organization.
     pub(super) fn nothing_of(&mut self, org: &OrgId, error: &ImportError) {
         let end = match error {

@@ -87,6 +87,9 @@ impl Agent {
 
     /// Accepts what is newer of the own organization: verified as a whole, then committed, then acted on.
     async fn catch_up(&mut self, notes: &mut Notes) {
+        if let Err(error) = self.marks.recover(&mut self.accepted).await {
+            return notes.not_kept(&error);
+        }
         let newer = {
             let org = &self.identity.node.org;
             let needs = |own: &Accepted| {
@@ -102,9 +105,8 @@ impl Agent {
         match newer {
             Ok(None) => {}
             Ok(Some(accepted)) => {
-                match self.marks.commit(&self.accepted.kept, &accepted.kept).await {
-                    Ok(()) => self.accepted = accepted,
-                    Err(error) => notes.problem(End::Failed, &error),
+                if let Err(error) = self.marks.accept(&mut self.accepted, accepted).await {
+                    notes.not_kept(&error);
                 }
             }
             Err(error) => {

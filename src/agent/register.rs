@@ -8,7 +8,7 @@ use crate::{
         folder::{self, FolderError, NodeFolder},
         identity::{Identity, IdentityError},
         introduction::Introduction,
-        marks::{MarksError, MarksFile},
+        marks::{Kept, MarksError, MarksFile},
         profile::Profile,
         verify::Refused,
     },
@@ -262,13 +262,14 @@ async fn make(
 
 /// Keeps the chain, unless the node has walked as far already.
 async fn keep_chain(folder: &NodeFolder, chain: &[Envelope]) -> Result<(), MarksError> {
-    let mut marks = MarksFile::open(&folder.marks()).await?;
-    let kept = marks.load().await?.trust;
-    let known = kept.iter().zip(chain).take_while(|(a, b)| a.digest() == b.digest()).count();
-    if known == kept.len() {
-        marks.keep_trust(&chain[known..]).await?;
+    let (mut marks, kept) = MarksFile::open(&folder.marks()).await?;
+    let is_known = |(held, given): (&Envelope, &Envelope)| held.digest() == given.digest();
+    let goes_on = chain.len() >= kept.trust.len() && kept.trust.iter().zip(chain).all(is_known);
+    if !goes_on {
+        return Ok(());
     }
-    Ok(())
+    let trust = [&kept.trust, &chain[kept.trust.len()..]].concat();
+    marks.commit(&kept, &Kept { trust, ..kept.clone() }).await
 }
 
 fn keep_json<T: serde::Serialize>(path: &Path, value: Option<&T>) -> Result<(), FolderError> {

@@ -90,7 +90,11 @@ impl Agent {
     /// Writes the account down.
     pub(super) fn write_down(&mut self, status: &Status) {
         if let Err(error) = status.save(&self.folder) {
-            tracing::warn!(error = %told(&error), "the status could not be written");
+            tracing::error!(
+                event = "status.write_failed",
+                error = %told(&error),
+                "`agent status` shows the status before this one"
+            );
         }
         self.last = Some(status.clone());
     }

@@ -22,7 +22,8 @@ impl From<Timestamp> for Freshness {
 
 impl Freshness {
     /// The same, but no moment before `floor`.
-    pub(super) fn no_earlier_than(self, floor: Timestamp) -> Self {
+    #[must_use]
+    pub fn no_earlier_than(self, floor: Timestamp) -> Self {
         match self {
             Self::At(moment) => Self::At(moment.max(floor)),
             Self::Waived => Self::Waived,

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fs,
     path::Path,
-    process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -15,6 +14,7 @@ use serde_json::Value;
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::support::{
+    disk::SmallDisk,
     hub::Hub,
     image::{definition, layout, pattern, publish_hello, publish_pattern, write},
     link::Link,
@@ -243,32 +243,6 @@ fn a_data_folder_that_is_none_is_told() {
     assert_eq!(fs::read_to_string(folder.path().join("file")).unwrap(), "mine");
     let nodes = hub.publisher.run(&["node", "list", "--json"]).good().stdout;
     assert!(!nodes.contains("n9"), "a node that could not be registered is not there: {nodes}");
-}
-
-/// A file system of `kib` KiB, as long as it lives; none where nobody may mount one.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn at(path: &'a Path, kib: u64) -> Option<Self> {
-        fs::create_dir_all(path).unwrap();
-        let size = format!("size={kib}k");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &size, "none"]).arg(path);
-        let mounted = mount.output().is_ok_and(|it| it.status.success());
-        mounted.then_some(Self(path))
-    }
-
-    fn grow(&self, kib: u64) {
-        let size = format!("remount,size={kib}k");
-        let status = Command::new("mount").args(["-o", &size]).arg(self.0).status().unwrap();
-        assert!(status.success());
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
-    }
 }
 
 #[test]

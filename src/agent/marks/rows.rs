@@ -1,10 +1,12 @@
 //! Rows of the marks' tables, read and written.
 
+use std::collections::BTreeMap;
+
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
     sign::Envelope,
-    trust::Mark,
+    trust::{Mark, Marks},
     types::{Digest, DocumentKey},
 };
 
@@ -29,6 +31,25 @@ pub(super) fn read_mark(row: &SqliteRow) -> Result<(DocumentKey, Mark), String> 
 /// SQLite's integers are signed; trust refuses numbers above 2^53 long before this.
 fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) async fn put_counters(
+    connection: &mut SqliteConnection,
+    marks: &Marks,
+    catalog: &[u8],
+) -> Result<(), sqlx::Error> {
+    // The marks of documents have rows of their own.
+    let counters = Marks { documents: BTreeMap::new(), ..marks.clone() };
+    let counters = serde_json::to_string(&counters);
+    sqlx::query(
+        "INSERT INTO counters (id, marks, catalog) VALUES (1, $1, $2)
+         ON CONFLICT (id) DO UPDATE SET marks = excluded.marks, catalog = excluded.catalog",
+    )
+    .bind(counters.map_err(|error| sqlx::Error::Encode(Box::new(error)))?)
+    .bind(catalog)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 pub(super) async fn put_mark(
@@ -83,4 +104,20 @@ pub(super) async fn put_document(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+pub(super) async fn delete_mark(
+    connection: &mut SqliteConnection,
+    key: &DocumentKey,
+) -> Result<(), sqlx::Error> {
+    let delete = sqlx::query("DELETE FROM marks WHERE document = $1").bind(key.to_string());
+    delete.execute(connection).await.map(|_| ())
+}
+
+pub(super) async fn delete_document(
+    connection: &mut SqliteConnection,
+    key: &DocumentKey,
+) -> Result<(), sqlx::Error> {
+    let delete = sqlx::query("DELETE FROM documents WHERE document = $1").bind(key.to_string());
+    delete.execute(connection).await.map(|_| ())
 }

@@ -43,14 +43,17 @@ impl Nothing {
         change: impl FnOnce(&mut BTreeMap<ContainerId, Container>) -> T,
     ) -> Result<T, RuntimeError> {
         let mut containers = self.containers();
-        let answer = change(&mut containers);
+        let mut changed = containers.clone();
+        let answer = change(&mut changed);
         if let Some(file) = &self.file {
-            let all: Vec<_> = containers.values().collect();
+            let all: Vec<_> = changed.values().collect();
             write(file, &serde_json::to_vec(&all).unwrap_or_default()).map_err(|source| {
                 let task = format!("write {}", file.display());
                 RuntimeError::Failed { engine: "none", task, source: Box::new(source) }
             })?;
         }
+        // What could not be written down has not happened.
+        *containers = changed;
         Ok(answer)
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod authority;
 pub mod cloud;
+pub mod disk;
 pub mod enemy;
 pub mod exchange;
 pub mod hub;

@@ -1,0 +1,67 @@
+//! A small file system that can be filled.
+
+use std::{
+    fs,
+    io::{ErrorKind, Write as _},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// A tmpfs that is unmounted when it is dropped.
+#[derive(Debug)]
+pub struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts a file system of `kib` KiB at `path`; none where that is not allowed.
+    pub fn at(path: &Path, kib: u64) -> Option<Self> {
+        fs::create_dir_all(path).unwrap();
+        let size = format!("size={kib}k,mode=700");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "none"]).arg(path);
+        let mounted = mount.output().is_ok_and(|it| it.status.success());
+        if !mounted {
+            eprintln!("skipped: no file system can be mounted here");
+        }
+        mounted.then(|| Self(path.to_owned()))
+    }
+
+    /// Changes its size.
+    pub fn grow(&self, kib: u64) {
+        let size = format!("remount,size={kib}k");
+        let status = Command::new("mount").args(["-o", &size]).arg(&self.0).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Fills it but for `bytes`, rounded down to pages.
+    pub fn fill_up_to(&self, bytes: u64) {
+        self.free();
+        let mut filler = fs::File::create(self.filler()).unwrap();
+        let mut written = 0;
+        loop {
+            match filler.write(&[0; 65536]) {
+                Ok(count) => written += count as u64,
+                Err(error) if error.kind() == ErrorKind::StorageFull => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        filler.set_len(written.saturating_sub(bytes)).unwrap();
+    }
+
+    /// Gives back what was filled.
+    pub fn free(&self) {
+        match fs::remove_file(self.filler()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => panic!("{error}"),
+            _ => {}
+        }
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.join("filler")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
