@@ -131,7 +131,7 @@ async fn trust_and_stamp(
             chain.push(envelope);
         }
         let stamp = source.stamp().await?;
-        let opened = trust.open_stamp(&stamp, accepted.kept.marks.freshness(wall));
+        let opened = trust.open_stamp(&stamp, accepted.kept.marks.freshness(&trust, wall));
         let fits = opened.as_ref().is_ok_and(|it| it.trust.version == trust.version());
         // A trust that was published in between makes the newest stamp one of the future.
         newest = if fits { newest } else { newest_trust(source, &trust).await? };

@@ -47,7 +47,7 @@ impl Agent {
     /// Accepts what `bundle` brings, with the checks that hold for what the exchange gives, and settles by
     /// it. Neither exchange nor registries are asked, nor told.
     ///
-    /// With [`Freshness::Waived`] a state is taken whose stamp has expired; that is for the one who is root on
+    /// With [`Freshness::with_expiry_waived`] a state is taken whose stamp has expired; that is for the one who is root on
     /// this machine to say, and is written down.
     ///
     /// It is broken off as [`Agent::run_once_until`] is.
@@ -65,7 +65,7 @@ impl Agent {
         let marks = &self.accepted.kept.marks;
         if marks.stamp_seq != before {
             let at = outcome.status.at;
-            let waived = freshness == Freshness::Waived;
+            let waived = freshness.is_expiry_waived();
             if waived {
                 let stamp = marks.stamp_seq;
                 tracing::warn!(stamp, %at, "taken without asking whether the stamp still holds");

@@ -188,7 +188,7 @@ impl Agent {
         let needs = |new: &Accepted| self.select_from(&self.known().with(org, new)).of(org);
         let source = Source::Exchange(&exchange);
         // No organization's stamps are older than the newest moment that this node knows of.
-        let now = self.accepted.kept.marks.freshness(notes.now);
+        let now = self.accepted.kept.marks.freshness(&self.accepted.trust, notes.now);
         let newer = fetch::newer(source, &held.accepted, now, needs).await?;
         let (Some(newer), Some(held)) = (newer, self.imports.get_mut(org)) else { return Ok(()) };
         Ok(held.marks.accept(&mut held.accepted, newer).await?)

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use jiff::Timestamp;
+
 use crate::{
     agent::{
         AgentConfig, Machine,
@@ -146,7 +148,8 @@ impl RegisterError {
 }
 
 /// Registers a node in the folder of `config`. Doing it again is harmless: key and marks stay, so
-/// that nobody can lead the node back by having it registered anew.
+/// that nobody can lead the node back by having it registered anew. The clock floor alone falls to the machine's
+/// clock, for a node that had seen a time in the future.
 pub async fn register(
     config: &AgentConfig,
     registration: Registration,
@@ -195,7 +198,7 @@ pub async fn register(
         // Another root, by the operator's own word: nothing that the old one vouched for counts.
         MarksFile::remove(&folder.marks())?;
     }
-    keep_chain(&folder, &chain).await?;
+    keep_chain(&folder, &chain, &trust, config.clock.now()).await?;
     if let Err(error) = make(&exchange, &identity, &registration).await {
         if !error.may_have_happened() {
             // A refusal changes nothing: not who this machine was, and not that it was nobody.
@@ -261,7 +264,12 @@ async fn make(
 }
 
 /// Keeps the chain, unless the node has walked as far already.
-async fn keep_chain(folder: &NodeFolder, chain: &[Envelope]) -> Result<(), MarksError> {
+async fn keep_chain(
+    folder: &NodeFolder,
+    chain: &[Envelope],
+    newest: &Trust,
+    now: Timestamp,
+) -> Result<(), MarksError> {
     let (mut marks, kept) = MarksFile::open(&folder.marks()).await?;
     let is_known = |(held, given): (&Envelope, &Envelope)| held.digest() == given.digest();
     let goes_on = chain.len() >= kept.trust.len() && kept.trust.iter().zip(chain).all(is_known);
@@ -269,7 +277,8 @@ async fn keep_chain(folder: &NodeFolder, chain: &[Envelope]) -> Result<(), Marks
         return Ok(());
     }
     let trust = [&kept.trust, &chain[kept.trust.len()..]].concat();
-    marks.commit(&kept, &Kept { trust, ..kept.clone() }).await
+    let floored = kept.marks.clone().registered_again(newest, now);
+    marks.commit(&kept, &Kept { marks: floored, trust, ..kept.clone() }).await
 }
 
 fn keep_json<T: serde::Serialize>(path: &Path, value: Option<&T>) -> Result<(), FolderError> {

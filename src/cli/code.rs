@@ -94,6 +94,7 @@ codes! {
     CONTENT = "E0801", Trust, "Bytes are not those that the digest names.";
     SIGNER = "E0802", Trust, "The key may not sign this trust document: it is no root key of the version before or of this one, or is revoked.";
     UNSIGNED = "E0803", Trust, "Too few root keys have signed a trust document; the text says how many are missing.";
+    CLOCK = "E0804", Trust, "The clocks of this machine and of the exchange differ by more than an hour, and nothing was signed: nodes would take a time in the future for the present, and what follows for expired.";
     UNFIT = "E0900", Incompatible, "Nothing that is published fits this node.";
     DOES_NOT_FIT = "E0901", Incompatible, "What was asked about would not run on the node, or on any; each line with FAIL says why, and where that is asked.";
     TIMEOUT = "E1000", Timeout, "It took longer than allowed.";

@@ -184,6 +184,8 @@ impl Publisher {
         last: Option<&Header>,
     ) -> Result<Envelope, PublishError> {
         let trust = self.trust().await?;
+        let issued = self.clock.now();
+        self.exchange.check_clock(issued)?;
         let key = draft.key();
         let rule = trust.document().authority(&key);
         let rule = rule.ok_or_else(|| PublishError::NoRule(key.clone()))?;
@@ -199,7 +201,7 @@ impl Publisher {
             subject: draft.subject,
             epoch: rule.epoch,
             seq,
-            issued: self.clock.now(),
+            issued,
             state: draft.state,
         };
         Statement { header, body: draft.body }.seal(&keys).map_err(PublishError::Seal)

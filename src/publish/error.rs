@@ -8,7 +8,7 @@ use crate::{
     },
     exchange::{
         api::BadCredential,
-        client::{ExchangeError, WalkError},
+        client::{ClockGap, ExchangeError, WalkError},
     },
     image::{ImageError, ManifestError},
     publish::required::MissingVersion,
@@ -21,6 +21,9 @@ use crate::{
 /// Why something was not published. Whatever it is, nothing became visible.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
+    /// The clocks of this machine and of the exchange differ: a signed time would be wrong.
+    #[error(transparent)]
+    Clock(#[from] ClockGap),
     /// The image is in none of the places searched.
     #[error("image {image} is in none of the sources")]
     NotFound {

@@ -125,6 +125,7 @@ impl Publisher {
         self.check_required(&order.definition, edgepost).await?;
         // Before the first byte is pushed, so that a refusal leaves nothing behind.
         if edgepost {
+            self.exchange.check_clock(self.clock.now())?;
             let standing = self.plan_draft(&draft).await?;
             if standing == DocumentPlan::Different && order.existing == Existing::Refuse {
                 return Err(PublishError::Different(draft.key()));

@@ -27,7 +27,8 @@ pub struct Marks {
     pub catalog_version: u64,
     /// The hash of the newest catalog.
     pub catalog_sha256: Option<Digest>,
-    /// The newest moment that something signed speaks of: it cannot be earlier than this.
+    /// The newest moment that something signed speaks of: it cannot be earlier than this. It falls to the time of a
+    /// newer trust document, since nothing that names that document is older.
     pub clock_floor: Timestamp,
     /// The highest state of each document.
     pub documents: BTreeMap<DocumentKey, Mark>,
@@ -53,9 +54,19 @@ impl Marks {
         Self { clock_floor: self.clock_floor.max(floor), ..self }
     }
 
-    /// The present moment as far as it can be told: a stopped or reset clock revives nothing.
-    pub fn freshness(&self, wall: impl Into<Freshness>) -> Freshness {
-        wall.into().no_earlier_than(self.clock_floor)
+    /// The same after the node was registered again by its owner, who stands for the clock at `wall`: the floor falls
+    /// to that. A clock that is earlier than `trust` was issued is wrong, and changes nothing.
+    #[must_use]
+    pub fn registered_again(self, trust: &Trust, wall: Timestamp) -> Self {
+        if wall < trust.document.issued {
+            return self;
+        }
+        Self { clock_floor: self.clock_floor.min(wall), ..self }
+    }
+
+    /// The moment at which a state under `trust` is judged: a stopped or reset clock revives nothing.
+    pub fn freshness(&self, trust: &Trust, wall: impl Into<Freshness>) -> Freshness {
+        wall.into().no_earlier_than(self.floor_under(trust))
     }
 
     /// Takes a newer state: answers the marks to store and the catalog to act on, or why it is no newer
@@ -72,10 +83,8 @@ impl Marks {
         freshness: impl Into<Freshness>,
     ) -> Result<(Self, Catalog), Refusal> {
         self.check_trust(trust, stamp)?;
-        let counts = |key| trust.document.may_stamp(&key);
-        let before =
-            if self.stamp_key.is_none_or(counts) { self.clone() } else { self.unstamped(trust) };
-        before.freshness(freshness).check(trust, stamp)?;
+        self.freshness(trust, freshness).check(trust, stamp)?;
+        let before = self.under(trust);
         before.check_counters(stamp)?;
         let catalog = open_catalog(stamp, catalog_bytes)?;
         let documents = before.admit_documents(trust, &catalog)?;
@@ -109,14 +118,34 @@ impl Marks {
         Ok(())
     }
 
-    /// What remains when the key that raised the stamp's counters no longer counts: what the root keys
-    /// vouch for, and the documents. A later clock floor may have been that key's lie as well.
-    fn unstamped(&self, trust: &Trust) -> Self {
+    /// The clock floor under `trust`. A version that is newer than the accepted one, or that takes the power from the
+    /// key of the newest stamp, brings it back to its own time: the root keys end what an exchange or a thief has
+    /// signed in the future.
+    fn floor_under(&self, trust: &Trust) -> Timestamp {
+        let is_newer = self.trust_version != 0 && trust.version() > self.trust_version;
+        if is_newer || !self.is_stamp_key_live(trust) {
+            self.clock_floor.min(trust.document.issued)
+        } else {
+            self.clock_floor
+        }
+    }
+
+    fn is_stamp_key_live(&self, trust: &Trust) -> bool {
+        self.stamp_key.is_none_or(|key| trust.document.may_stamp(&key))
+    }
+
+    /// What of the marks counts under `trust`. When the key that raised the stamp's counters no longer counts, that
+    /// is what the root keys vouch for, and the documents.
+    fn under(&self, trust: &Trust) -> Self {
+        let clock_floor = self.floor_under(trust);
+        if self.is_stamp_key_live(trust) {
+            return Self { clock_floor, ..self.clone() };
+        }
         let unlisted = |(key, mark): (&DocumentKey, &Mark)| {
             (key.clone(), Mark { listed: false, ..mark.clone() })
         };
         Self {
-            clock_floor: self.clock_floor.min(trust.document.issued),
+            clock_floor,
             documents: self.documents.iter().map(unlisted).collect(),
             ..Self::default()
         }

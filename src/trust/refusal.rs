@@ -67,6 +67,16 @@ pub enum Refusal {
         /// Since when it says nothing.
         expired: Timestamp,
     },
+    /// It is issued in the future: nodes would take its time for the present, and what follows for expired.
+    #[error("{what}: issued at {issued}, too far ahead of the clock here ({now})")]
+    AheadOfClock {
+        /// Which object it is about.
+        what: String,
+        /// When it says that it was issued.
+        issued: Timestamp,
+        /// What the clock here says.
+        now: Timestamp,
+    },
     /// Two different contents claim to be the same state.
     #[error("{what}: {held} and {received} both claim to be its only content")]
     Equivocation {
@@ -177,7 +187,7 @@ impl Refusal {
             Self::MixAndMatch { .. } => "mix-and-match",
             Self::Vanished { .. } => "vanished",
             Self::Relabel { .. } => "relabel",
-            Self::FastForward { .. } => "fast-forward",
+            Self::FastForward { .. } | Self::AheadOfClock { .. } => "fast-forward",
             Self::Withdrawn { .. } => "withdrawn",
             Self::Malformed { .. } | Self::UnknownKind { .. } => "malformed",
             Self::WrongRoot { .. } => "wrong-root",

@@ -105,8 +105,8 @@ impl Deref for VerifiedStamp {
 }
 
 impl Trust {
-    /// Opens the exchange's stamp. The moment at which it must hold is the later of the machine's clock and
-    /// [`clock_floor`](crate::trust::Marks::clock_floor).
+    /// Opens the exchange's stamp, which must hold at the moment that
+    /// [`Marks::freshness`](crate::trust::Marks::freshness) answers.
     pub fn open_stamp(
         &self,
         envelope: &Envelope,

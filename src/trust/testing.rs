@@ -104,8 +104,20 @@ impl Org {
         stamp: &Stamp,
         catalog: &Catalog,
     ) -> Result<Marks, Refusal> {
-        let stamp = self.open_stamp(stamp);
-        marks.admit(&self.trust, &stamp, &catalog.to_bytes(), now()).map(|(marks, _)| marks)
+        self.admit_at(now(), marks, stamp, catalog)
+    }
+
+    /// The same while the node's clock says `wall`.
+    pub(super) fn admit_at(
+        &self,
+        wall: Timestamp,
+        marks: &Marks,
+        stamp: &Stamp,
+        catalog: &Catalog,
+    ) -> Result<Marks, Refusal> {
+        let freshness = marks.freshness(&self.trust, wall);
+        let stamp = self.trust.open_stamp(&stamp.seal(&self.stamper), freshness)?;
+        marks.admit(&self.trust, &stamp, &catalog.to_bytes(), wall).map(|(marks, _)| marks)
     }
 
     /// A catalog of one version of `hello` with content named after `content`.

@@ -64,18 +64,15 @@ impl ImportArgs {
     }
 
     fn freshness(&self, context: &Context) -> Result<Freshness, CliError> {
-        if self.accept_stale {
-            waived(rustix::process::geteuid().is_root())
-        } else {
-            Ok(context.clock.now().into())
-        }
+        let now = context.clock.now().into();
+        if self.accept_stale { waived(now, rustix::process::geteuid().is_root()) } else { Ok(now) }
     }
 }
 
 /// What has expired may be taken at the word of root: whoever is that could change the node's marks anyway.
-fn waived(is_root: bool) -> Result<Freshness, CliError> {
+fn waived(now: Freshness, is_root: bool) -> Result<Freshness, CliError> {
     if is_root {
-        return Ok(Freshness::Waived);
+        return Ok(now.with_expiry_waived());
     }
     Err(CliError::new(code::ROOT_ONLY, "only root may accept what is stale")
         .why("a state whose stamp has expired may be one that somebody has brought back on purpose")
@@ -88,7 +85,8 @@ mod tests {
 
     #[test]
     fn root_alone_accepts_what_is_stale() {
-        assert_eq!(waived(true).unwrap(), Freshness::Waived);
-        assert_eq!(waived(false).unwrap_err().code().id, "E0406");
+        let now = Freshness::from(jiff::Timestamp::UNIX_EPOCH);
+        assert!(waived(now, true).unwrap().is_expiry_waived());
+        assert_eq!(waived(now, false).unwrap_err().code().id, "E0406");
     }
 }

@@ -7,8 +7,16 @@ use crate::{
         code::{self, Code},
         error::CliError,
     },
-    exchange::client::{ExchangeError, WalkError},
+    exchange::client::{ClockGap, ExchangeError, WalkError},
 };
+
+impl From<ClockGap> for CliError {
+    fn from(gap: ClockGap) -> Self {
+        Self::new(code::CLOCK, "nothing was signed")
+            .because(&gap)
+            .help("set the clock that is wrong, here or at the exchange, and repeat the command")
+    }
+}
 
 impl From<ExchangeError> for CliError {
     fn from(error: ExchangeError) -> Self {

@@ -15,6 +15,7 @@ impl From<PublishError> for CliError {
         let with = |code, help: &str| Self::new(code, what.clone()).help(help);
         match error {
             E::Exchange(error) => error.into(),
+            E::Clock(gap) => gap.into(),
             E::Trust(error) => error.into(),
             E::Registry { source, .. } => of_registry(what, &source),
             E::NotFound { searched, .. } => with(code::SOURCE, "build it, or say where it is: --source oci:FOLDER, docker-archive:FILE or docker:SOCKET")

@@ -19,6 +19,9 @@ impl From<Refusal> for CliError {
             Refusal::WrongRoot { .. } => {
                 "ask somebody you trust what `edgepost trust show` says there: another pin may mean another exchange, or a hostile one"
             }
+            Refusal::AheadOfClock { .. } => {
+                "set the clock that is wrong: the one here, that of the exchange, or that of who signed it"
+            }
             Refusal::Freeze { .. } => {
                 "is the clock here right? Otherwise the exchange hides what is new"
             }

@@ -57,7 +57,9 @@ impl ChangeArgs {
         let chain = client.trust_chain().await?;
         let root = TrustRoot::Pinned(self.trust_sha256);
         let Some(trust) = Trust::walk(&chain, root)? else { return Err(no_trust(&client)) };
-        let mut next = trust.document().next(context.clock.now());
+        let now = context.clock.now();
+        client.check_clock(now)?;
+        let mut next = trust.document().next(now);
         edit(&mut next)?;
         self.next.limit(&mut next);
         let mut draft = Draft::begin(chain, root, &next)?;

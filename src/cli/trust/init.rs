@@ -72,6 +72,7 @@ impl InitArgs {
         let key = context.keys().read(name)?;
         refuse_second(client).await?;
         let stamp = client.stamp_key().await?;
+        client.check_clock(now)?;
         let org = client.org().clone();
         let first = TrustDocument::single_key(org, &key.verifying_key(), &stamp, now);
         let draft = self.draft(first, &[name.to_owned()], context)?;
@@ -97,6 +98,7 @@ impl InitArgs {
         };
         refuse_second(client).await?;
         let stamp = client.stamp_key().await?;
+        client.check_clock(now)?;
         let first = first_of(client.org(), (&roots, threshold), &signers, &stamp, now)?;
         let draft = self.draft(first, &self.key, context)?;
         context

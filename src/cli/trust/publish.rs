@@ -3,18 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{PinArgs, change::put, file::read_draft, keys::KeyNames, words::signatures_in_words};
 use crate::{
     cli::{Context, code, error::CliError},
-    trust::{Draft, TrustDocument},
+    trust::{Draft, TrustDocument, freshness::SIGNING_TOLERANCE},
     types::OrgId,
 };
-
-/// How far the clocks of those who sign may be ahead of this one.
-const CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
 
 /// Send a draft that enough people have signed to the exchange
 ///
@@ -35,7 +32,10 @@ impl PublishArgs {
         let client = context.client()?;
         check_org(draft.after(), client.org())?;
         check_signed(&draft, context)?;
-        check_times(draft.after(), context.clock.now())?;
+        let now = context.clock.now();
+        check_times(draft.after(), now)?;
+        client.newest_trust().await?;
+        client.check_clock(now)?;
         put(&draft, &client, Value::Null, context).await
     }
 }
@@ -64,7 +64,7 @@ fn check_signed(draft: &Draft, context: &Context) -> Result<(), CliError> {
 
 /// Refuses a document whose times would harm nodes: for them it cannot be earlier than what is signed says.
 fn check_times(document: &TrustDocument, now: Timestamp) -> Result<(), CliError> {
-    let latest = now.saturating_add(CLOCK_SKEW).unwrap_or(Timestamp::MAX);
+    let latest = now.saturating_add(SIGNING_TOLERANCE).unwrap_or(Timestamp::MAX);
     let refused = |what: &str, why: &str| {
         let what = format!("trust version {} {what}", document.version);
         let help = "is the clock here right? Otherwise make the draft anew";

@@ -6,6 +6,7 @@
 mod admin;
 mod call;
 mod changes;
+mod clock;
 mod config;
 mod credentials;
 mod error;
@@ -25,6 +26,7 @@ mod users;
 use std::sync::Arc;
 
 use call::Call;
+pub use clock::ClockGap;
 pub use config::{Auth, ExchangeConfig, PlainHttp};
 pub use error::ExchangeError;
 pub use node_profiles::NodePages;

@@ -3,16 +3,20 @@
 use std::{
     error::Error,
     net::IpAddr,
-    sync::atomic::{AtomicU8, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
     time::Duration,
 };
 
 use backon::{ExponentialBuilder, Retryable as _};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::{Bytes, BytesMut};
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimeParser};
 use reqwest::{
     Client, Response, StatusCode,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect,
 };
 use tokio::time::Instant;
@@ -55,6 +59,8 @@ pub(super) struct Transport {
     /// Whether credentials cross the network unencrypted.
     is_exposed: bool,
     kind: AtomicU8,
+    /// The `Date` of the last answer, and when it came.
+    date: Mutex<Option<(Timestamp, Instant)>>,
 }
 
 /// A failure on the way to an answer, with what the retry needs to know.
@@ -112,8 +118,8 @@ impl Transport {
         }
         let client = client.build().map_err(|error| unusable(&chain(&error)))?;
         let (who, retries, patience) = (config.auth.who(), config.retries, config.patience);
-        let kind = AtomicU8::new(UNKNOWN);
-        Ok(Self { client, client_auth, base, who, retries, patience, is_exposed, kind })
+        let (kind, date) = (AtomicU8::new(UNKNOWN), Mutex::default());
+        Ok(Self { client, client_auth, base, who, retries, patience, is_exposed, kind, date })
     }
 
     /// Whether credentials cross the network unencrypted.
@@ -188,6 +194,7 @@ impl Transport {
         let mut response = request.send().await.map_err(|error| self.no_answer(error))?;
         let status = response.status();
         self.note_kind(response.headers(), status);
+        self.note_date(response.headers());
         let largest = if status.is_success() { call.largest } else { LARGEST_ERROR };
         let pause = pause(&response);
         let body = self.body(&mut response, largest, status, call).await?;
@@ -230,6 +237,23 @@ impl Transport {
             let _ =
                 self.kind.compare_exchange(UNKNOWN, HORIZON, Ordering::Relaxed, Ordering::Relaxed);
         }
+    }
+
+    fn note_date(&self, headers: &HeaderMap) {
+        let date = headers.get(DATE).map(HeaderValue::as_bytes);
+        let date = date.and_then(|it| DateTimeParser::new().parse_timestamp(it).ok());
+        if let Some(date) = date {
+            let mut held = self.date.lock().unwrap_or_else(PoisonError::into_inner);
+            *held = Some((date, Instant::now()));
+        }
+    }
+
+    /// What time it is at the exchange, by its last answer.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        let held = *self.date.lock().unwrap_or_else(PoisonError::into_inner);
+        let (date, noted) = held?;
+        let since = SignedDuration::try_from(noted.elapsed()).ok()?;
+        date.saturating_add(since).ok()
     }
 
     fn no_answer(&self, error: reqwest::Error) -> Failure {

@@ -184,6 +184,9 @@ impl AppState {
                 "a change of the vault's key was broken off; `edgepost exchange rekey` finishes it"
             );
         }
+        if let Err(error) = store.report_clock(config.clock.now()).await {
+            tracing::warn!(%error, "failed to compare the clock with the newest stamp");
+        }
         let logins = config.logins.clone();
         let state = Self {
             store,

@@ -4,11 +4,13 @@ use std::{any::Any, sync::Arc};
 
 use axum::{
     Router,
-    http::{HeaderName, HeaderValue, Response, header},
-    middleware::from_fn_with_state,
-    response::IntoResponse as _,
+    extract::State,
+    http::{HeaderName, HeaderValue, header},
+    middleware::{from_fn_with_state, map_response_with_state},
+    response::{IntoResponse as _, Response},
     routing::{MethodRouter, get, post},
 };
+use jiff::fmt::rfc2822::DateTimePrinter;
 use tower_http::{
     catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer, trace::TraceLayer,
 };
@@ -44,7 +46,17 @@ pub fn router(state: AppState) -> Router {
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(HeaderName::from_static(VERSION_HEADER), env!("CARGO_PKG_VERSION")))
         .layer(TraceLayer::new_for_http())
+        .layer(map_response_with_state(state.clone(), with_date))
         .with_state(state)
+}
+
+/// Adds the `Date` by the exchange's own clock: signers compare theirs with it.
+async fn with_date(State(state): State<AppState>, mut response: Response) -> Response {
+    let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&state.clock.now());
+    if let Some(date) = date.ok().and_then(|it| HeaderValue::from_str(&it).ok()) {
+        response.headers_mut().insert(header::DATE, date);
+    }
+    response
 }
 
 /// What Open Horizon's exchange has.
@@ -181,7 +193,7 @@ fn header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<Heade
 
 /// A panic ends one request, not the server.
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
-fn panicked(panic: Box<dyn Any + Send>) -> Response<axum::body::Body> {
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     ApiError::internal(text.unwrap_or("a panic").to_owned()).into_response()

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-use super::{Store, StoreError, Write, bad, column, number, time};
+use super::{Store, StoreError, Write, bad, column, number, stamp_clock::report_jump, time};
 use crate::{
     sign::SigningKey,
     trust::{Catalog, CatalogDifference, CatalogEntry, Stamp, StampedCatalog, StampedTrust, State},
@@ -131,11 +131,15 @@ impl Write {
             self.keep(&catalog).await?;
         }
         let content = catalog.to_bytes();
-        let sql = "SELECT seq FROM stamps WHERE org = $1";
-        let seq: Option<i64> =
-            sqlx::query_scalar(sql).bind(org.as_str()).fetch_optional(self.sql()).await?;
-        let seq = seq.map_or(1, |seq| number(seq) + 1);
+        let sql = "SELECT seq, issued FROM stamps WHERE org = $1";
+        let newest: Option<(i64, i64)> =
+            sqlx::query_as(sql).bind(org.as_str()).fetch_optional(self.sql()).await?;
         let issued = time(self.now());
+        if let Some((_, newest)) = newest {
+            report_jump(org.as_str(), time(newest), issued);
+        }
+        // The number rises whatever the clock says.
+        let seq = newest.map_or(1, |(seq, _)| number(seq) + 1);
         let stamp = Stamp {
             org: org.clone(),
             seq,

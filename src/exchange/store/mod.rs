@@ -31,6 +31,7 @@ mod reports;
 mod secret_file;
 mod services;
 mod shared;
+mod stamp_clock;
 mod stamp_key;
 mod trust;
 mod users;

@@ -108,3 +108,43 @@ async fn another_organization_reads_none_of_it() {
     }
     assert!(lab.ada.is_edgepost().await.unwrap());
 }
+
+#[tokio::test]
+async fn exchange_whose_clock_was_ahead_goes_on_at_the_right_time_with_higher_numbers() {
+    let lab = Lab::start().await;
+    let right = lab.clock.now();
+    let first = stamp(&lab).await;
+    for span in [SignedDuration::from_hours(72), SignedDuration::from_hours(24 * 3650)] {
+        lab.clock.advance(span);
+        let ahead = stamp(&lab).await;
+        assert_eq!(ahead.issued, right + span);
+        lab.clock.advance(-span);
+        let after = stamp(&lab).await;
+        assert_eq!((after.issued, after.seq), (right, ahead.seq + 1));
+        assert!(ahead.seq > first.seq);
+    }
+}
+
+#[tokio::test]
+async fn exchange_says_its_own_time_and_takes_no_trust_of_the_future() {
+    let lab = Lab::start().await;
+    assert_eq!(lab.ada.time().map(|it| it.as_second()), None);
+    let first = lab.first_trust().await;
+    let told = lab.ada.time().unwrap();
+    assert!(lab.clock.now().duration_since(told).abs() < SignedDuration::from_mins(1), "{told}");
+    let hours = SignedDuration::from_hours;
+    assert!(lab.ada.check_clock(lab.clock.now()).is_ok());
+    for span in [hours(2), hours(300 * 24), hours(-2)] {
+        assert!(lab.ada.check_clock(lab.clock.now() + span).is_err());
+    }
+
+    let trust = Trust::pinned(&first, &TrustPin(first.digest())).unwrap();
+    let next = |span| {
+        let next = trust.document().next(lab.clock.now() + span);
+        next.seal(&[&lab.publisher]).unwrap()
+    };
+    let refused = lab.ada.put_trust(&next(hours(300 * 24))).await.unwrap_err();
+    let ExchangeError::SignatureRefused { attack, .. } = refused else { panic!("{refused:?}") };
+    assert_eq!(attack, "fast-forward");
+    assert!(lab.ada.put_trust(&next(SignedDuration::from_mins(59))).await.unwrap());
+}

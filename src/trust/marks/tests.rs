@@ -133,11 +133,12 @@ fn a_clock_that_is_set_back_revives_nothing() {
     let (old, new) = (org.catalog(6, 0, 6, "six"), org.catalog(7, 0, 7, "seven"));
     let later = now() + hours(100);
     let newest = Stamp { issued: later, expires: later + hours(24), ..org.stamp(7, &new) };
-    let marks = org.admit(&node(&org), &newest, &new).unwrap();
+    let marks = org.admit_at(later, &node(&org), &newest, &new).unwrap();
     assert_eq!(marks.clock_floor, later);
-    assert_eq!(marks.freshness(Timestamp::UNIX_EPOCH), later.into());
+    assert_eq!(marks.freshness(&org.trust, Timestamp::UNIX_EPOCH).now(), later);
 
     let expired = Stamp { seq: 8, ..org.stamp(6, &old) };
+    assert_eq!(attack(org.admit_at(Timestamp::UNIX_EPOCH, &marks, &expired, &old)), "freeze");
     let opened = org.open_stamp(&expired);
     let admitted = marks.admit(&org.trust, &opened, &old.to_bytes(), Timestamp::UNIX_EPOCH);
     assert_eq!(attack(admitted), "freeze");
@@ -163,7 +164,7 @@ fn counters_that_a_thief_raised_fall_with_the_stamp_key() {
         .insert("service/invented_1_amd64".parse().unwrap(), theirs.entries[&hello()].clone());
     let far = now() + hours(24 * 365);
     let stamp = Stamp { issued: far, expires: far + hours(1), ..org.stamp(1 << 50, &theirs) };
-    let marks = org.admit(&node(&org), &stamp, &theirs).unwrap();
+    let marks = org.admit_at(Timestamp::UNIX_EPOCH, &node(&org), &stamp, &theirs).unwrap();
 
     let org = with_a_new_stamp_key(org);
     let catalog = org.catalog(6, 0, 6, "six");
@@ -181,8 +182,7 @@ fn a_slow_clock_takes_no_stamp_from_before_the_trust_that_names_its_key() {
     let stamp = |hour| {
         let (issued, expires) = (now() + hours(hour), now() + hours(hour + 24));
         let stamp = Stamp { issued, expires, ..org.stamp(6, &catalog) };
-        let stamp = org.trust.open_stamp(&stamp.seal(&org.stamper), issued).unwrap();
-        attack(marks.admit(&org.trust, &stamp, &catalog.to_bytes(), Timestamp::UNIX_EPOCH))
+        attack(org.admit_at(Timestamp::UNIX_EPOCH, &marks, &stamp, &catalog))
     };
     assert_eq!((stamp(-48), stamp(-24), stamp(-23)), ("freeze", "freeze", "none"));
 }
@@ -258,4 +258,59 @@ fn an_epoch_that_was_not_granted_leaves_no_mark() {
     assert_eq!(marks.documents[&hello()].epoch, 0);
     let honest = org.catalog(7, 0, 6, "six");
     assert!(org.admit(&marks, &org.stamp(7, &honest), &honest).is_ok());
+}
+
+/// A node whose clock floor a stamp has raised by `span`, since its clock said nothing that could be believed.
+fn node_ahead(org: &Org, span: i64) -> Marks {
+    let catalog = org.catalog(6, 0, 6, "six");
+    let (issued, expires) = (now() + hours(span), now() + hours(span + 24));
+    let stamp = Stamp { issued, expires, ..org.stamp(6, &catalog) };
+    assert_eq!(attack(org.admit(&node(org), &stamp, &catalog)), "fast-forward");
+    org.admit_at(Timestamp::UNIX_EPOCH, &node(org), &stamp, &catalog).unwrap()
+}
+
+#[test]
+fn newer_trust_brings_the_clock_floor_back_to_its_own_time() {
+    for span in [72, 24 * 3650] {
+        let org = Org::new();
+        let marks = node_ahead(&org, span);
+        let honest = org.catalog(7, 0, 7, "seven");
+        assert_eq!(attack(org.admit(&marks, &org.stamp(7, &honest), &honest)), "freeze");
+        let org = org.with_trust(|_| {});
+        let renewed = org.admit(&marks, &org.stamp(7, &honest), &honest).unwrap();
+        assert_eq!((renewed.clock_floor, renewed.stamp_seq), (now(), 7));
+        let older = org.catalog(5, 0, 5, "five");
+        assert_eq!(attack(org.admit(&marks, &org.stamp(5, &older), &older)), "rollback");
+    }
+}
+
+#[test]
+fn newer_trust_of_the_same_stamp_key_keeps_the_counters() {
+    let org = Org::new();
+    let marks = node_ahead(&org, 72);
+    let org = org.with_trust(|_| {});
+    let catalog = org.catalog(7, 0, 7, "seven");
+    assert_eq!(attack(org.admit(&marks, &org.stamp(5, &catalog), &catalog)), "rollback");
+}
+
+#[test]
+fn stamps_within_the_tolerance_do_not_lead_beyond_it() {
+    let org = Org::new();
+    let catalog = org.catalog(6, 0, 6, "six");
+    let stamp = |seq, span| {
+        let (issued, expires) = (now() + hours(span), now() + hours(span + 24));
+        Stamp { issued, expires, ..org.stamp(seq, &catalog) }
+    };
+    let marks = org.admit(&node(&org), &stamp(6, 12), &catalog).unwrap();
+    assert_eq!(attack(org.admit(&marks, &stamp(7, 24), &catalog)), "fast-forward");
+    assert_eq!(attack(org.admit(&marks, &stamp(7, 0), &catalog)), "none");
+}
+
+#[test]
+fn registering_again_brings_the_clock_floor_back_to_a_clock_that_can_be_right() {
+    let org = Org::new();
+    let floor = |wall| node_ahead(&org, 72).registered_again(&org.trust, wall).clock_floor;
+    assert_eq!(floor(now() + hours(1)), now() + hours(1));
+    assert_eq!(floor(now() - hours(1)), now() + hours(72));
+    assert_eq!(floor(now() + hours(99)), now() + hours(72));
 }

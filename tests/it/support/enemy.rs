@@ -18,6 +18,7 @@ pub struct Enemy {
     liar: Liar,
     lies: Arc<Mutex<Vec<(String, Answer)>>>,
     kept: Arc<Mutex<Vec<u8>>>,
+    date: Arc<Mutex<Option<String>>>,
 }
 
 impl Enemy {
@@ -25,19 +26,24 @@ impl Enemy {
     pub fn before(target: SocketAddr) -> Self {
         let lies = Arc::new(Mutex::new(Vec::<(String, Answer)>::new()));
         let kept = Arc::new(Mutex::new(Vec::new()));
+        let date = Arc::new(Mutex::new(None::<String>));
         let (told, heard) = (Arc::clone(&lies), Arc::clone(&kept));
+        let dated = Arc::clone(&date);
         let liar = Liar::new(move |request| {
             let path = path(request);
             let lies = told.lock().expect("no thread panics");
             let lie = lies.iter().find(|(end, _)| path.ends_with(end)).map(|(_, lie)| lie.clone());
             drop(lies);
             lie.unwrap_or_else(|| {
-                let answer = handed_on(target, request);
+                let mut answer = handed_on(target, request);
+                if let Some(date) = &*dated.lock().expect("no thread panics") {
+                    answer = with_date(&answer, date);
+                }
                 heard.lock().expect("no thread panics").extend_from_slice(&answer);
                 Answer::Raw(answer)
             })
         });
-        Self { liar, lies, kept }
+        Self { liar, lies, kept, date }
     }
 
     /// Where nodes find him, believing that he is the exchange.
@@ -60,6 +66,11 @@ impl Enemy {
         self.answers(end, Answer::of(status, OURS, "{}"));
     }
 
+    /// From now on the exchange's answers have this `Date`, or their own.
+    pub fn dates(&self, date: Option<&str>) {
+        *self.date.lock().expect("no thread panics") = date.map(str::to_owned);
+    }
+
     /// From now on he lies no more.
     pub fn repents(&self) {
         self.lies.lock().expect("no thread panics").clear();
@@ -75,6 +86,16 @@ impl Enemy {
 fn path(request: &str) -> &str {
     let target = request.split(' ').nth(1).unwrap_or_default();
     target.split('?').next().unwrap_or_default()
+}
+
+/// The answer with another `Date`.
+fn with_date(answer: &[u8], date: &str) -> Vec<u8> {
+    let end = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap_or(answer.len());
+    let head = String::from_utf8_lossy(&answer[..end]);
+    let is_kept = |line: &&str| !line.to_ascii_lowercase().starts_with("date:");
+    let head: Vec<_> = head.lines().filter(is_kept).collect();
+    let head = format!("{}\r\ndate: {date}", head.join("\r\n"));
+    [head.as_bytes(), &answer[end..]].concat()
 }
 
 /// What the exchange answers; nothing if it does not.

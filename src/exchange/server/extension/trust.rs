@@ -14,7 +14,10 @@ use crate::{
         store::TrustPut,
     },
     sign::Envelope,
-    trust::{CatalogDifference, Refusal, Trust, TrustPin},
+    trust::{
+        CatalogDifference, Refusal, Trust, TrustPin,
+        freshness::{SIGNING_TOLERANCE, check_issued},
+    },
     types::OrgId,
 };
 
@@ -69,6 +72,9 @@ pub(super) async fn put(
         None => first(&org, &envelope),
     };
     let next = next.map_err(|refusal| out_of_turn_or_refused(&refusal))?;
+    let what = format!("trust version {}", next.version());
+    check_issued(&what, next.document().issued, now, SIGNING_TOLERANCE)
+        .map_err(|refusal| refused(&refusal))?;
     let key = &state.extension.stamp_key;
     let permit = caller.permit(|caller, _| caller.may_change_trust(&org));
     let document = (next.version(), &envelope);
