@@ -7,6 +7,8 @@ use std::{
     process::Command,
 };
 
+use super::peers::record_skip;
+
 /// A tmpfs that is unmounted when it is dropped.
 #[derive(Debug)]
 pub struct SmallDisk(PathBuf);
@@ -20,7 +22,7 @@ impl SmallDisk {
         mount.args(["-t", "tmpfs", "-o", &size, "none"]).arg(path);
         let mounted = mount.output().is_ok_and(|it| it.status.success());
         if !mounted {
-            eprintln!("skipped: no file system can be mounted here");
+            record_skip("no file system can be mounted here");
         }
         mounted.then(|| Self(path.to_owned()))
     }
