@@ -26,7 +26,7 @@ use Ours::{Attack, Test, Without};
 const SCENARIOS: [(&str, Ours); 56] = [
     // test_basic.py
     ("test_basic_refresh_requests", Test("a_node_that_was_away_during_an_update_catches_up")),
-    ("test_basic_refresh_trusted_data", Test("what_was_committed_is_there_after_a_restart")),
+    ("test_basic_refresh_trusted_data", Test("committed_state_is_read_after_restart")),
     ("test_implicit_refresh", Without("a node fetches nothing before it has the newest stamp")),
     ("test_invalid_initial_root", Test("only_the_pinned_document_is_a_root")),
     ("test_unsigned_initial_root", Test("a_root_signs_itself")),
@@ -36,7 +36,7 @@ const SCENARIOS: [(&str, Ours); 56] = [
     ("test_basic_metadata_hash_support", Test("only_the_listed_state_opens")),
     ("test_targets_hash_mismatch", Attack("altered")),
     ("test_snapshot_hash_mismatch", Test("a_stamp_and_a_catalog_must_belong_together")),
-    ("test_metadata_bytes_match", Test("what_was_committed_is_there_after_a_restart")),
+    ("test_metadata_bytes_match", Test("committed_state_is_read_after_restart")),
     // TUF keeps what it does not know; we refuse it, so that nothing signed has two readings.
     ("test_custom_fields", Test("signed_json_with_two_readings_is_refused")),
     ("test_deprecated_keyid_hash_algorithms", Without("a key has one id, computed from it")),
