@@ -77,6 +77,11 @@ impl Credentials {
         self.known.clear();
     }
 
+    /// Whether the exchange was asked, and gave this node no credentials for the service.
+    pub(super) fn has_none(&self, service: &ServiceId) -> bool {
+        self.known.get(service).is_some_and(Vec::is_empty)
+    }
+
     /// The login for `registry` that has ended by `now`, by its token's own word: whose, and when.
     pub(super) fn ended(
         &self,
@@ -90,8 +95,11 @@ impl Credentials {
         Some((login.username.clone(), ended))
     }
 
-    /// A client for the registries of a service: with its logins, each for its registry alone, and
+    /// A client for the registries of a service: with its pull credentials, each for its registry alone, and
     /// with the authorities that came signed with it, each for its registry alone.
+    ///
+    /// Where the exchange gives no credentials, the client has the operator's login files and pulls the rest
+    /// anonymously. The error is part of the answer, and explains a registry that then refuses.
     pub(super) async fn client_for(
         &mut self,
         service: &ServiceId,
@@ -100,10 +108,15 @@ impl Credentials {
         exchange: &ExchangeClient,
         operator: &Registries,
         first_wait: Duration,
-    ) -> Result<RegistryClient, LoginsError> {
+    ) -> (RegistryClient, Option<LoginsError>) {
+        let mut failure = None;
         if !self.known.contains_key(service) {
-            let fetched = fetch(service, node, exchange).await?;
-            self.known.insert(service.clone(), fetched);
+            match fetch(service, node, exchange).await {
+                Ok(fetched) => {
+                    self.known.insert(service.clone(), fetched);
+                }
+                Err(error) => failure = Some(error),
+            }
         }
         let mut logins = Logins::none();
         for it in self.known.get(service).into_iter().flatten() {
@@ -114,7 +127,7 @@ impl Credentials {
             logins = logins.and_file(path);
         }
         let ca = authorities.into_iter().map(|(registry, pem)| (registry, vec![pem])).collect();
-        Ok(RegistryClient::new(ClientConfig {
+        let client = RegistryClient::new(ClientConfig {
             logins,
             ca,
             certs_dirs: operator.certs_dirs.clone(),
@@ -129,7 +142,8 @@ impl Credentials {
             mirrors: operator.mirrors.clone(),
             pace: operator.pace.clone(),
             ..ClientConfig::default()
-        }))
+        });
+        (client, failure)
     }
 }
 

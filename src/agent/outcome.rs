@@ -14,7 +14,7 @@ use crate::{
         client::ExchangeError,
     },
     registry::server::{ShareError, storage::StorageError},
-    types::{OrgId, PinnedImage, Registry, ServiceId},
+    types::{NodeRef, OrgId, PinnedImage, Registry, ServiceId},
 };
 
 /// What a pass led to.
@@ -90,6 +90,10 @@ pub(super) enum ProvideError {
     Pull(#[from] PullError),
     #[error("the login of {username} for {registry} ended on {ended}")]
     LoginEnded { username: String, registry: Registry, ended: Timestamp, source: PullError },
+    #[error(
+        "the exchange gives {node} no credentials for it; if there are some, an administrator has to approve the node"
+    )]
+    NoCredentials { node: NodeRef, source: PullError },
     #[error(transparent)]
     Logins(#[from] LoginsError),
     #[error(transparent)]
@@ -245,7 +249,9 @@ impl Notes {
                 None if pull.is_network() => End::Away,
                 None => End::Failed,
             },
-            ProvideError::LoginEnded { .. } => End::Unauthorized,
+            ProvideError::LoginEnded { .. } | ProvideError::NoCredentials { .. } => {
+                End::Unauthorized
+            }
             ProvideError::Logins(LoginsError::Exchange { source, .. }) => end_of(source),
             _ => End::Failed,
         };

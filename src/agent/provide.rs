@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::{
     agent::{
         Agent,
+        credentials::LoginsError,
         hand_off::hand_off,
         outcome::ProvideError,
         plan::WantedService,
@@ -69,20 +70,47 @@ impl Agent {
             let origin = Origin::Bundle(&carried.bundle);
             return Ok(self.images.ensure(image, platform, origin).await?);
         }
-        let registry = self.registry_for(service).await?;
-        match self.images.ensure(image, platform, Origin::Registry(&registry)).await {
-            Err(error) if error.is_unauthorized() => {
+        match self.pull(service, image, platform).await {
+            Err(ProvideError::Pull(error)) if error.is_unauthorized() => {
                 self.credentials.forget(&service.id);
-                let registry = self.registry_for(service).await?;
-                let origin = Origin::Registry(&registry);
-                let outcome = self.images.ensure(image, platform, origin).await;
-                outcome.map_err(|error| self.explained(error, service, image))
+                match self.pull(service, image, platform).await {
+                    Err(ProvideError::Pull(error)) => Err(self.explained(error, service, image)),
+                    outcome => outcome,
+                }
             }
-            outcome => Ok(outcome?),
+            outcome => outcome,
         }
     }
 
-    /// Says of a login that was not accepted that it has ended, if it has.
+    /// Pulls an image with the credentials of the exchange, or with the operator's login files and anonymously where
+    /// the exchange gives none. If the registry then refuses, the error is why there are no credentials.
+    async fn pull(
+        &mut self,
+        service: &WantedService,
+        image: &PinnedImage,
+        platform: &Platform,
+    ) -> Result<Stored, ProvideError> {
+        let (registry, failure) = self.registry_for(service).await;
+        let outcome = self.images.ensure(image, platform, Origin::Registry(&registry)).await;
+        match (outcome, failure) {
+            (Err(error), Some(failure)) if error.is_hidden() => Err(failure.into()),
+            (Err(error), _) => Err(error.into()),
+            (Ok(stored), Some(failure)) => {
+                let error: &dyn std::error::Error = &failure;
+                tracing::warn!(
+                    event = "pull.without_credentials",
+                    service = %service.id,
+                    %image,
+                    error,
+                    "an image is pulled without credentials of the exchange"
+                );
+                Ok(stored)
+            }
+            (Ok(stored), None) => Ok(stored),
+        }
+    }
+
+    /// Explains a refusal of the registry: the login has ended, or the exchange gave none.
     fn explained(
         &self,
         error: PullError,
@@ -90,6 +118,11 @@ impl Agent {
         image: &PinnedImage,
     ) -> ProvideError {
         let (registry, now) = (image.repository.registry(), self.config.clock.now());
+        let own = &self.identity.node;
+        let none = service.id.org == own.org && self.credentials.has_none(&service.id);
+        if none && error.is_unauthorized() {
+            return ProvideError::NoCredentials { node: own.clone(), source: error };
+        }
         let ended = self.credentials.ended(&service.id, registry, now);
         match ended.filter(|_| error.is_unauthorized()) {
             Some((username, ended)) => {
@@ -103,7 +136,7 @@ impl Agent {
     async fn registry_for(
         &mut self,
         service: &WantedService,
-    ) -> Result<RegistryClient, ProvideError> {
+    ) -> (RegistryClient, Option<LoginsError>) {
         let authorities = self
             .known()
             .service(&service.id)
@@ -111,10 +144,8 @@ impl Agent {
             .unwrap_or_default();
         let (node, operator) = (&self.identity, &self.config.registries);
         let first_wait = self.config.first_wait;
-        let client = self
-            .credentials
+        self.credentials
             .client_for(&service.id, authorities, node, &self.exchange, operator, first_wait)
-            .await?;
-        Ok(client)
+            .await
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     },
     sign::{Envelope, sealed::NodeKey},
     trust::{Refusal, Trust, TrustPin, TrustRoot},
-    types::{Arch, NodeRef, PatternRef, Secret},
+    types::{Arch, NodeId, NodeRef, PatternRef, Secret},
 };
 
 /// A node to be.
@@ -230,6 +230,8 @@ async fn make(
     let profile = Profile::of(&policy, &facts).map_err(RegisterError::Policy)?;
     let public_key = identity.key.public().to_string();
     let known = exchange.find_node(id).await?.map(|it| it.public_key).filter(|it| !it.is_empty());
+    let registrant = exchange;
+    let is_known = known.is_some();
     let exchange = match known {
         None => exchange.clone(),
         // It is this node, which alone may change what it has registered.
@@ -241,7 +243,7 @@ async fn make(
         token: Some(WireSecret(identity.token.clone())),
         name: Some(id.to_string()),
         node_type: Some(NodeType::Device),
-        pattern: Some(pattern),
+        pattern: Some(pattern.clone()),
         registered_services: Some(Vec::new()),
         software_versions: Some(BTreeMap::from([(
             "edgepost".to_owned(),
@@ -252,6 +254,9 @@ async fn make(
         ..NodeRequest::default()
     };
     exchange.put_node(id, &request).await?;
+    if is_known {
+        stand_for(registrant, id, pattern, &profile).await?;
+    }
     let told = Introduction::default().tell(&profile, &exchange, id).await;
     told.or_else(|error| match error {
         // A service that it has values for has not been published yet. The agent tells them later.
@@ -261,6 +266,28 @@ async fn make(
         }
         error => Err(error.into()),
     })
+}
+
+/// Repeats in the name of the registrant what the node has just changed itself: pull credentials follow what a user has
+/// set. A registrant who may not change the node leaves that to an administrator.
+async fn stand_for(
+    registrant: &ExchangeClient,
+    id: &NodeId,
+    pattern: String,
+    profile: &Profile,
+) -> Result<(), RegisterError> {
+    let request = NodeRequest { pattern: Some(pattern), ..NodeRequest::default() };
+    let set = async {
+        registrant.change_node(id, &request).await?;
+        registrant.put_node_policy(id, &profile.policy).await
+    };
+    match set.await {
+        Err(error @ (ExchangeError::Denied { .. } | ExchangeError::Invalid { .. })) => {
+            tracing::info!(event = "node.not_approved", node = %id, %error, "an administrator has to approve the node");
+            Ok(())
+        }
+        other => Ok(other?),
+    }
 }
 
 /// Keeps the chain, unless the node has walked as far already.

@@ -28,11 +28,16 @@ pub(super) enum NodeCommand {
     Show(NodeShowArgs),
     /// Check that a node saw the newest state, the same as everybody else, and refused nothing
     Verify(NodeVerifyArgs),
+    /// Approve a node as it is now (as an administrator): it gets the pull credentials of the services that its pattern
+    /// or its policy gives it
+    Approve(NodeShowArgs),
+    /// End the approval of a node (as an administrator): it gets no pull credentials any more
+    Unapprove(NodeShowArgs),
     /// Remove a node from the exchange; what runs on it keeps running
     Remove(NodeRemoveArgs),
 }
 
-/// Which node to show
+/// Which node to show, to approve or not to approve any more
 #[derive(Debug, Args)]
 pub(super) struct NodeShowArgs {
     /// Its id
@@ -67,6 +72,15 @@ impl NodeCommand {
             Self::List => list(context).await,
             Self::Show(args) => show(&args.name, context).await,
             Self::Verify(args) => args.run(context).await,
+            Self::Approve(args) => approve(&args.name, context).await,
+            Self::Unapprove(args) => {
+                context.client()?.unapprove_node(&args.name).await?;
+                let result = json!({"ok": true, "node": args.name});
+                context
+                    .output
+                    .result(&result, || format!("{} is not approved any more", args.name));
+                Ok(())
+            }
             Self::Remove(args) => {
                 let client = context.client()?;
                 let removal = client.remove_node(&args.name);
@@ -116,7 +130,19 @@ async fn show(id: &NodeId, context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
     let node = client.find_node(id).await?.ok_or_else(|| missing("node", id))?;
     let report = client.report(id).await?;
-    context.output.document(&json!({"node": node, "report": report}));
+    // An exchange of Open Horizon has no approvals.
+    let approval = client.node_approval(id).await.ok();
+    context.output.document(&json!({"node": node, "report": report, "approval": approval}));
+    Ok(())
+}
+
+async fn approve(id: &NodeId, context: &Context) -> Result<(), CliError> {
+    let approval = context.client()?.approve_node(id).await?;
+    let result = json!({"ok": true, "node": id, "approval": approval});
+    context.output.result(&result, || match approval.pattern.as_str() {
+        "" => format!("{id} is approved with the policy that it has now"),
+        pattern => format!("{id} is approved with the pattern {pattern}"),
+    });
     Ok(())
 }
 

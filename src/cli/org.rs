@@ -5,7 +5,10 @@ use serde_json::json;
 
 use crate::{
     cli::{Context, error::CliError, removal::ForceArgs},
-    exchange::api::{OrgRequest, OrgSettings, OrgSettingsChange, PlainCredentials},
+    exchange::api::{
+        NodeCredentials, OrgRequest, OrgSettings, OrgSettingsChange, PlainCredentials,
+        UnsignedDocuments,
+    },
     types::OrgId,
 };
 
@@ -34,6 +37,13 @@ pub(super) struct Choices {
     /// Whether nodes get the tokens of the services they are to run by Horizon's path, where a proxy could read them
     #[arg(long, value_enum, value_name = "WHETHER")]
     plain_credentials: Option<Plain>,
+    /// Whose registrations give nodes the pull credentials of services, beside an administrator's, the service owner's
+    /// and a signed node policy
+    #[arg(long, value_enum, value_name = "WHOSE")]
+    node_credentials: Option<Registrants>,
+    /// Whether unsigned patterns, policies and services, as `hzn` publishes them, give nodes pull credentials
+    #[arg(long, value_enum, value_name = "WHETHER")]
+    unsigned_documents: Option<Unsigned>,
     /// The least number of characters of a new password; 0 is no minimum
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=128))]
     min_password_length: Option<u32>,
@@ -51,6 +61,42 @@ pub(super) struct SetArgs {
     name: OrgId,
     #[command(flatten)]
     choices: Choices,
+}
+
+/// Whose registrations count.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Registrants {
+    /// Nobody else's
+    Admins,
+    /// Any user's of the organization
+    Members,
+}
+
+impl From<Registrants> for NodeCredentials {
+    fn from(choice: Registrants) -> Self {
+        match choice {
+            Registrants::Admins => Self::Admins,
+            Registrants::Members => Self::Members,
+        }
+    }
+}
+
+/// Whether unsigned documents count.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Unsigned {
+    /// They do not
+    Ignored,
+    /// They do where their author may change the service: for agents of Open Horizon
+    Counted,
+}
+
+impl From<Unsigned> for UnsignedDocuments {
+    fn from(choice: Unsigned) -> Self {
+        match choice {
+            Unsigned::Ignored => Self::Ignored,
+            Unsigned::Counted => Self::Counted,
+        }
+    }
 }
 
 /// Whether nodes get tokens as they are.
@@ -121,6 +167,8 @@ impl OrgCommand {
             Self::Set(args) => {
                 let change = OrgSettingsChange {
                     plain_credentials: args.choices.plain_credentials.map(Into::into),
+                    node_credentials: args.choices.node_credentials.map(Into::into),
+                    unsigned_documents: args.choices.unsigned_documents.map(Into::into),
                     min_password_length: args.choices.min_password_length,
                     min_token_length: args.choices.min_token_length,
                 };
@@ -136,24 +184,49 @@ impl OrgCommand {
     }
 }
 
-/// Says what an organization has chosen.
+/// Shows the settings of an organization, and what they mean for pull credentials.
 fn tell(name: &OrgId, settings: &OrgSettings, context: &Context) {
+    let OrgSettings { plain_credentials, node_credentials, unsigned_documents, .. } = settings;
     let result = json!({
-        "org": name, "plainCredentials": settings.plain_credentials,
+        "org": name,
+        "plainCredentials": plain_credentials,
+        "nodeCredentials": node_credentials,
+        "unsignedDocuments": unsigned_documents,
         "minPasswordLength": settings.min_password_length,
         "minTokenLength": settings.min_token_length,
     });
     context.output.result(&result, || {
-        let plain = match settings.plain_credentials {
-            PlainCredentials::Served => "served: nodes of Open Horizon can pull",
-            PlainCredentials::Refused => "refused: only nodes of Edgepost can pull",
+        let plain = match plain_credentials {
+            PlainCredentials::Served => {
+                "served: nodes of Open Horizon can pull; a node token alone opens what that node is to run"
+            }
+            PlainCredentials::Refused => {
+                "refused: only nodes of Edgepost can pull; a node token without the node's key opens nothing"
+            }
         };
         let least = |length: u32| match length {
             0 => "no minimum".to_owned(),
             length => format!("at least {length} characters"),
         };
+        let registrants = match node_credentials {
+            NodeCredentials::Admins => {
+                "admins: nodes that an administrator registered or approved, or whose policy is signed; \
+                 a user's own nodes get the credentials of the user's own services"
+            }
+            NodeCredentials::Members => "members: nodes that any user of the organization registered",
+        };
+        let unsigned = match unsigned_documents {
+            UnsignedDocuments::Ignored => {
+                "ignored: only signed patterns, policies and services give nodes credentials"
+            }
+            UnsignedDocuments::Counted => {
+                "counted: those of `hzn` do so too, where their author may change the service"
+            }
+        };
         format!(
-            "org                {name}\nplain credentials  {plain}\npasswords          {}\ntokens             {}",
+            "org                 {name}\nplain credentials   {plain}\n\
+             node credentials    {registrants}\nunsigned documents  {unsigned}\n\
+             passwords           {}\ntokens              {}",
             least(settings.min_password_length),
             least(settings.min_token_length)
         )

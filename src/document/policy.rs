@@ -258,6 +258,12 @@ impl NodePolicy {
         self.under(standing, |it| it.name != ALLOW_PRIVILEGED)
     }
 
+    /// This policy under what `other` states of the built-in properties `names`: what a node measures of itself.
+    #[must_use]
+    pub fn with_measured(&self, other: &Self, names: &[&str]) -> Self {
+        self.under(other, |it| names.contains(&it.name.as_str()))
+    }
+
     /// This policy under those built-in properties of `other` that stay.
     fn under(&self, other: &Self, stays: impl Fn(&Property) -> bool) -> Self {
         let stays = |it: &&Property| it.name.starts_with(BUILT_IN) && stays(it);

@@ -306,7 +306,11 @@ fn an_organization_refuses_plain_tokens_and_its_own_nodes_pull_all_the_same() {
     assert!(shown.contains("served"), "{shown}");
     let set = ["org", "set", "acme", "--plain-credentials", "refused"];
     let told = hub.publisher.run(&[&set[..], &["--json"]].concat()).good().json();
-    assert_eq!(told, json!({"org": "acme", "plainCredentials": "refused"}));
+    assert_eq!((&told["org"], &told["plainCredentials"]), (&json!("acme"), &json!("refused")));
+    assert_eq!(
+        (&told["nodeCredentials"], &told["unsignedDocuments"]),
+        (&json!("admins"), &json!("ignored"))
+    );
 
     assert_eq!(plain(), (404, "[]".to_owned()));
     node.settle().good();

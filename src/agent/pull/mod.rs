@@ -132,6 +132,17 @@ impl PullError {
         matches!(**source, RegistryError::Unauthorized { .. } | RegistryError::Denied { .. })
     }
 
+    /// Whether the registry refused, or said that there is no such image: registries also say that of an image that the
+    /// caller may not see.
+    pub fn is_hidden(&self) -> bool {
+        match self {
+            Self::Registry { source, .. } => {
+                matches!(**source, RegistryError::NotFound { .. }) || self.is_unauthorized()
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the registry could not be reached, so that later may be better.
     pub fn is_network(&self) -> bool {
         match self {

@@ -48,6 +48,17 @@ impl Constraint {
         Ok(Self { text: text.to_owned(), expression: parser::parse(text)? })
     }
 
+    /// Checks that a text has no comparison that Horizon's parser refuses.
+    ///
+    /// This accepts more than [`Constraint::parse`]: Horizon also reads some texts whose parentheses or whose last
+    /// `AND` are incomplete. An exchange that refused those would break authors who use them; here they fit no node.
+    ///
+    /// # Errors
+    /// The first comparison that cannot be read.
+    pub fn check_for_horizon(text: &str) -> Result<(), ParseConstraintError> {
+        parser::parse(text).map(drop).or_else(|_| parser::check_comparisons(text))
+    }
+
     /// As its author wrote it.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -170,6 +181,20 @@ mod tests {
             assert!(Constraint::parse(&text).is_err());
             assert!(start.elapsed().as_millis() < 100, "{:?}", start.elapsed());
         }
+    }
+
+    #[test]
+    fn only_texts_that_horizon_cannot_read_are_refused_when_posted() {
+        for text in ["", "()", "a == x", "(a == x", "a == x)", "a == x AND ", "(a == x) OR (b > 5"]
+        {
+            assert!(Constraint::check_for_horizon(text).is_ok(), "{text}");
+        }
+        for text in
+            ["a ==", "a", "== x", "a == x AND b @ y", "a == x b == y", "a in x", "a == 12ab"]
+        {
+            assert!(Constraint::check_for_horizon(text).is_err(), "{text}");
+        }
+        assert!(Constraint::check_for_horizon(&"(".repeat(parser::LONGEST + 1)).is_err());
     }
 
     #[test]

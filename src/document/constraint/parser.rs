@@ -46,6 +46,28 @@ pub(super) fn parse(text: &str) -> Result<Expression, ParseConstraintError> {
     Err(parser.refuse(what, if what.starts_with('a') { "" } else { HELP_JOINT }))
 }
 
+/// Checks every comparison of a constraint, and not how they are joined: Horizon's parser also accepts some texts
+/// whose parentheses or whose last `AND` are incomplete, which [`parse`] refuses.
+pub(super) fn check_comparisons(text: &str) -> Result<(), ParseConstraintError> {
+    let mut parser = Parser { text, rest: text, depth: 0 };
+    if text.len() > LONGEST {
+        return Err(parser.refuse("the constraint is longer than 64 KiB", ""));
+    }
+    let mut follows_comparison = false;
+    while !parser.at_end() {
+        let joints = [Kind::Open, Kind::Close, Kind::And, Kind::Or];
+        if joints.into_iter().any(|kind| parser.take(kind).is_some()) {
+            follows_comparison = false;
+        } else if follows_comparison {
+            return Err(parser.refuse("expected AND, OR or the end", HELP_JOINT));
+        } else {
+            parser.comparison()?;
+            follows_comparison = true;
+        }
+    }
+    Ok(())
+}
+
 struct Parser<'a> {
     text: &'a str,
     rest: &'a str,

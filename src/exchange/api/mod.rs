@@ -43,17 +43,18 @@ pub use node_parts::{
 };
 pub use node_profiles::{MOST_PROFILES, NodeProfile, NodeProfileError, NodeProfiles};
 pub use nodes::{
-    ConfigState, ConfigStateRequest, NoMessages, Node, NodeDescription, NodeRequest, NodeType,
-    Nodes, RegisteredProperty, RegisteredService,
+    ConfigState, ConfigStateRequest, NoMessages, Node, NodeApproval, NodeDescription, NodeRequest,
+    NodeType, Nodes, RegisteredProperty, RegisteredService,
 };
 pub use orgs::{
-    AgbotsNone, HeartbeatIntervals, ORG_TYPE_IBM, Org, OrgLimits, OrgRequest, OrgSettings,
-    OrgSettingsChange, Orgs, PlainCredentials,
+    AgbotsNone, HeartbeatIntervals, NodeCredentials, ORG_TYPE_IBM, Org, OrgLimits, OrgRequest,
+    OrgSettings, OrgSettingsChange, Orgs, PlainCredentials, UnsignedDocuments,
 };
 pub use patterns::{
     AgreementProtocol, Pattern, PatternRequest, PatternService, PatternServiceVersion, Patterns,
 };
 pub use policies::{Policies, Policy, PolicyRequest, PolicyService, PolicyServiceVersion};
+use properties::constraint_problem;
 pub use properties::{
     Input, NodeHealth, Priority, Property, PropertyType, SecretBinding, UpgradePolicy, UserInput,
 };

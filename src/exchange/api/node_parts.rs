@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::exchange::api::{Property, nullable};
+use crate::exchange::api::{Property, constraint_problem, nullable};
 
 /// What `PUT /orgs/{org}/nodes/{node}/policy` takes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,14 @@ pub struct NodePolicyRequest {
     /// The version of the policy's format.
     #[serde(deserialize_with = "nullable")]
     pub node_policy_version: String,
+}
+
+impl NodePolicyRequest {
+    /// What is wrong with it by itself, if anything is.
+    pub fn problem(&self) -> Option<String> {
+        let parts = [&self.constraints, &self.deployment.constraints, &self.management.constraints];
+        parts.into_iter().find_map(|it| constraint_problem(it))
+    }
 }
 
 /// Properties and constraints.

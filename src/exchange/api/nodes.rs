@@ -220,6 +220,29 @@ impl NodeDescription {
     }
 }
 
+/// Who stands for the registration of a node: what `…/edgepost/nodes/{node}/approval` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeApproval {
+    /// `org/pattern` that counts for pull credentials; nothing for a node that runs what policies say.
+    pub pattern: String,
+    /// `org/user`, who set the pattern.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern_by: Option<String>,
+    /// `org/user`, who set the node's policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_by: Option<String>,
+    /// The digest of the signed policy that was published for this registration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_policy: Option<String>,
+    /// Whether the node's pattern is still that one.
+    pub same_pattern: bool,
+    /// Whether the node's own policy is still the one that the user set, apart from what the node measures.
+    pub same_policy: bool,
+    /// Whether the node's public key is still the one that credentials are sealed to.
+    pub same_key: bool,
+}
+
 /// A node as others see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

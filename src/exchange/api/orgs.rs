@@ -90,6 +90,12 @@ pub struct Org {
 pub struct OrgSettings {
     /// Whether nodes get registry tokens as Horizon gives them.
     pub plain_credentials: PlainCredentials,
+    /// Whose registrations entitle nodes to pull credentials.
+    #[serde(default)]
+    pub node_credentials: NodeCredentials,
+    /// Whether documents without a signature of ours entitle nodes to pull credentials.
+    #[serde(default)]
+    pub unsigned_documents: UnsignedDocuments,
     /// The least number of characters of a new password; 0 is no minimum.
     #[serde(default)]
     pub min_password_length: u32,
@@ -105,6 +111,12 @@ pub struct OrgSettingsChange {
     /// Whether nodes get registry tokens as Horizon gives them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plain_credentials: Option<PlainCredentials>,
+    /// Whose registrations entitle nodes to pull credentials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_credentials: Option<NodeCredentials>,
+    /// Whether documents without a signature of ours entitle nodes to pull credentials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsigned_documents: Option<UnsignedDocuments>,
     /// The least number of characters of a new password; 0 is no minimum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_password_length: Option<u32>,
@@ -118,10 +130,36 @@ impl OrgSettingsChange {
     pub fn apply(&self, held: &OrgSettings) -> OrgSettings {
         OrgSettings {
             plain_credentials: self.plain_credentials.unwrap_or(held.plain_credentials),
+            node_credentials: self.node_credentials.unwrap_or(held.node_credentials),
+            unsigned_documents: self.unsigned_documents.unwrap_or(held.unsigned_documents),
             min_password_length: self.min_password_length.unwrap_or(held.min_password_length),
             min_token_length: self.min_token_length.unwrap_or(held.min_token_length),
         }
     }
+}
+
+/// Whose registrations entitle nodes to pull credentials, beside an administrator's, the service owner's and a signed
+/// node policy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeCredentials {
+    /// Nobody else's.
+    #[default]
+    Admins,
+    /// Any user's of the organization.
+    Members,
+}
+
+/// Whether patterns, deployment policies and services that only Horizon's API has entitle nodes to pull credentials.
+/// Agents of Open Horizon run such documents; ours never do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnsignedDocuments {
+    /// They do not.
+    #[default]
+    Ignored,
+    /// They do where their author may change the service in question.
+    Counted,
 }
 
 /// Whether a node that is to run a service gets its registry tokens by Horizon's path, readable by

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     exchange::api::{
-        NodeHealth, Priority, Property, SecretBinding, Stored, UpgradePolicy, UserInput, nullable,
-        services::is_plain_version,
+        NodeHealth, Priority, Property, SecretBinding, Stored, UpgradePolicy, UserInput,
+        constraint_problem, nullable, services::is_plain_version,
     },
     types::{OrgId, ServiceUrl},
 };
@@ -83,8 +83,9 @@ impl PolicyRequest {
             return Some("the service has no serviceVersions".to_owned());
         }
         let versions = &self.service.service_versions;
-        let odd = versions.iter().find(|it| !is_plain_version(&it.version))?;
-        Some(format!("version '{}' is no version", odd.version))
+        let odd = versions.iter().find(|it| !is_plain_version(&it.version));
+        odd.map(|it| format!("version '{}' is no version", it.version))
+            .or_else(|| constraint_problem(&self.constraints))
     }
 }
 

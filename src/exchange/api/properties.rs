@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    document::constraint::Constraint,
     exchange::api::nullable,
     types::{OrgId, ServiceUrl},
 };
@@ -89,6 +90,14 @@ pub struct SecretBinding {
     /// Whether a node may have its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enable_node_level_secrets: Option<bool>,
+}
+
+/// What is wrong with the first constraint that no parser of Horizon reads, if there is one.
+pub(super) fn constraint_problem(constraints: &[String]) -> Option<String> {
+    constraints.iter().enumerate().find_map(|(index, text)| {
+        let error = Constraint::check_for_horizon(text).err()?;
+        Some(format!("constraints[{index}] cannot be read: {error}"))
+    })
 }
 
 /// How long a node may be silent, in seconds.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    exchange::api::{Property, Stored, nullable},
+    exchange::api::{Property, Stored, constraint_problem, nullable},
     types::{OrgId, ServiceUrl, Version, VersionRange},
 };
 
@@ -202,6 +202,13 @@ pub struct ServicePolicyRequest {
     /// What it demands of a node.
     #[serde(deserialize_with = "nullable")]
     pub constraints: Vec<String>,
+}
+
+impl ServicePolicyRequest {
+    /// What is wrong with it by itself, if anything is.
+    pub fn problem(&self) -> Option<String> {
+        constraint_problem(&self.constraints)
+    }
 }
 
 /// Something that hangs on another, and when it was last written.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Call, ExchangeClient, ExchangeError};
 use crate::{
-    exchange::api::{Dated, Node, NodePolicyRequest, NodeRequest, NodeStatusRequest, Nodes},
+    exchange::api::{
+        Dated, Node, NodeApproval, NodePolicyRequest, NodeRequest, NodeStatusRequest, Nodes,
+    },
     types::NodeId,
 };
 
@@ -44,6 +46,34 @@ impl ExchangeClient {
     pub async fn remove_node(&self, id: &NodeId) -> Result<bool, ExchangeError> {
         let path = self.in_org(&["nodes", id.as_str()]);
         Ok(self.transport.find(Call::delete(&path)).await?.is_some())
+    }
+
+    /// Who stands for the registration of a node, and so for its pull credentials.
+    ///
+    /// # Errors
+    /// As of every request; [`ExchangeError::NotFound`] from an exchange of Open Horizon, too.
+    pub async fn node_approval(&self, id: &NodeId) -> Result<NodeApproval, ExchangeError> {
+        self.transport.send(Call::get(&self.approval(id))).await?.json()
+    }
+
+    /// Approves a node with the pattern, the policy and the public key that it has now.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Denied`] unless the caller administers the organization.
+    pub async fn approve_node(&self, id: &NodeId) -> Result<NodeApproval, ExchangeError> {
+        self.transport.send(Call::put(&self.approval(id))).await?.json()
+    }
+
+    /// Ends the approval of a node.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Denied`] unless the caller administers the organization.
+    pub async fn unapprove_node(&self, id: &NodeId) -> Result<(), ExchangeError> {
+        self.transport.send(Call::delete(&self.approval(id))).await.map(drop)
+    }
+
+    fn approval<'a>(&'a self, id: &'a NodeId) -> Vec<&'a str> {
+        self.in_org(&["edgepost", "nodes", id.as_str(), "approval"])
     }
 
     /// Stores the node's own policy, by which the exchange tells what it is assigned.

@@ -74,6 +74,14 @@ impl Caller {
         format!("{}/{name}", self.org)
     }
 
+    /// A caller in this role, for tests of what a role allows.
+    #[cfg(test)]
+    pub(crate) fn in_role(org: OrgId, role: Role) -> Self {
+        let node = "n1".parse().unwrap();
+        let proof = AccountProof::Token { node, hash: String::new() };
+        Self { org, role, proof, trail: AuditTrail::default() }
+    }
+
     /// The user it is, if it is one.
     pub(crate) fn user(&self) -> Option<&UserId> {
         match &self.role {

@@ -1,8 +1,7 @@
 //! Registry logins of a service, by Horizon's paths.
 //!
-//! Horizon shows every token to everyone who may read the service. Here a node reads what it pulls
-//! with if it is to run the service and its organization allows that; its owner sees that there is a
-//! login, and nobody else does.
+//! Horizon shows every token to everyone who may read the service. Who gets what here is decided in
+//! [`entitlement`](super::entitlement).
 
 use axum::{
     Json,
@@ -15,18 +14,15 @@ use super::{
     ApiError, AppState,
     answer::{listed, written},
     caller::Caller,
-    extension::is_assigned,
+    entitlement::{Access, Decision, Way, decide},
     extract::{Path, SecretBody},
 };
 use crate::{
     exchange::{
-        api::{
-            Credential, DockAuth, MaskedCredential, PlainCredentials, Reply, ServiceRequest,
-            ShownToken,
-        },
+        api::{Credential, DockAuth, MaskedCredential, Reply, ServiceRequest, ShownToken},
         store::{Ownership, Permit, StoreError, StoredCredential},
     },
-    types::{NodeRef, OrgId},
+    types::OrgId,
 };
 
 /// Lists the logins.
@@ -119,23 +115,18 @@ async fn shown(
     org: &OrgId,
     service: &str,
 ) -> Result<Vec<DockAuth>, ApiError> {
-    let held = state.store.ownership::<ServiceRequest>(org, service).await?;
+    let Decision { held, access, .. } = decide(state, caller, (org, service), Way::Plain).await?;
     caller.may_read::<ServiceRequest>(org, service, held.as_ref())?;
-    let clear = pulls(state, caller, org, service).await?;
-    if !clear && !is_own(caller, org, held.as_ref()) {
-        return Ok(Vec::new());
-    }
-    if !clear {
-        let held = state.store.masked_credentials(org, service).await?;
-        return Ok(held.into_iter().map(starred).collect());
-    }
-    let held = state.store.credentials(org, service).await?;
     let show = |StoredCredential { id, credential, last_updated, .. }| {
         let Credential { registry, username, token } = credential;
         let token = ShownToken::Clear(token.into());
         DockAuth { dock_auth_id: id, registry, username, token, last_updated }
     };
-    Ok(held.into_iter().map(show).collect())
+    Ok(match access {
+        Access::Nothing => Vec::new(),
+        Access::Masked(held) => held.into_iter().map(starred).collect(),
+        Access::Tokens { credentials, .. } => credentials.into_iter().map(show).collect(),
+    })
 }
 
 /// A login without its token.
@@ -143,30 +134,6 @@ fn starred(held: MaskedCredential) -> DockAuth {
     let MaskedCredential { id, registry, username, token, last_updated, .. } = held;
     let token = ShownToken::Hidden(token);
     DockAuth { dock_auth_id: id, registry, username, token, last_updated }
-}
-
-/// Whether the caller is a node that is to run the service, of an organization that gives its nodes
-/// tokens in this way.
-async fn pulls(
-    state: &AppState,
-    caller: &Caller,
-    org: &OrgId,
-    service: &str,
-) -> Result<bool, ApiError> {
-    let Some(id) = caller.node().filter(|_| caller.org == *org) else { return Ok(false) };
-    let Some(node) = state.store.nodes(org, None, Some(id)).await?.into_values().next() else {
-        return Ok(false);
-    };
-    let settings = state.store.org_settings(org).await?;
-    if settings.is_none_or(|it| it.plain_credentials == PlainCredentials::Refused) {
-        return Ok(false);
-    }
-    let name = NodeRef { org: org.clone(), id: id.clone() };
-    is_assigned(&state.store, &name, &node, (org, service)).await
-}
-
-fn is_own(caller: &Caller, org: &OrgId, held: Option<&Ownership>) -> bool {
-    held.is_some_and(|it| caller.keeps(org, &it.owner))
 }
 
 /// The decision on a write to the logins of a service, which has to exist.

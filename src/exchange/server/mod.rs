@@ -9,6 +9,7 @@ mod bootstrap;
 mod caller;
 mod changes;
 mod dock_auths;
+mod entitlement;
 mod error;
 mod extension;
 mod extract;
@@ -38,6 +39,7 @@ use std::{
 
 use axum::Router;
 use caller::Caller;
+use entitlement::OpenedDocuments;
 pub use error::ApiError;
 use extension::Extension;
 use jiff::SignedDuration;
@@ -163,6 +165,8 @@ pub struct AppState {
     pub(crate) logins: Authenticator,
     /// Where security events are recorded.
     pub(crate) audit: Arc<AuditLog>,
+    /// Signed documents that were verified for decisions about pull credentials.
+    opened: Arc<OpenedDocuments>,
     /// What signed documents need.
     extension: Arc<Extension>,
     /// What Horizon's clients are told the exchange is.
@@ -194,6 +198,7 @@ impl AppState {
             passwords: Passwords::new(logins.clone()),
             logins,
             audit: Arc::clone(&config.audit),
+            opened: Arc::default(),
             extension: Arc::new(extension),
             version: config.version.as_str().into(),
         };

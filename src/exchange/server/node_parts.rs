@@ -25,10 +25,19 @@ pub(super) trait Told: NodePart + 'static {
 
     /// How it is told to others.
     fn answer(it: Dated<Self>) -> Self::Answer;
+
+    /// What is wrong with it by itself, if anything is.
+    fn problem(&self) -> Option<String> {
+        None
+    }
 }
 
 impl Told for NodePolicyRequest {
     type Answer = Dated<Self>;
+
+    fn problem(&self) -> Option<String> {
+        Self::problem(self)
+    }
 
     fn answer(it: Dated<Self>) -> Dated<Self> {
         it
@@ -73,8 +82,9 @@ pub(super) async fn put<T: Told>(
     Query(quiet): Query<Quiet>,
     Body(value): Body<T>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
+    value.problem().map_or(Ok(()), |problem| Err(ApiError::InvalidInput(problem)))?;
     let beats = T::BEATS && !quiet.noheartbeat;
-    let (permit, now) = (caller.permit_node(&org, &id), state.clock.now());
+    let (permit, now) = (caller.permit_node_part(&org, &id), state.clock.now());
     state.store.put_node_part(&org, &id, (&value, beats), permit, now).await?;
     Ok(written(format!("{} added or updated", T::PART)))
 }
@@ -85,7 +95,7 @@ pub(super) async fn delete<T: Told>(
     caller: Caller,
     Path((org, id)): Path<(OrgId, NodeId)>,
 ) -> Result<StatusCode, ApiError> {
-    let permit = caller.permit_node(&org, &id);
+    let permit = caller.permit_node_part(&org, &id);
     state.store.remove_node_part::<T, _>(&org, &id, permit, state.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -113,7 +113,7 @@ pub(super) async fn put(
         if held.is_none() {
             check_new_account(id.as_str())?;
         }
-        replaced(caller, held, request, token_hash, heartbeat)
+        replaced(caller, &org, held, request, (token_hash, heartbeat))
     });
     let count = state.store.write_node(&org, &id, Resource::Node, permit, now).await?;
     Ok(written(counted(&org, count)))
@@ -132,7 +132,7 @@ pub(super) async fn patch(
         caller.note(AuditEvent::TokenChanged);
     }
     let permit = caller.permit(|caller, held| {
-        changed(caller, may_replace(caller, &org, &id, held)?, request, token_hash)
+        changed(caller, &org, may_replace(caller, &org, &id, held)?, request, token_hash)
     });
     state.store.write_node(&org, &id, Resource::Node, permit, state.clock.now()).await?;
     Ok(written(format!("attribute of node '{org}/{id}' updated")))
@@ -235,10 +235,10 @@ async fn token_hash(
 /// What a `PUT` makes of a node.
 fn replaced(
     caller: &Caller,
+    org: &OrgId,
     held: Option<NodeRecord>,
     mut request: NodeRequest,
-    token_hash: Option<String>,
-    heartbeat: Option<i64>,
+    (token_hash, heartbeat): (Option<String>, Option<i64>),
 ) -> Result<NodeRecord, ApiError> {
     let refuse = |msg: &str| Err(ApiError::InvalidInput(msg.to_owned()));
     if request.name.is_none() {
@@ -259,6 +259,13 @@ fn replaced(
         (None, None, None, None) => return refuse("a new node needs token, pattern and publicKey"),
         _ => return refuse("token, pattern and publicKey come together or not at all"),
     };
+    let registration = held.as_ref().map(|it| it.registration.clone()).unwrap_or_default();
+    // Without token, pattern and key it says nothing of what decides about credentials.
+    let registration = if is_whole {
+        registration.after(caller.author(org).as_ref(), &pattern, &public_key)
+    } else {
+        registration
+    };
     let (owner, description, last_heartbeat) = match held {
         Some(held) if is_whole => (held.owner, NodeDescription::default(), held.last_heartbeat),
         Some(held) => (held.owner, held.description, held.last_heartbeat),
@@ -269,6 +276,7 @@ fn replaced(
         token_hash,
         pattern,
         public_key,
+        registration,
         description: description.with(request),
         last_heartbeat: heartbeat.or(last_heartbeat),
     })
@@ -277,6 +285,7 @@ fn replaced(
 /// What a `PATCH` makes of a node.
 fn changed(
     caller: &Caller,
+    org: &OrgId,
     held: NodeRecord,
     mut request: NodeRequest,
     token_hash: Option<String>,
@@ -287,6 +296,7 @@ fn changed(
         1 => {}
         _ => return refuse("the body names several attributes; change one at a time"),
     }
+    let author = caller.author(org);
     let mut node = held;
     let is_registered = !node.public_key.is_empty();
     if let Some(token_hash) = token_hash {
@@ -300,6 +310,7 @@ fn changed(
             return refuse("the node goes by policies: unregister it to give it a pattern");
         }
         node.pattern = pattern;
+        node.registration = node.registration.after(author.as_ref(), &node.pattern, "");
     }
     if let Some(public_key) = request.public_key.take() {
         if !is_itself(caller) {
@@ -310,6 +321,7 @@ fn changed(
             return refuse("the node has a publicKey: blank it before giving it another");
         }
         node.public_key = public_key;
+        node.registration = node.registration.after(None, "", &node.public_key);
     }
     node.description = node.description.with(request);
     Ok(node)

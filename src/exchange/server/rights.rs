@@ -10,7 +10,7 @@ use super::{
 use crate::{
     exchange::{
         api::{ORG_TYPE_IBM, PatternRequest, PolicyRequest, ServiceRequest, UserRequest},
-        store::{NameClaims, Ownership, Permit, Posted, UserRecord},
+        store::{Author, NameClaims, Ownership, Permit, Posted, UserRecord},
     },
     types::{DocumentKey, NodeId, OrgId, Subject, UserId},
 };
@@ -218,6 +218,18 @@ impl Caller {
         })
     }
 
+    /// The decision on a write to what a node says about itself, with the user who writes it, if it is one.
+    pub(crate) fn permit_node_part<'a>(
+        &'a self,
+        org: &'a OrgId,
+        id: &'a NodeId,
+    ) -> Permit<'a, Ownership, Option<Author>, ApiError> {
+        self.permit(move |caller, held: Option<Ownership>| {
+            caller.may_change_node(org, id, held.as_ref().map(|it| it.owner.as_str()))?;
+            Ok(caller.author(org))
+        })
+    }
+
     /// The decision on a write to a user, or to what hangs on it.
     pub(crate) fn permit_user<'a>(
         &'a self,
@@ -293,6 +305,17 @@ impl Caller {
     /// is called like a user is not that user.
     pub(crate) fn keeps(&self, org: &OrgId, owner: &str) -> bool {
         self.administers(org) || (self.user().is_some() && owner == self.name())
+    }
+
+    /// Approve a node, or end its approval.
+    pub(crate) fn may_approve_node(&self, org: &OrgId, id: &NodeId) -> Right {
+        let right = self.right_to("WRITE", org, "NODES");
+        self.needs(self.administers(org), &right, format_args!("{org}/{id}"))
+    }
+
+    /// The user that it is, as the author of what it changes in `org`; `None` for a node.
+    pub(crate) fn author(&self, org: &OrgId) -> Option<Author> {
+        self.user().map(|_| Author { name: self.name(), administers: self.administers(org) })
     }
 
     /// Whether it manages this organization.

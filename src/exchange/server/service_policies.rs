@@ -35,6 +35,7 @@ pub(super) async fn put(
     Path((org, id)): Path<(OrgId, String)>,
     Body(policy): Body<ServicePolicyRequest>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
+    policy.problem().map_or(Ok(()), |problem| Err(ApiError::InvalidInput(problem)))?;
     let permit = caller.permit_change::<ServiceRequest>(&org, &id);
     state.store.put_service_policy(&org, &id, &policy, permit, state.clock.now()).await?;
     Ok(written("service policy added or updated"))

@@ -15,7 +15,8 @@ use crate::{
 };
 
 /// The logins of one service, oldest first.
-const OF_SERVICE: &str = "SELECT * FROM dockauths WHERE org = $1 AND service_id = $2 ORDER BY id";
+pub(super) const OF_SERVICE: &str =
+    "SELECT * FROM dockauths WHERE org = $1 AND service_id = $2 ORDER BY id";
 
 /// A login, decrypted, with what the exchange knows about it.
 #[derive(Debug, Clone)]
@@ -31,28 +32,6 @@ pub struct StoredCredential {
 }
 
 impl Store {
-    /// The logins of a service, oldest first.
-    pub async fn credentials(
-        &self,
-        org: &OrgId,
-        service: &str,
-    ) -> Result<Vec<StoredCredential>, StoreError> {
-        let keys = self.vault.keys().await;
-        let query = sqlx::query(OF_SERVICE).bind(org.as_str()).bind(service);
-        let rows = query.fetch_all(self.read()).await?;
-        rows.iter().map(|row| decrypted(&keys, org, service, row)).collect()
-    }
-
-    /// The same, as their owner sees them; nothing is decrypted.
-    pub async fn masked_credentials(
-        &self,
-        org: &OrgId,
-        service: &str,
-    ) -> Result<Vec<MaskedCredential>, StoreError> {
-        let query = sqlx::query(OF_SERVICE).bind(org.as_str()).bind(service);
-        query.fetch_all(self.read()).await?.iter().map(masked).collect()
-    }
-
     /// Sets logins of a service, if the permit allows it: each takes the place of what the service had for its
     /// registry, whoever the user was, and those for other registries stay. What it has afterwards, and
     /// whether anything changed.
@@ -338,7 +317,7 @@ pub(super) fn end_of(token: &Secret) -> Option<i64> {
 }
 
 /// A login as a row has it, but for its token.
-fn masked(row: &SqliteRow) -> Result<MaskedCredential, StoreError> {
+pub(super) fn masked(row: &SqliteRow) -> Result<MaskedCredential, StoreError> {
     Ok(MaskedCredential {
         id: row.try_get("id")?,
         registry: registry(row)?,

@@ -275,7 +275,11 @@ impl Write {
             Projection::Pattern(pattern) => self.put(&row, pattern.as_ref()).await,
             Projection::Policy(policy) => self.put(&row, policy.as_ref()).await,
             Projection::NodePolicy(node) => match self.node_owner(org, node).await? {
-                Some(_) => self.project_node_policy(org, node).await,
+                Some(_) => {
+                    let sha256 = document.envelope.digest();
+                    self.register_signed_policy(org, node, &sha256).await?;
+                    self.project_node_policy(org, node).await
+                }
                 None => Err(StoreError::missing("node", org, node)),
             },
             Projection::Withdrawn => match &document.header.subject {
@@ -299,8 +303,12 @@ impl Write {
         claims: &NameClaims,
     ) -> Result<(), StoreError> {
         match &document.projection {
-            // What is published of a node is removed by a withdrawal alone.
-            Projection::NodePolicy(_) | Projection::Withdrawn => Ok(()),
+            // A node that was made anew under this name is vouched for by publishing the same policy again.
+            Projection::NodePolicy(node) => {
+                let sha256 = document.envelope.digest();
+                self.register_signed_policy(org, node, &sha256).await.map(drop)
+            }
+            Projection::Withdrawn => Ok(()),
             _ if claims.has_row() && claims.yielding(document.publisher).is_none() => Ok(()),
             _ => self.project(document, key, claims).await,
         }

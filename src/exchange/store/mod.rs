@@ -26,11 +26,13 @@ mod patterns;
 mod permit;
 mod policies;
 mod posted;
+mod registrations;
 mod rekey;
 mod reports;
 mod secret_file;
 mod services;
 mod shared;
+mod snapshot;
 mod stamp_clock;
 mod stamp_key;
 mod trust;
@@ -55,7 +57,9 @@ pub use node_profiles::ProfilesOf;
 pub use nodes::{NodeCount, NodeRecord};
 pub use permit::{AccountProof, AccountState, CallerAccount, Permit};
 pub use posted::{Ownership, Posted, Shelf};
+pub use registrations::{Author, Registration};
 pub use secret_file::SecretFileError;
+pub(crate) use snapshot::{Account, AccountRole, RegisteredNode, Snapshot, UnsignedDocument};
 use sqlx::{
     Sqlite, Transaction,
     pool::{Pool, PoolOptions},
@@ -208,6 +212,16 @@ pub(crate) fn number(column: i64) -> u64 {
 /// A time as the database keeps it, as the wire tells it.
 pub(crate) fn time(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// The value of one row of a list; `None`, with a log line, for a row that cannot be read. One unreadable row, such as
+/// one that a newer version has written, does not fail the whole list.
+pub(crate) fn readable<T>(table: &'static str, row: Result<T, StoreError>) -> Option<T> {
+    let unreadable = |error: &StoreError| {
+        let error: &dyn std::error::Error = error;
+        tracing::error!(event = "row.unreadable", table, error, "a row is left out of a list");
+    };
+    row.inspect_err(unreadable).ok()
 }
 
 /// A row that does not hold what it should.

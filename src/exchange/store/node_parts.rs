@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::Row as _;
 
-use super::{Change, Ownership, Permit, Store, StoreError, Write, nodes::NodeOwnershipRow, time};
+use super::{
+    Author, Change, Ownership, Permit, Store, StoreError, Write, nodes::NodeOwnershipRow, time,
+};
 use crate::{
     exchange::api::{
         Dated, NodeErrorsRequest, NodePolicyRequest, NodeStatusRequest, Operation, Resource,
@@ -31,6 +33,17 @@ pub trait NodePart: Serialize + DeserializeOwned + Send + Sync {
     ) -> impl Future<Output = Result<(), StoreError>> + Send {
         async { Ok(()) }
     }
+
+    /// Records that a user has set it, or removed it, where that decides about pull credentials.
+    fn register(
+        _write: &mut Write,
+        _org: &OrgId,
+        _node: &NodeId,
+        _author: &Author,
+        _set: Option<&str>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { Ok(()) }
+    }
 }
 
 impl NodePart for NodePolicyRequest {
@@ -41,6 +54,16 @@ impl NodePart for NodePolicyRequest {
 
     async fn settle(write: &mut Write, org: &OrgId, node: &NodeId) -> Result<(), StoreError> {
         write.settle_node_policy(org, node).await
+    }
+
+    async fn register(
+        write: &mut Write,
+        org: &OrgId,
+        node: &NodeId,
+        author: &Author,
+        set: Option<&str>,
+    ) -> Result<(), StoreError> {
+        write.register_node_policy(org, node, author, set).await
     }
 }
 
@@ -75,13 +98,16 @@ impl Store {
         org: &OrgId,
         node: &NodeId,
         (value, beats): (&T, bool),
-        permit: Permit<'_, Ownership, (), E>,
+        permit: Permit<'_, Ownership, Option<Author>, E>,
         now: Timestamp,
     ) -> Result<(), E> {
         let said = serde_json::to_string(value).map_err(StoreError::from)?;
-        let (mut write, ()) = self.write_if(&NodeOwnershipRow(org, node), permit, now).await?;
+        let (mut write, author) = self.write_if(&NodeOwnershipRow(org, node), permit, now).await?;
         let is_news = write.node_row(org, node, T::SAID).await?.as_ref() != Some(&said);
         write.put_node_row(org, node, T::SAID, &said).await?;
+        if let Some(author) = &author {
+            T::register(&mut write, org, node, author, Some(&said)).await?;
+        }
         T::settle(&mut write, org, node).await?;
         if beats {
             write.heartbeat(org, node).await?;
@@ -97,12 +123,15 @@ impl Store {
         &self,
         org: &OrgId,
         node: &NodeId,
-        permit: Permit<'_, Ownership, (), E>,
+        permit: Permit<'_, Ownership, Option<Author>, E>,
         now: Timestamp,
     ) -> Result<(), E> {
-        let (mut write, ()) = self.write_if(&NodeOwnershipRow(org, node), permit, now).await?;
+        let (mut write, author) = self.write_if(&NodeOwnershipRow(org, node), permit, now).await?;
         if !write.delete_node_row(org, node, T::SAID).await? {
             return Err(StoreError::missing(&format!("{} of node", T::PART), org, node).into());
+        }
+        if let Some(author) = &author {
+            T::register(&mut write, org, node, author, None).await?;
         }
         T::settle(&mut write, org, node).await?;
         write.tell_of_node(org, node, T::RESOURCE, Operation::Deleted).await?;

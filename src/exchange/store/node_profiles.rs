@@ -4,7 +4,7 @@ use futures_util::TryStreamExt as _;
 use serde_json::Value;
 use sqlx::{QueryBuilder, Row as _, sqlite::SqliteRow};
 
-use super::{Db, NodePart as _, Store, StoreError, bad};
+use super::{Db, NodePart as _, Store, StoreError, bad, readable};
 use crate::{
     exchange::api::{NodeDescription, NodePolicyRequest, NodeProfile, NodeProfiles},
     types::{NodeId, OrgId},
@@ -60,7 +60,7 @@ impl Store {
                 page.next = Some(last.id.clone());
                 break;
             }
-            let (profile, bytes) = profile(&row)?;
+            let Some((profile, bytes)) = readable("nodes", profile(&row)) else { continue };
             length += bytes;
             page.nodes.push(profile);
         }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Row as _, sqlite::SqliteRow};
 
-use super::{Change, Db, Ownership, Permit, Store, StoreError, Write, permit::Guarded, time};
+use super::{
+    Change, Db, Ownership, Permit, Registration, Store, StoreError, Write, permit::Guarded,
+    readable, registrations::registration, time,
+};
 use crate::{
     exchange::api::{Hidden, Node, NodeDescription, Operation, OrgRequest, Resource},
     types::{NodeId, OrgId},
@@ -22,6 +25,8 @@ pub struct NodeRecord {
     pub pattern: String,
     /// Its public key, or nothing until it is registered.
     pub public_key: String,
+    /// What a user has set of it.
+    pub registration: Registration,
     /// What is said about it.
     pub description: NodeDescription,
     /// When it was last heard of, in milliseconds since 1970.
@@ -63,7 +68,7 @@ impl Store {
         let rows = query.build().fetch_all(self.read()).await?;
         let named =
             |row: &SqliteRow| Ok((format!("{org}/{}", row.try_get::<&str, _>("id")?), node(row)?));
-        rows.iter().map(named).collect()
+        Ok(rows.iter().filter_map(|row| readable("nodes", named(row))).collect())
     }
 
     /// Makes a node, or replaces what is kept of one, by what the permit makes of what is held.
@@ -185,7 +190,11 @@ impl Write {
         Ok(())
     }
 
-    async fn node(&mut self, org: &OrgId, id: &NodeId) -> Result<Option<NodeRecord>, StoreError> {
+    pub(super) async fn node(
+        &mut self,
+        org: &OrgId,
+        id: &NodeId,
+    ) -> Result<Option<NodeRecord>, StoreError> {
         let sql = "SELECT * FROM nodes WHERE org = $1 AND id = $2";
         let query = sqlx::query(sql).bind(org.as_str()).bind(id.as_str());
         query.fetch_optional(self.sql()).await?.as_ref().map(record).transpose()
@@ -235,11 +244,14 @@ impl Write {
     ) -> Result<(), StoreError> {
         let now = self.now();
         let sql = "INSERT INTO nodes (org, id, owner, token_hash, pattern, public_key, document,
-                                      last_heartbeat, last_updated)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                                      last_heartbeat, last_updated, registered_pattern, pattern_by,
+                                      registered_key)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
                    ON CONFLICT (org, id) DO UPDATE SET
                      token_hash = excluded.token_hash, pattern = excluded.pattern,
                      public_key = excluded.public_key, document = excluded.document,
+                     registered_pattern = excluded.registered_pattern,
+                     pattern_by = excluded.pattern_by, registered_key = excluded.registered_key,
                      last_heartbeat = excluded.last_heartbeat, last_updated = excluded.last_updated";
         sqlx::query(sql)
             .bind(org.as_str())
@@ -251,18 +263,22 @@ impl Write {
             .bind(serde_json::to_string(&node.description)?)
             .bind(node.last_heartbeat)
             .bind(now)
+            .bind(node.registration.pattern.as_str())
+            .bind(node.registration.pattern_by.as_str())
+            .bind(node.registration.key.as_str())
             .execute(self.sql())
             .await?;
         Ok(())
     }
 }
 
-fn record(row: &SqliteRow) -> Result<NodeRecord, StoreError> {
+pub(super) fn record(row: &SqliteRow) -> Result<NodeRecord, StoreError> {
     Ok(NodeRecord {
         owner: row.try_get("owner")?,
         token_hash: row.try_get("token_hash")?,
         pattern: row.try_get("pattern")?,
         public_key: row.try_get("public_key")?,
+        registration: registration(row)?,
         description: serde_json::from_str(row.try_get("document")?)?,
         last_heartbeat: row.try_get("last_heartbeat")?,
     })

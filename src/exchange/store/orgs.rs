@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-use super::{Change, Permit, Store, StoreError, Write, bad, permit::Guarded, time};
+use super::{Change, Permit, Store, StoreError, Write, bad, permit::Guarded, readable, time};
 use crate::{
-    exchange::api::{Operation, Org, OrgRequest, OrgSettings, PlainCredentials, Resource},
+    exchange::api::{
+        NodeCredentials, Operation, Org, OrgRequest, OrgSettings, PlainCredentials, Resource,
+        UnsignedDocuments,
+    },
     types::OrgId,
 };
 
@@ -24,7 +29,7 @@ impl Store {
         let sql = "SELECT id, document, last_updated FROM orgs";
         let rows = sqlx::query(sql).fetch_all(self.read()).await?;
         let named = |row| Ok((row_id(row)?, org(row)?));
-        rows.iter().map(named).collect()
+        Ok(rows.iter().filter_map(|row| readable("orgs", named(row))).collect())
     }
 
     /// Makes an organization, as the permit decides.
@@ -84,9 +89,6 @@ impl Store {
     }
 }
 
-const SETTINGS: &str =
-    "SELECT plain_credentials, min_password_length, min_token_length FROM orgs WHERE id = $1";
-
 /// An organization, as a row on which rights are decided.
 pub(super) struct OrgRow<'a>(pub(super) &'a OrgId);
 
@@ -120,12 +122,15 @@ impl Write {
         settings: &OrgSettings,
     ) -> Result<(), StoreError> {
         let sql = "UPDATE orgs SET plain_credentials = $2, min_password_length = $3,
-                   min_token_length = $4 WHERE id = $1";
+                   min_token_length = $4, node_credentials = $5, unsigned_documents = $6
+                   WHERE id = $1";
         let query = sqlx::query(sql)
             .bind(id.as_str())
-            .bind(word_of(settings.plain_credentials))
+            .bind(word(&settings.plain_credentials)?)
             .bind(i64::from(settings.min_password_length))
-            .bind(i64::from(settings.min_token_length));
+            .bind(i64::from(settings.min_token_length))
+            .bind(word(&settings.node_credentials)?)
+            .bind(word(&settings.unsigned_documents)?);
         if query.execute(self.sql()).await?.rows_affected() == 0 {
             return Err(missing(id));
         }
@@ -182,35 +187,40 @@ fn missing(id: &OrgId) -> StoreError {
     StoreError::Missing { what: format!("org '{id}'") }
 }
 
-fn settings(row: &SqliteRow) -> Result<OrgSettings, StoreError> {
+fn change(id: &OrgId, operation: Operation) -> Change<'_> {
+    Change { org: id, resource: Resource::Org, id: id.as_str(), operation, public: false }
+}
+
+/// The settings of an organization.
+pub(super) const SETTINGS: &str = "SELECT plain_credentials, node_credentials, unsigned_documents, min_password_length, \
+     min_token_length FROM orgs WHERE id = $1";
+
+/// The settings in a row. A word that this version does not know counts as the choice that gives away least.
+pub(super) fn settings(row: &SqliteRow) -> Result<OrgSettings, StoreError> {
     let length = |name: &str| {
         let length = row.try_get::<i64, _>(name)?;
         Ok::<_, StoreError>(u32::try_from(length).unwrap_or(0))
     };
     Ok(OrgSettings {
-        plain_credentials: choice(row.try_get("plain_credentials")?),
         min_password_length: length("min_password_length")?,
         min_token_length: length("min_token_length")?,
+        plain_credentials: choice(row, "plain_credentials", PlainCredentials::Refused)?,
+        node_credentials: choice(row, "node_credentials", NodeCredentials::Admins)?,
+        unsigned_documents: choice(row, "unsigned_documents", UnsignedDocuments::Ignored)?,
     })
 }
 
-fn change(id: &OrgId, operation: Operation) -> Change<'_> {
-    Change { org: id, resource: Resource::Org, id: id.as_str(), operation, public: false }
-}
-
-fn word_of(choice: PlainCredentials) -> &'static str {
-    match choice {
-        PlainCredentials::Served => "served",
-        PlainCredentials::Refused => "refused",
+/// The word for a choice, the same as on the wire.
+fn word(choice: &impl Serialize) -> Result<String, StoreError> {
+    match serde_json::to_value(choice)? {
+        Value::String(word) => Ok(word),
+        other => Ok(other.to_string()),
     }
 }
 
-/// A word that this version does not know gives away nothing.
-fn choice(word: &str) -> PlainCredentials {
-    match word {
-        "served" => PlainCredentials::Served,
-        _ => PlainCredentials::Refused,
-    }
+fn choice<T: DeserializeOwned>(row: &SqliteRow, column: &str, least: T) -> Result<T, StoreError> {
+    let word: String = row.try_get(column)?;
+    Ok(serde_json::from_value(Value::String(word)).unwrap_or(least))
 }
 
 fn row_id(row: &SqliteRow) -> Result<OrgId, StoreError> {

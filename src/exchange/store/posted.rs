@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, sqlite::SqliteRow};
 
-use super::{Change, Db, Permit, Store, StoreError, Write, permit::Guarded, time};
+use super::{Change, Db, Permit, Store, StoreError, Write, permit::Guarded, readable, time};
 use crate::{
     exchange::api::{Operation, Resource, Stored},
     types::OrgId,
@@ -106,7 +106,7 @@ impl Store {
             let (org, id) = (row.try_get::<&str, _>("org")?, row.try_get::<&str, _>("id")?);
             Ok((format!("{org}/{id}"), stored(row)?))
         };
-        rows.iter().map(named).collect()
+        Ok(rows.iter().filter_map(|row| readable(T::TABLE, named(row))).collect())
     }
 
     /// Whose the thing of this name is, if there is one.
@@ -313,7 +313,7 @@ impl Write {
     }
 }
 
-fn stored<T: Posted>(row: &SqliteRow) -> Result<Stored<T>, StoreError> {
+pub(super) fn stored<T: Posted>(row: &SqliteRow) -> Result<Stored<T>, StoreError> {
     let created = if T::TELLS_CREATION { Some(time(row.try_get("created")?)) } else { None };
     Ok(Stored {
         owner: row.try_get("owner")?,

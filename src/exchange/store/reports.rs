@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use sqlx::QueryBuilder;
 
 use super::{
-    Db, Ownership, Permit, Store, StoreError, Write, bad, column, nodes::NodeOwnershipRow, time,
+    Db, Ownership, Permit, Store, StoreError, Write, bad, column, nodes::NodeOwnershipRow,
+    readable, time,
 };
 use crate::{
     exchange::api::{NodeReport, ReceivedReport, RefusingNodes},
@@ -78,7 +79,8 @@ impl Store {
         let rows: Vec<(String, String)> = query.build_query_as().fetch_all(self.read()).await?;
         let mut refusing = RefusingNodes::default();
         for (id, document) in rows {
-            let report: NodeReport = serde_json::from_str(&document)?;
+            let report = serde_json::from_str::<NodeReport>(&document).map_err(StoreError::from);
+            let Some(report) = readable("node_reports", report) else { continue };
             let names = report.refusals.into_iter().map(|it| it.attack);
             let names = names.filter(|it| it.len() <= LONGEST_ATTACK).take(MOST_ATTACKS).collect();
             refusing.nodes.insert(id.parse().map_err(bad)?, names);

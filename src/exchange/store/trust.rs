@@ -62,7 +62,7 @@ impl Store {
     }
 }
 
-const HEAD: &str =
+pub(super) const HEAD: &str =
     "SELECT version, sha256 FROM trusts WHERE org = $1 ORDER BY version DESC LIMIT 1";
 
 impl Write {
@@ -107,7 +107,7 @@ impl Write {
     }
 }
 
-fn head(row: Option<(i64, String)>) -> Result<Option<(u64, Digest)>, StoreError> {
+pub(super) fn head(row: Option<(i64, String)>) -> Result<Option<(u64, Digest)>, StoreError> {
     let read =
         |(version, hex): (i64, String)| Ok((number(version), Digest::from_hex(&hex).map_err(bad)?));
     row.map(read).transpose()

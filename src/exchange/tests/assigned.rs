@@ -69,7 +69,11 @@ async fn a_policy_assigns_to_the_nodes_that_fit() {
         ("n5", json!([]), false),
     ] {
         let (node, _) = lab.node(name, "").await;
-        node.put_node_policy(&name.parse().unwrap(), &stated(properties)).await.unwrap();
+        let id = name.parse().unwrap();
+        node.put_node_policy(&id, &stated(properties.clone())).await.unwrap();
+        let got = node.sealed_credentials(&hello()).await;
+        assert!(got.is_err(), "{name} states its policy itself: {got:?}");
+        lab.ada.put_node_policy(&id, &stated(properties)).await.unwrap();
         let got = node.sealed_credentials(&hello()).await;
         assert_eq!(got.is_ok(), fits, "{name}: {got:?}");
     }

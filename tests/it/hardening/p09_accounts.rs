@@ -209,8 +209,8 @@ async fn organization_sets_the_least_length_of_passwords_and_tokens() {
     ada.put(settings, &json!({"minPasswordLength": 129})).await.is(400);
     ada.put(settings, &json!({"minPasswordLength": 12})).await.is(200);
     let held = ada.put(settings, &json!({"minTokenLength": 20})).await.is(200);
-    let expected =
-        json!({"plainCredentials": "served", "minPasswordLength": 12, "minTokenLength": 20});
+    let expected = json!({"plainCredentials": "served", "nodeCredentials": "admins",
+            "unsignedDocuments": "ignored", "minPasswordLength": 12, "minTokenLength": 20});
     for (name, value) in expected.as_object().expect("an object") {
         assert_eq!(&held[name], value, "{name}");
     }

@@ -112,6 +112,17 @@ impl Hub {
         self.ask(reqwest::Method::POST, path, ("acme/ann", "ann-secret"), Some(body))
     }
 
+    /// What the hub answers to a request of somebody else.
+    pub fn ask_as(
+        &self,
+        login: (&str, &str),
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> (u16, Vec<u8>) {
+        self.ask(method, path, login, body)
+    }
+
     /// What the hub's registry answers to a node's login.
     pub fn pull(&self, path: &str) -> (u16, Vec<u8>) {
         self.ask(reqwest::Method::GET, path, ("pull", &self.pull_password), None)

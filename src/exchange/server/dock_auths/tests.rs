@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     exchange::server::testing::{Answer, Lab, service},
@@ -6,6 +6,12 @@ use crate::{
 };
 
 const PATH: &str = "/orgs/A/services/svc_1.0.0_arm/dockauths";
+const SETTINGS: &str = "/orgs/A/edgepost/settings";
+
+/// Settings under which unsigned documents count.
+fn counted(plain: &str) -> Value {
+    json!({"plainCredentials": plain, "nodeCredentials": "admins", "unsignedDocuments": "counted"})
+}
 
 #[tokio::test]
 async fn a_login_is_kept_once_and_shown_with_stars() {
@@ -43,6 +49,7 @@ async fn a_node_reads_the_logins_of_what_it_is_to_run() {
     lab.post("A/u1", "/orgs/A/services", service("svc", "1.0.0", "arm")).await.is(201);
     let login = json!({"registry": "r.example", "username": "u", "token": "canary"});
     lab.post("A/u1", PATH, login).await.is(201);
+    lab.put("A/ad", SETTINGS, counted("served")).await.is(200);
     lab.node("n1").await;
     assert_eq!(lab.get("A/n1:tok", PATH).await.is(404), json!([]));
     let pattern = json!({"label": "p", "services": [{
@@ -51,6 +58,8 @@ async fn a_node_reads_the_logins_of_what_it_is_to_run() {
     }]});
     lab.post("A/u1", "/orgs/A/patterns/p", pattern).await.is(201);
     lab.patch("A/n1:tok", "/orgs/A/nodes/n1", json!({"pattern": "A/p"})).await.is(201);
+    assert_eq!(lab.get("A/n1:tok", PATH).await.is(404), json!([]), "it set the pattern itself");
+    lab.patch("A/u1", "/orgs/A/nodes/n1", json!({"pattern": "A/p"})).await.is(201);
     let list = lab.get("A/n1:tok", PATH).await.is(200);
     assert_eq!((&list[0]["registry"], &list[0]["token"]), (&json!("r.example"), &json!("canary")));
 }
@@ -147,8 +156,7 @@ async fn who_may_do_what_with_logins_is_this_table() {
         lab.node_of(org, user, node, pattern, &NodeKey::generate().public().to_string()).await;
     }
     for plain in ["served", "refused"] {
-        let settings = json!({"plainCredentials": plain});
-        lab.put("A/ad", "/orgs/A/edgepost/settings", settings).await.is(200);
+        lab.put("A/ad", SETTINGS, counted(plain)).await.is(200);
         for public in [false, true] {
             let said = json!({"public": public});
             lab.patch("A/u1", "/orgs/A/services/svc_1.0.0_arm", said).await.is(201);
@@ -174,7 +182,7 @@ async fn who_may_do_what_with_logins_is_this_table() {
 #[tokio::test]
 async fn an_organization_chooses_whether_nodes_get_plain_tokens() {
     let lab = Lab::start().await;
-    let path = "/orgs/A/edgepost/settings";
+    let path = SETTINGS;
     let chosen = async || lab.get("A/ad", path).await.is(200)["plainCredentials"].clone();
     assert_eq!(lab.get("A/u1", path).await.is(200)["plainCredentials"], "served");
     let refused = || json!({"plainCredentials": "refused"});

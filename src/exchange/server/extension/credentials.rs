@@ -8,22 +8,19 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use super::assignment::is_assigned;
 use crate::{
     exchange::{
-        api::{
-            CredentialError, HeldCredentials, NewCredentials, SealedCredential, Service,
-            ServiceRequest,
-        },
+        api::{CredentialError, HeldCredentials, NewCredentials, SealedCredential, ServiceRequest},
         server::{
             ApiError, AppState,
             caller::Caller,
+            entitlement::{Access, Decision, Way, decide},
             extract::{Path, SecretBody},
         },
         store::{Ownership, StoredCredential},
     },
     sign::sealed::NodePublicKey,
-    types::{NodeId, NodeRef, OrgId, ServiceId},
+    types::{NodeRef, OrgId, ServiceId},
 };
 
 /// More registries than any service has images in.
@@ -36,16 +33,17 @@ pub(super) async fn of_service(
     caller: Caller,
     Path((org, id)): Path<(OrgId, String)>,
 ) -> Result<Response, ApiError> {
-    let missing = || missing(&org, &id);
-    let service = state.store.posted::<ServiceRequest>(&org, &id).await?.ok_or_else(missing)?;
-    if let Some(node) = caller.node() {
-        let sealed = sealed(&state, &caller, node, (&org, &id), &service).await?;
-        return Ok(Json(sealed.ok_or_else(missing)?).into_response());
+    let Decision { service, access, .. } =
+        decide(&state, &caller, (&org, &id), Way::Sealed).await?;
+    match (access, service, caller.node()) {
+        (Access::Masked(held), ..) => Ok(Json(held).into_response()),
+        (Access::Tokens { credentials, key }, Some(service), Some(node)) => {
+            let node = NodeRef { org: org.clone(), id: node.clone() };
+            let service = service_id(&org, &service)?;
+            Ok(Json(sealed(credentials, &service, &node, key)?).into_response())
+        }
+        _ => Err(missing(&org, &id)),
     }
-    if !caller.keeps(&org, &service.owner) {
-        return Err(missing());
-    }
-    Ok(Json(state.store.masked_credentials(&org, &id).await?).into_response())
 }
 
 /// Sets logins of a service, for whoever may see their names, and tells its nodes.
@@ -78,40 +76,29 @@ fn missing(org: &OrgId, id: &str) -> ApiError {
     ApiError::NotFound(format!("credentials of service '{org}/{id}' not found"))
 }
 
-/// The logins, sealed to the node; `None` if the service is not for it. A node of another
-/// organization gets none, even of a public service: whoever made it can assign it anything.
-async fn sealed(
-    state: &AppState,
-    caller: &Caller,
-    node: &NodeId,
-    (org, id): (&OrgId, &str),
-    service: &Service,
-) -> Result<Option<Vec<SealedCredential>>, ApiError> {
-    if caller.org != *org {
-        return Ok(None);
-    }
-    let Some(described) = state.store.nodes(org, None, Some(node)).await?.into_values().next()
-    else {
-        return Ok(None);
-    };
-    let node = NodeRef { org: org.clone(), id: node.clone() };
-    if !is_assigned(&state.store, &node, &described, (org, id)).await? {
-        return Ok(None);
-    }
-    let key: NodePublicKey = described.public_key.parse().map_err(|_| {
+/// The logins, sealed to the public key that the node was registered with.
+fn sealed(
+    held: Vec<StoredCredential>,
+    service: &ServiceId,
+    node: &NodeRef,
+    key: Option<String>,
+) -> Result<Vec<SealedCredential>, ApiError> {
+    let key = key.ok_or_else(|| {
+        ApiError::AccessDenied(format!(
+            "node '{node}' has another public key than it was registered with: an administrator has to approve it"
+        ))
+    })?;
+    let key: NodePublicKey = key.parse().map_err(|_| {
         ApiError::InvalidInput(format!("node '{node}' has no public key to seal to (x25519:…)"))
     })?;
-    let service = service_id(org, service)?;
     let seal = |held: StoredCredential| {
-        SealedCredential::seal(&held.credential, (held.id, held.version), &service, &node, &key)
+        SealedCredential::seal(&held.credential, (held.id, held.version), service, node, &key)
     };
-    let held = state.store.credentials(org, id).await?;
     let sealed = held.into_iter().map(seal).collect::<Result<_, CredentialError>>();
-    sealed.map(Some).map_err(|error| ApiError::InvalidInput(error.to_string()))
+    sealed.map_err(|error| ApiError::InvalidInput(error.to_string()))
 }
 
-fn service_id(org: &OrgId, service: &Service) -> Result<ServiceId, ApiError> {
-    let request = &service.value;
+fn service_id(org: &OrgId, request: &ServiceRequest) -> Result<ServiceId, ApiError> {
     Ok(ServiceId {
         org: org.clone(),
         url: request.url.clone(),

@@ -4,7 +4,7 @@
 //! `/v1/admin/edgepost/`.
 
 mod accounts;
-mod assignment;
+mod approvals;
 mod changes;
 mod credentials;
 mod documents;
@@ -21,7 +21,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-pub(super) use assignment::is_assigned;
 use axum::{
     Router,
     http::header,
@@ -66,6 +65,10 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/users/{user}/apikeys/{id}", delete(accounts::revoke_key))
         .route("/users/{user}/password", put(accounts::set_password))
         .route("/nodes", get(nodes::list))
+        .route(
+            "/nodes/{id}/approval",
+            get(approvals::get).put(approvals::put).delete(approvals::delete),
+        )
         .route("/refusals", get(reports::refusing))
         .route("/nodes/{id}/report", put(reports::put).get(reports::get));
     Router::new()
@@ -98,7 +101,7 @@ impl Extension {
 
 impl AppState {
     /// Whom the organization trusts; `None` before its first trust document.
-    async fn trust(&self, org: &OrgId) -> Result<Option<Arc<Trust>>, ApiError> {
+    pub(super) async fn trust(&self, org: &OrgId) -> Result<Option<Arc<Trust>>, ApiError> {
         let Some((version, sha256)) = self.store.newest_trust(org).await? else {
             return Ok(None);
         };
