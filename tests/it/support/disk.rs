@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -31,6 +32,33 @@ impl SmallDisk {
         let size = format!("remount,size={kib}k");
         let status = Command::new("mount").args(["-o", &size]).arg(&self.0).status().unwrap();
         assert!(status.success());
+    }
+
+    /// Fills it but for `bytes`, rounded down to pages.
+    pub fn fill_up_to(&self, bytes: u64) {
+        self.free();
+        let mut filler = fs::File::create(self.filler()).unwrap();
+        let mut written = 0;
+        loop {
+            match filler.write(&[0; 65536]) {
+                Ok(count) => written += count as u64,
+                Err(error) if error.kind() == ErrorKind::StorageFull => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        filler.set_len(written.saturating_sub(bytes)).unwrap();
+    }
+
+    /// Gives back what was filled.
+    pub fn free(&self) {
+        match fs::remove_file(self.filler()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => panic!("{error}"),
+            _ => {}
+        }
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.join("filler")
     }
 }
 
