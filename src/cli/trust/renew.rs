@@ -9,6 +9,9 @@ use crate::cli::{Context, error::CliError};
 /// Make a next version that says the same, before the one in force expires
 ///
 /// For another year:      edgepost trust renew --trust-sha256 PIN
+///
+/// It also recovers nodes that refuse every state as `freeze`, because a clock was ahead once: the next version brings
+/// them back to its own time.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(in crate::cli) struct RenewArgs {
