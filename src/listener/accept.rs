@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn accept_failures_are_logged_once_in_an_interval_and_wait_longer_each_time() {
         let mut failures =
-            AcceptFailures { log_interval: Duration::from_secs(60), ..AcceptFailures::default() };
+            AcceptFailures { log_interval: Duration::from_mins(1), ..AcceptFailures::default() };
         let error = io::Error::from_raw_os_error(24);
         assert!(!is_of_one_connection(&error), "EMFILE is of the process");
         let waits: Vec<_> = (0..8)

@@ -34,8 +34,8 @@ const PENDING_RESETS: usize = 20;
 const ERROR_RESETS: usize = 128;
 /// When an HTTP/2 peer is asked whether it still reads, which finds a process that was stopped during a long poll, and
 /// how long it may take to answer behind what a slow link holds already.
-const PING_INTERVAL: Duration = Duration::from_secs(60);
-const PING_TIMEOUT: Duration = Duration::from_secs(60);
+const PING_INTERVAL: Duration = Duration::from_mins(1);
+const PING_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What serves the connections of one listener.
 #[derive(Debug)]

@@ -40,12 +40,12 @@ impl Default for ListenerLimits {
         Self {
             connections: connections_within(descriptor_limit()),
             first_request: Duration::from_secs(15),
-            idle: Duration::from_secs(60),
-            stall: Duration::from_secs(60),
+            idle: Duration::from_mins(1),
+            stall: Duration::from_mins(1),
             least_rate: 512,
             certificate_poll: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(5),
-            log_interval: Duration::from_secs(60),
+            log_interval: Duration::from_mins(1),
         }
     }
 }

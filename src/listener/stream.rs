@@ -21,7 +21,7 @@ use super::activity::Activity;
 const UNSENT: u32 = 32 * 1024;
 /// When the system asks a silent peer whether it is still there, and how often until it is taken for gone.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
-    .with_time(Duration::from_secs(60))
+    .with_time(Duration::from_mins(1))
     .with_interval(Duration::from_secs(15))
     .with_retries(4);
 

@@ -43,7 +43,7 @@ async fn long_poll_outlives_all_deadlines() {
         "late"
     };
     let listener = serve(Router::new().route("/", get(answer)));
-    let http1 = reqwest::Client::new();
+    let http1 = reqwest::Client::builder().build().unwrap();
     let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
     let ask = async |client: &reqwest::Client| {
         client.get(listener.url()).send().await.unwrap().text().await.unwrap()

@@ -31,7 +31,7 @@ use crate::{
 const CHUNK: u64 = 32 * 1024;
 
 /// Sends a blob or a part of it.
-pub(super) async fn get(
+pub(super) fn get(
     registry: &Registry,
     name: &RepositoryName,
     digest: &Digest,

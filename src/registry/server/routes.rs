@@ -49,7 +49,7 @@ async fn answer(
     let headers = &parts.headers;
     match (parts.method.as_str(), target) {
         ("GET" | "HEAD", Target::Blob(name, digest)) => {
-            blobs::get(registry, &name, &digest, parts).await
+            blobs::get(registry, &name, &digest, parts)
         }
         ("DELETE", Target::Blob(name, digest)) => blobs::delete(registry, &name, &digest).await,
 

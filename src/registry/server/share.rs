@@ -186,7 +186,7 @@ async fn answer(State(image): State<Weak<Image>>, request: Request) -> Result<Re
         Target::Manifest(name, reference) => {
             manifests::get(&image.registry, &name, &reference).await
         }
-        Target::Blob(name, digest) => blobs::get(&image.registry, &name, &digest, &parts).await,
+        Target::Blob(name, digest) => blobs::get(&image.registry, &name, &digest, &parts),
         _ => Err(unknown()),
     }
 }
