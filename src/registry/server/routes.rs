@@ -48,9 +48,7 @@ async fn answer(
     let query = Query::parse(parts.uri.query());
     let headers = &parts.headers;
     match (parts.method.as_str(), target) {
-        ("GET" | "HEAD", Target::Blob(name, digest)) => {
-            blobs::get(registry, &name, &digest, parts)
-        }
+        ("GET" | "HEAD", Target::Blob(name, digest)) => blobs::get(registry, &name, &digest, parts),
         ("DELETE", Target::Blob(name, digest)) => blobs::delete(registry, &name, &digest).await,
 
         ("POST", Target::Uploads(name)) => {
