@@ -145,7 +145,8 @@ async fn make_nodes(lab: &Lab, count: usize) {
     );
     let description = json!({"name": "n", "arch": "amd64", "softwareVersions": {"edgepost": "1"}});
     let node = format!(
-        "INSERT INTO nodes {numbers} SELECT 'acme', printf('pos-%05d', i), 'acme/ada', 'x', '', 'x',
+        "INSERT INTO nodes (org, id, owner, token_hash, pattern, public_key, document, last_heartbeat,
+         last_updated) {numbers} SELECT 'acme', printf('pos-%05d', i), 'acme/ada', 'x', '', 'x',
          '{description}', NULL, 0 FROM numbers"
     );
     let properties = (0..12).map(|i| json!({"name": format!("property-{i}"), "value": i}));
