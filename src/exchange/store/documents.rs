@@ -306,7 +306,7 @@ impl Write {
             // A node that was made anew under this name is vouched for by publishing the same policy again.
             Projection::NodePolicy(node) => {
                 let sha256 = document.envelope.digest();
-                self.register_signed_policy(org, node, &sha256).await.map(drop)
+                self.register_signed_policy(document.org, node, &sha256).await.map(drop)
             }
             Projection::Withdrawn => Ok(()),
             _ if claims.has_row() && claims.yielding(document.publisher).is_none() => Ok(()),
