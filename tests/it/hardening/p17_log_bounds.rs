@@ -213,7 +213,7 @@ fn security_events_leave_one_audit_line_with_actor_address_and_object() {
 fn audit_events_are_listed_in_the_reference() {
     let reference = fs::read_to_string("docs/reference/events.md").unwrap();
     let source = fs::read_to_string("src/audit/mod.rs").unwrap();
-    let names: Vec<_> = source.split("=> \"").skip(1).filter_map(|it| it.split('"').next());
+    let names = source.split("=> \"").skip(1).filter_map(|it| it.split('"').next());
     let names: Vec<_> = names.filter(|it| it.contains('.')).collect();
     assert!(names.len() > 10);
     for name in names {
