@@ -63,7 +63,12 @@ async fn nine_hundred_nodes_with_generated_tokens_come_back_at_once_and_none_is_
     let took = start.elapsed();
     record_bound(15, "900 nodes return at once: refused", 0, refused);
     let rate = 900.0 / took.as_secs_f64();
-    record_bound(15, "logins of returning nodes over HTTP, a second", "833", format!("{rate:.0}"));
+    record_bound(
+        15,
+        "logins of returning nodes over HTTP, a second",
+        "none (833 by a release build)",
+        format!("{rate:.0}"),
+    );
     assert_eq!(refused, 0);
 }
 
