@@ -59,7 +59,7 @@ impl MarksError {
     /// The database failed at `task`.
     pub(super) fn database(path: &Path, task: &'static str, source: sqlx::Error) -> Self {
         let path = path.to_owned();
-        let code = source.as_database_error().and_then(|it| it.code());
+        let code = source.as_database_error().and_then(sqlx::error::DatabaseError::code);
         if code.as_deref() == Some(FULL) {
             Self::DiskFull { task, path, source }
         } else {
