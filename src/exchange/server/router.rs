@@ -279,8 +279,10 @@ mod tests {
         let answers = guesses.iter().map(|it| lab.get(it, "/orgs/A"));
         let answers = futures_util::future::join_all(answers).await;
         let refused: Vec<_> = answers.iter().filter(|it| it.status == 429).collect();
-        assert!(refused.len() >= 20, "{}", refused.len());
-        assert!(answers.iter().all(|it| matches!(it.status, 401 | 429)));
+        let looked_at = answers.iter().filter(|it| it.status == 401).count();
+        // 20 at once, what the two hashes under way find wrong, and one for each three seconds.
+        assert!(looked_at <= 26, "{looked_at}");
+        assert!(answers.iter().all(|it| matches!(it.status, 401 | 429 | 503)));
         refused[0].refuses(429, "too busy");
         let pause: u64 = refused[0].headers["retry-after"].to_str().unwrap().parse().unwrap();
         assert!((1..=30).contains(&pause), "{pause}");
