@@ -1,6 +1,6 @@
 //! From a chosen service to the containers it is made of. A pure function.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::{
         select::Chosen,
     },
     document::{
-        Container, Deployment, ServiceBody, ServiceBodyError,
+        Container, Deployment, HostAccess, ServiceBody, ServiceBodyError,
         user_input::{EnvironmentError, environment},
     },
     trust::Verified,
@@ -34,6 +34,12 @@ pub enum ContainersError {
     /// A variable it asks for has no value that could be given.
     #[error("the service cannot be given its variables")]
     Environment(#[from] EnvironmentError),
+    /// A path of the host that it mounts leads elsewhere than when it was judged, or nowhere.
+    #[error("failed to resolve {0} on this host")]
+    Path(HostAccess),
+    /// It needs more of the host than the node's owner allows.
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl Instance {
@@ -91,8 +97,13 @@ pub(super) fn wanted(
         })
         .collect();
     let hash = deployment_hash(&containers);
+    let access: BTreeSet<HostAccess> =
+        deployment.host_access().into_iter().map(|it| it.access).collect();
+    // Strings are always JSON.
+    let access = serde_json::to_string(&access).unwrap_or_default();
     for (plan, name) in containers.iter_mut().zip(deployment.services.keys()) {
         label(plan, name, &instance, chosen, node, document.digest(), &hash);
+        plan.labels.insert(labels::HOST_ACCESS.to_owned(), access.clone());
     }
     let images = images(&deployment);
     let document = document.digest();

@@ -103,6 +103,11 @@ impl NodeFolder {
         self.0.join("input.json")
     }
 
+    /// What the owner allows services beyond the default sandbox.
+    pub fn allowances(&self) -> PathBuf {
+        self.0.join("allowed.json")
+    }
+
     /// The database of marks and accepted documents.
     pub fn marks(&self) -> PathBuf {
         self.0.join("marks.db")
@@ -152,7 +157,13 @@ impl NodeFolder {
                 _ => {}
             }
         }
-        let files = [self.policy(), self.user_input(), self.nothing(), self.status()];
+        let files = [
+            self.policy(),
+            self.user_input(),
+            self.allowances(),
+            self.nothing(),
+            self.status(),
+        ];
         files.iter().try_for_each(|it| remove(it))?;
         remove(&self.identity())
     }

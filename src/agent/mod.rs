@@ -7,6 +7,7 @@
 //! Deciding is apart from doing: `select` and `plan` are plain functions, `settle` carries out what
 //! they say. What could not be fetched or is not believed changes nothing; what runs goes on.
 
+mod allowances;
 mod config;
 mod containers;
 mod credentials;
@@ -29,6 +30,7 @@ mod reconcile;
 mod register;
 mod report;
 pub mod runtime;
+mod sandbox;
 mod select;
 mod settle;
 mod source;
@@ -47,6 +49,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+pub use allowances::{
+    AllowanceChange, AllowanceError, Allowances, allowances, change_allowances,
+};
 pub use config::AgentConfig;
 pub use containers::ContainersError;
 pub use credentials::{LoginsError, Registries};
@@ -56,10 +61,11 @@ pub use folder::{FolderError, NodeFolder};
 pub use identity::{Identity, IdentityError};
 pub use import::{InventoryError, inventory};
 pub use marks::MarksError;
-pub use outcome::{AgentError, End, Outcome};
+pub use outcome::{AgentError, End, HOST_ACCESS, Outcome};
 pub use pull::PullError;
 pub use register::{RegisterError, Registered, Registration, register};
 pub use runtime::{EngineChoice, Sockets};
+pub use sandbox::allow_command;
 pub use select::{PolicySource, Unfit};
 pub use status::{Imported, Status, status};
 pub use verify::Refused;
@@ -74,12 +80,13 @@ use crate::{
         pull::Images,
         report::Reported,
         runtime::{Afterwards, ContainerId, Runtime, RuntimeError},
+        sandbox::Sandbox,
         source::Carried,
         trials::Trials,
         verify::Accepted,
     },
     claim::Claim,
-    document::{NodePolicy, UserInputValue, matching::NodeFacts},
+    document::{HostAccess, NodePolicy, UserInputValue, matching::NodeFacts},
     exchange::client::ExchangeClient,
     registry::server::storage::Folder,
     types::{OrgId, ServiceId},
@@ -102,6 +109,10 @@ pub struct Agent {
     machine: Machine,
     facts: NodeFacts,
     policy: NodePolicy,
+    /// What services can use of the host, as of the last pass.
+    sandbox: Sandbox,
+    /// What of it is allowed only since it was in use when the agent was upgraded.
+    carried_over: Vec<HostAccess>,
     /// What became of the versions that are tried in turn.
     trials: Trials,
     /// Services that did not start or stay up, until they do.
@@ -181,6 +192,8 @@ impl Agent {
             machine,
             facts,
             policy,
+            sandbox: Sandbox::default(),
+            carried_over: Vec::new(),
             trials: Trials::open(trials)?,
             attempts: BTreeMap::new(),
             last,

@@ -6,7 +6,8 @@ use crate::{
     agent::{
         containers::ContainersError, credentials::LoginsError, fetch::FetchError,
         folder::FolderError, identity::IdentityError, imports::ImportError, marks::MarksError,
-        pull::PullError, runtime::RuntimeError, settle::told, status::Status, verify::Refused,
+        pull::PullError, runtime::RuntimeError, sandbox::RefusedAccess,
+        settle::told, status::Status, verify::Refused,
     },
     claim::ClaimError,
     exchange::{
@@ -16,6 +17,9 @@ use crate::{
     registry::server::{ShareError, storage::StorageError},
     types::{NodeRef, OrgId, PinnedImage, Registry, ServiceId},
 };
+
+/// The name of a refusal of a service that needs more of the host than its owner allows.
+pub const HOST_ACCESS: &str = "host-access";
 
 /// What a pass led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +153,18 @@ impl Notes {
         let attack = attack.to_owned();
         self.refusals.push(RefusalReport { document, attack, detail, at: self.now });
         self.ended(End::Refused);
+    }
+
+    /// A service needs more of the host than its owner allows. What runs goes on.
+    pub(super) fn host_access(&mut self, refused: &RefusedAccess) {
+        let (service, detail) = (&refused.service, refused.describe());
+        tracing::warn!(event = "sandbox.refused", %service, detail, "the service is not started");
+        self.refusals.push(RefusalReport {
+            document: format!("service/{}", service.exchange_id()),
+            attack: HOST_ACCESS.to_owned(),
+            detail,
+            at: self.now,
+        });
     }
 
     /// Nothing newer was accepted.

@@ -9,12 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     agent::{
-        Agent, Attempt, End, EngineChoice, Outcome, containers,
+        Agent, Attempt, ContainersError, End, EngineChoice, Outcome, containers,
         fetch::{self, FetchError},
         imports::Known,
         outcome::Notes,
         plan::{Instance, Step, WantedService, plan},
         runtime::{self, Container, ContainerId, ContainerState, RuntimeError, labels},
+        sandbox::{self, RefusedAccess},
         select::{self, Selection, Shelves, select},
         settle::{self, Became, told},
         source::Source,
@@ -22,7 +23,9 @@ use crate::{
         turns::turn_of,
         verify::Accepted,
     },
+    document::ServiceBody,
     exchange::api::ServiceState,
+    trust::Verified,
     types::{DocumentKind, ServiceId},
 };
 
@@ -38,13 +41,28 @@ impl Agent {
         let mut notes = Notes::at(self.config.clock.now());
         self.left = None;
         self.find_engine().await;
+        // While it is not known what is allowed, nothing is started or stopped.
+        let refreshed = self.refresh_sandbox().await;
         self.catch_up_with_all(&mut notes).await;
         if self.carried.is_none() {
             self.introduce().await;
         }
         let selection = self.select_from(&self.known().shelves());
-        if let Err(error) = self.settle(&selection, &mut notes).await {
-            notes.problem(End::Failed, &error);
+        match refreshed {
+            Ok(()) => {
+                for refused in &selection.refused {
+                    notes.host_access(refused);
+                }
+                if let Err(error) = self.settle(&selection, &mut notes).await {
+                    notes.problem(End::Failed, &error);
+                }
+            }
+            Err(error) => {
+                notes.problem(End::Failed, &error);
+                if let Ok(existing) = self.runtime.list(&self.identity.node).await {
+                    note_what_still_runs(&existing, &mut notes);
+                }
+            }
         }
         if selection.wanted.is_empty() && !selection.unfit.is_empty() && notes.end == End::Settled {
             notes.end = End::NothingFits;
@@ -127,6 +145,7 @@ impl Agent {
             policy: &self.policy,
             facts: &self.facts,
             used_up: &used_up,
+            refuses: &|needs| self.sandbox.refused(needs),
         };
         select(&node, shelves)
     }
@@ -226,7 +245,8 @@ impl Agent {
             let Some(document) = self.known().service(&chosen.id) else {
                 continue;
             };
-            match containers::wanted(chosen, document, &self.identity, &self.machine) {
+            let made = containers::wanted(chosen, document, &self.identity, &self.machine);
+            match made.and_then(|service| self.confined(service, document)) {
                 Ok(service) => wanted.push(service),
                 Err(error) => {
                     let (org, url) = (&chosen.id.org, &chosen.id.url);
@@ -238,8 +258,27 @@ impl Agent {
         wanted
     }
 
-    /// What runs although it was not selected, and may: while it is not known what should run, and
-    /// what is vouched for by keys that have merely been retired.
+    /// The service as the engine gets it: judged once more by the document that its containers are made
+    /// from, with the paths of the host resolved.
+    fn confined(
+        &self,
+        mut service: WantedService,
+        document: &Verified<ServiceBody>,
+    ) -> Result<WantedService, ContainersError> {
+        let needs = self.sandbox.refused(&document.body().deployment()?.host_access());
+        if !needs.is_empty() {
+            let refused = RefusedAccess { service: service.id, needs };
+            return Err(ContainersError::Refused(refused.describe()));
+        }
+        for plan in &mut service.containers {
+            sandbox::resolve_paths(plan).map_err(ContainersError::Path)?;
+        }
+        Ok(service)
+    }
+
+    /// What runs although it was not selected, and may: while it is not known what should run, what is
+    /// vouched for by keys that have merely been retired, and what a version replaces that needs more of
+    /// the host than is allowed. What uses more of the host itself than the owner allows now, may not.
     fn keep_what_may_go_on(
         &self,
         selection: &Selection,
@@ -257,9 +296,21 @@ impl Agent {
             || retired.iter().any(|(_, key)| key.kind() != DocumentKind::Service);
         let services: BTreeSet<_> =
             retired.iter().map(|(org, key)| format!("{org}/{}", key.id())).collect();
-        for container in existing {
+        let held: BTreeSet<_> = selection
+            .held
+            .iter()
+            .map(|(org, url)| Instance::of(&self.identity.node, org, url))
+            .collect();
+        let refused: BTreeSet<_> =
+            existing
+            .iter()
+            .filter(|it| !self.sandbox.allows_container(it))
+            .map(Container::instance)
+            .collect();
+        for container in existing.iter().filter(|it| !refused.contains(it.instance())) {
             let instance = Instance(container.instance().to_owned());
             let may_go_on = unknown
+                || held.contains(&instance)
                 || container.labels.get(labels::SERVICE).is_some_and(|it| services.contains(it));
             if may_go_on && !selected.contains(&instance) {
                 leave.insert(instance);

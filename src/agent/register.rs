@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use crate::{
     agent::{
-        AgentConfig, Machine,
+        AgentConfig, AllowanceChange, AllowanceError, Allowances, Machine,
+        allowances::change_allowances,
         folder::{self, FolderError, NodeFolder},
         identity::{Identity, IdentityError},
         introduction::Introduction,
@@ -15,7 +16,7 @@ use crate::{
         verify::Refused,
     },
     claim::{Claim, ClaimError},
-    document::{NodeFacts, NodePolicy, UserInputValue},
+    document::{HostAccess, NodeFacts, NodePolicy, UserInputValue},
     exchange::{
         api::{NodeRequest, NodeType, WireSecret},
         client::{ExchangeClient, ExchangeConfig, ExchangeError},
@@ -46,6 +47,8 @@ pub struct Registration {
     pub user_input: Vec<UserInputValue>,
     /// The architecture of the services it runs.
     pub arch: Arch,
+    /// What its services can use of the host, beyond the default sandbox.
+    pub allow: Vec<HostAccess>,
 }
 
 impl Registration {
@@ -65,6 +68,7 @@ impl Registration {
             policy: None,
             user_input: Vec::new(),
             arch: Arch::of_this_machine(),
+            allow: Vec::new(),
         }
     }
 
@@ -79,6 +83,13 @@ impl Registration {
     #[must_use]
     pub fn policy(mut self, policy: NodePolicy) -> Self {
         self.policy = Some(policy);
+        self
+    }
+
+    /// Allows services to use more of the host than the default sandbox.
+    #[must_use]
+    pub fn allow(mut self, access: Vec<HostAccess>) -> Self {
+        self.allow = access;
         self
     }
 
@@ -135,6 +146,9 @@ pub enum RegisterError {
     /// A file of its folder could not be written.
     #[error("the node's folder cannot be used")]
     Folder(#[from] FolderError),
+    /// What is allowed on it could not be kept.
+    #[error("the allowances of the node cannot be kept")]
+    Allowances(#[from] AllowanceError),
     /// Its marks could not be made.
     #[error("the node's marks cannot be used")]
     Marks(#[from] MarksError),
@@ -212,6 +226,11 @@ pub async fn register(
     keep_json(&folder.policy(), registration.policy.as_ref())?;
     let input = Some(&registration.user_input).filter(|it| !it.is_empty());
     keep_json(&folder.user_input(), input)?;
+    if before_trust.is_none() {
+        Allowances::of_new_node(registration.allow).save(&folder)?;
+    } else if !registration.allow.is_empty() {
+        change_allowances(folder.path(), AllowanceChange::Allow(registration.allow))?;
+    }
     Ok(Registered { node: identity.node, trust: pin, trust_version: trust.version() })
 }
 

@@ -48,6 +48,7 @@ impl Agent {
             stamp_sha256: marks.stamp_sha256,
             imported: None,
             services: notes.services,
+            carried_over: self.carried_over.clone(),
             unfit: selection.unfit.clone(),
             policy: selection.policy,
             refusals: notes.refusals,

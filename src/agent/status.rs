@@ -10,6 +10,7 @@ use crate::{
         folder::{self, FolderError, NodeFolder},
         select::{PolicySource, Unfit},
     },
+    document::HostAccess,
     exchange::api::{NodeReport, RefusalReport, ServiceReport},
     types::{Digest, NodeRef},
 };
@@ -57,6 +58,9 @@ pub struct Status {
     /// Which policy of the node counts.
     #[serde(default)]
     pub policy: PolicySource,
+    /// What services of it can use of the host only since they did when the agent was upgraded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub carried_over: Vec<HostAccess>,
     /// What it does not run, and why.
     #[serde(default)]
     pub unfit: Vec<Unfit>,
@@ -159,6 +163,7 @@ mod tests {
                 detail: None,
             }],
             policy: PolicySource::Published { seq: 2 },
+            carried_over: vec!["host-path=/var/data:ro".parse().unwrap()],
             unfit: Vec::new(),
             refusals: Vec::new(),
             problems: Vec::new(),

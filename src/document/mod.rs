@@ -30,7 +30,7 @@ pub use self::{
     choice::{ArchChoice, SecretBinding, VersionChoice, choose_version},
     cluster::{ClusterDeployment, OperatorArchive, OperatorDeployment},
     constraint::Constraint,
-    deployment::{Container, Deployment},
+    deployment::{AccessNeed, Container, Deployment, HostAccess, PathAccess, normalized, of_path},
     kind::Kind,
     matching::{Candidate, Clause, NodeFacts, Outcome, Rule, Verdict},
     pattern::{Pattern, PatternService, ServiceRef},

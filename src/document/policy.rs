@@ -251,6 +251,12 @@ impl NodePolicy {
         self.under(own, |it| if it.name == ALLOW_PRIVILEGED { it.refuses() } else { true })
     }
 
+    /// Whether it allows privileged services by Horizon's property, for deployment.
+    pub fn allows_privileged(&self) -> bool {
+        let part = self.for_deployment();
+        part.properties.get(ALLOW_PRIVILEGED).is_some_and(Property::allows)
+    }
+
     /// What takes the place of `standing` where one policy is kept for a node and its operator alike,
     /// as in Horizon's exchange: only what the node has measured stays.
     #[must_use]

@@ -232,6 +232,15 @@ impl Property {
         MEASURED.contains(&name)
     }
 
+    /// Whether it says yes.
+    pub(super) fn allows(&self) -> bool {
+        match &self.value {
+            PropertyValue::Bool(value) => *value,
+            PropertyValue::Text(text) => text == "true",
+            _ => false,
+        }
+    }
+
     /// Whether it says no.
     pub(super) fn refuses(&self) -> bool {
         match &self.value {

@@ -1,6 +1,6 @@
 //! Services: the definition that an author writes.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     document::{
         cluster::ClusterDeployment,
-        deployment::{Container, Deployment, canonical},
+        deployment::{AccessNeed, Container, Deployment, canonical},
         lenient,
         property::{Properties, Property},
         schema,
@@ -239,6 +239,12 @@ impl ServiceDefinition {
     /// needs no privilege: nothing runs it.
     pub fn needs_privilege(&self) -> bool {
         self.containers().is_some_and(|it| it.needs_privilege())
+    }
+
+    /// Everything that its containers need of their host beyond the default sandbox. A text that cannot be
+    /// read needs nothing: nothing runs it.
+    pub fn host_access(&self) -> BTreeSet<AccessNeed> {
+        self.containers().map(|it| it.host_access()).unwrap_or_default()
     }
 
     /// The secrets of its containers: the container, and the name that it knows the secret by.

@@ -37,7 +37,7 @@ CMD ["image", "7000"]
 "#;
 
 /// A hub, the engine that images are built in and containers run in, and one node.
-struct Site<'a> {
+pub struct Site<'a> {
     hub: Hub,
     engine: &'a str,
     /// The node's name. Stories share an engine, so that each has a node of its own.
@@ -59,7 +59,7 @@ impl Drop for Foreign<'_> {
 }
 
 impl<'a> Site<'a> {
-    fn start(folder: &Path, engine: &'a str, node: &'a str) -> Self {
+    pub fn start(folder: &Path, engine: &'a str, node: &'a str) -> Self {
         let site = Self { hub: Hub::start(folder), engine, node };
         let context = folder.join("context");
         fs::create_dir(&context).unwrap();
@@ -79,11 +79,11 @@ impl<'a> Site<'a> {
         site
     }
 
-    fn docker(&self, arguments: &[&str]) -> String {
+    pub fn docker(&self, arguments: &[&str]) -> String {
         peers::run(Command::new("docker").args(["--host", self.engine]).args(arguments))
     }
 
-    fn image(&self) -> String {
+    pub fn image(&self) -> String {
         format!("{}/acme/{}:1.0.0", self.hub.registry(), self.node)
     }
 
@@ -91,7 +91,7 @@ impl<'a> Site<'a> {
         format!("edgepost-{}", self.node)
     }
 
-    fn register(&self, arguments: &[&str]) -> Node {
+    pub fn register(&self, arguments: &[&str]) -> Node {
         let all = [&["--pattern", "everything"], arguments].concat();
         Node::register(&self.hub, self.node, &all).on_docker(self.engine)
     }
@@ -108,7 +108,7 @@ impl<'a> Site<'a> {
     }
 
     /// Publishes a service with these containers and more fields.
-    fn publish(&self, url: &str, version: &str, containers: &Value, more: &Value) -> Outcome {
+    pub fn publish(&self, url: &str, version: &str, containers: &Value, more: &Value) -> Outcome {
         let mut definition = json!({
             "label": url, "url": url, "version": version, "arch": edgepost::types::Arch::of_this_machine(),
             "sharable": "singleton", "public": false, "deployment": {"services": containers},
@@ -121,7 +121,7 @@ impl<'a> Site<'a> {
     }
 
     /// Publishes pattern `everything` with one version of one service.
-    fn publish_pattern(&self, url: &str, version: &str, inputs: &Value) {
+    pub fn publish_pattern(&self, url: &str, version: &str, inputs: &Value) {
         let pattern = json!({
             "label": "Everything",
             "services": [{
@@ -144,14 +144,14 @@ impl<'a> Site<'a> {
     }
 
     /// The id of the container that a service calls `name`.
-    fn container(&self, name: &str) -> String {
+    pub fn container(&self, name: &str) -> String {
         let label = format!("label=edgepost.container={name}");
         self.docker(&["ps", "--quiet", "--filter", &self.ours(), "--filter", &label])
     }
 
     /// Nothing of the node is left in the engine.
     #[track_caller]
-    fn is_clear(&self) {
+    pub fn is_clear(&self) {
         assert_eq!(self.docker(&["ps", "--all", "--quiet", "--filter", &self.ours()]), "");
         assert_eq!(self.docker(&["network", "ls", "--quiet", "--filter", &self.ours()]), "");
     }
@@ -239,7 +239,9 @@ fn a_service_has_what_its_definition_says_from_its_start_to_its_withdrawal() {
     let of_pattern = values(&["TWO", "THREE"], "pattern");
     site.publish_pattern("web", "1.0.0", &of_pattern);
     let of_node = write(&site.hub, "values.json", &values(&["THREE"], "node"));
-    let node = site.register(&["--user-input", &of_node]);
+    let folder_of_host = format!("host-path={}:ro", config.display());
+    let allowed = ["--allow", &folder_of_host, "--allow", "capability=NET_ADMIN"];
+    let node = site.register(&[&["--user-input", &of_node], &allowed[..]].concat());
 
     let agent = node.start();
     let arch = edgepost::types::Arch::of_this_machine();

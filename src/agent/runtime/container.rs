@@ -24,6 +24,8 @@ pub mod labels {
     pub const DEPLOYMENT_HASH: &str = "edgepost.deployment-hash";
     /// The SHA-256 of the signed document that asked for it.
     pub const DOCUMENT: &str = "edgepost.document";
+    /// What its service needs of the host, as a JSON array of strings.
+    pub const HOST_ACCESS: &str = "edgepost.host-access";
     /// The network made for it, to be removed with its last container.
     pub const NETWORK: &str = "edgepost.network";
 }

@@ -14,10 +14,11 @@ pub(super) use self::shelves::{Shelf, Shelves};
 pub use self::stated::PolicySource;
 use crate::{
     agent::{
+        sandbox::RefusedAccess,
         select::resolve::{Asker, Root},
         trials::Turn,
     },
-    document::{InputValue, NodePolicy, VersionChoice, matching::NodeFacts},
+    document::{AccessNeed, InputValue, NodePolicy, VersionChoice, matching::NodeFacts},
     trust::State,
     types::{DocumentKey, DocumentKind, NodeRef, OrgId, PatternRef, ServiceId, ServiceUrl},
 };
@@ -30,6 +31,8 @@ pub(super) struct Node<'a> {
     pub(super) facts: &'a NodeFacts,
     /// Whether a version has failed so often here that it is the next one's turn.
     pub(super) used_up: &'a dyn Fn(&ServiceId) -> bool,
+    /// What of these needs its owner does not allow.
+    pub(super) refuses: &'a dyn Fn(&BTreeSet<AccessNeed>) -> Vec<AccessNeed>,
 }
 
 /// A service that the node should run.
@@ -69,6 +72,10 @@ pub(super) struct Selection {
     pub(super) used: BTreeSet<(OrgId, DocumentKey)>,
     /// What does not fit.
     pub(super) unfit: Vec<Unfit>,
+    /// Services that need more of the host than its owner allows.
+    pub(super) refused: Vec<RefusedAccess>,
+    /// Services that are not wanted for such a need alone: an earlier version that runs may go on.
+    pub(super) held: BTreeSet<(OrgId, ServiceUrl)>,
     /// Which policy of the node counts.
     pub(super) policy: PolicySource,
 }
@@ -280,6 +287,7 @@ mod tests {
             policy: &policy,
             facts: &NodeFacts::device("amd64".parse().unwrap()),
             used_up,
+            refuses: &|_| Vec::new(),
         };
         loop {
             let own = Shelf { catalog: &publisher.catalog, library };

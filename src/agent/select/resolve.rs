@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Chosen, Node, Selector, Shelf};
 use crate::{
-    agent::{library, trials::Turn},
+    agent::{library, sandbox::RefusedAccess, trials::Turn},
     document::{
         DeploymentPolicy, Pattern, UserInputValue, VersionChoice, choose_version,
         matching::{
@@ -142,11 +142,34 @@ impl<'a> Selector<'a> {
         if !reasons.is_empty() {
             return Err(reasons);
         }
+        self.check_host_access(&resolution.services)?;
         let chosen = resolution.services.into_iter().filter_map(|it| {
             let is_root = it.service.id() == id;
             self.choose(root, is_root, it).map_err(|reason| vec![reason]).transpose()
         });
         chosen.collect()
+    }
+
+    /// Refuses a service with all that it requires, if one of them needs more of the host than its owner
+    /// allows; an earlier version that runs may go on.
+    fn check_host_access(&mut self, services: &[Resolved<'_>]) -> Result<(), Vec<String>> {
+        let refused = |it: &Resolved<'_>| {
+            let needs = (self.node.refuses)(&it.service.definition.host_access());
+            (!needs.is_empty()).then(|| RefusedAccess { service: it.service.id(), needs })
+        };
+        let refused: Vec<_> = services.iter().filter_map(refused).collect();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let all = services.iter().map(|it| it.service);
+        self.selection.held.extend(all.map(|it| (it.org.clone(), it.definition.url.clone())));
+        let reasons = refused.iter().map(RefusedAccess::describe).collect();
+        for it in refused {
+            if !self.selection.refused.contains(&it) {
+                self.selection.refused.push(it);
+            }
+        }
+        Err(reasons)
     }
 
     /// A service as it is to run; nothing if it is wanted already.

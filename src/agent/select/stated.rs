@@ -153,6 +153,7 @@ mod tests {
             policy: &policy,
             facts: &NodeFacts::device("amd64".parse().unwrap()),
             used_up: &|_| false,
+            refuses: &|_| Vec::new(),
         };
         let own = Shelf { catalog: &publisher.catalog, library: &Library::default() };
         let selection = select(&node, &Shelves { own, imports: Vec::new() });

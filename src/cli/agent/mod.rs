@@ -1,5 +1,6 @@
 //! `edgepost agent`: the node's side.
 
+mod allow;
 mod register;
 mod run;
 mod status;
@@ -15,7 +16,7 @@ use crate::{
     cli::{Context, error::CliError},
 };
 
-/// The node's side: register, run, status
+/// The node's side: register, run, status, allow
 #[derive(Debug, Subcommand)]
 pub(super) enum AgentCommand {
     /// Join the organization: make the node in the exchange, pin the organization's trust
@@ -24,6 +25,8 @@ pub(super) enum AgentCommand {
     Run(run::RunArgs),
     /// Show what runs here, and what was refused
     Status(FolderArgs),
+    /// Allow services to use more of this host than a container's usual sandbox, or allow it no more
+    Allow(allow::AllowArgs),
     /// Stop what runs here and leave the organization
     Unregister(UnregisterArgs),
 }
@@ -82,6 +85,7 @@ impl AgentCommand {
             Self::Register(args) => args.run(context).await,
             Self::Run(args) => args.run(context).await,
             Self::Status(args) => status::tell(args, context),
+            Self::Allow(args) => args.run(context),
             Self::Unregister(args) => args.run(context).await,
         }
     }

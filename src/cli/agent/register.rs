@@ -11,7 +11,7 @@ use crate::{
         Context, agent::FolderArgs, code, config::node_auth, error::CliError,
         project::read_definition,
     },
-    document::{NodePolicy, UserInputValue},
+    document::{HostAccess, NodePolicy, UserInputValue},
     trust::{TrustPin, TrustRoot},
     types::{NodeRef, OrgId, PatternRef, Secret},
 };
@@ -35,6 +35,10 @@ pub(in crate::cli) struct RegisterArgs {
     /// Values for services that ask for them, as a file
     #[arg(long, value_name = "FILE")]
     user_input: Option<PathBuf>,
+    /// What services can use of this host beyond a container's usual sandbox, such as host-path=/var/data:ro;
+    /// repeatable. `edgepost agent allow --help` lists the kinds
+    #[arg(long, value_name = "ACCESS")]
+    allow: Vec<HostAccess>,
     /// The pin of the organization's trust, from `edgepost trust show`
     #[arg(long, value_name = "HEX", required_unless_present = "trust_first_seen")]
     trust_sha256: Option<TrustPin>,
@@ -76,7 +80,7 @@ impl RegisterArgs {
             registration.user_input =
                 read_definition(file, context, UserInputValue::all_from_source)?;
         }
-        Ok(registration)
+        Ok(registration.allow(self.allow.clone()))
     }
 
     /// Who the node is to be, and its token if one was chosen.

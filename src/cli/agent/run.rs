@@ -4,7 +4,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    agent::{Agent, End, Outcome},
+    agent::{Agent, End, HOST_ACCESS, Outcome},
     cli::{
         Context, ReloadSignal,
         agent::{Engine, FolderArgs, reached, status::describe},
@@ -13,6 +13,7 @@ use crate::{
         registries::MirrorArgs,
         stop_signal,
     },
+    exchange::api::RefusalReport,
     registry::client::{ByteRate, Pace},
     types::Registry,
 };
@@ -101,8 +102,10 @@ pub(in crate::cli) fn settled(outcome: &Outcome, context: &Context) -> Result<()
         End::Refused => code::REFUSED,
     };
     let status = &outcome.status;
-    let refusals =
-        status.refusals.iter().map(|it| format!("{}: {} ({})", it.document, it.attack, it.detail));
+    // A service that needs too much of the host stands among what does not fit, with the same words.
+    let is_attack = |it: &&RefusalReport| it.attack != HOST_ACCESS;
+    let refusals = status.refusals.iter().filter(is_attack);
+    let refusals = refusals.map(|it| format!("{}: {} ({})", it.document, it.attack, it.detail));
     let unfit = status.unfit.iter().map(|it| format!("{}: {}", it.document, it.reasons.join("; ")));
     let failed = status
         .services

@@ -44,6 +44,9 @@ pub(super) fn describe(status: &Status) -> String {
             "policy published for this node, vouched for by nobody: no policy counts\n".to_owned()
         }
     };
+    let carried_over = status.carried_over.iter().map(|it| {
+        format!("allowed  {it}: in use when the agent was upgraded; `edgepost agent allow --remove` ends it\n")
+    });
     format!(
         "node {} of {}, engine {}, seen {}\n",
         status.node, status.exchange, status.engine, status.at
@@ -51,6 +54,7 @@ pub(super) fn describe(status: &Status) -> String {
         + &stale
         + &imported
         + &table(&["SERVICE", "STATE", ""], services)
+        + &carried_over.collect::<String>()
         + &refusals.collect::<String>()
         + &problems.collect::<String>()
 }

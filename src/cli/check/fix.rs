@@ -123,6 +123,7 @@ mod tests {
             service: service.service_id(&org),
             verdict: fits(&policy, &candidate, &NodePolicy::default(), &facts),
             barred: None,
+            access: BTreeSet::new(),
             papers: crate::cli::check::paper::Papers::new(),
         };
         fixes(&answer).join("; ")

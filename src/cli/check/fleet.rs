@@ -324,6 +324,7 @@ mod tests {
                 service: serde_json::from_value(service).unwrap(),
                 verdict: Verdict { clauses: vec![clause] },
                 barred: Some(Barred { pattern: "acme/tills".to_owned() }),
+                access: BTreeSet::new(),
                 papers: Papers::new(),
             }
         };

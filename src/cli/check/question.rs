@@ -1,7 +1,12 @@
 //! What is asked: which services come to nodes by a policy, a pattern or a file, and whether each
 //! fits.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use super::{
     node::Node,
@@ -11,7 +16,7 @@ use super::{
 use crate::{
     cli::{code, error::CliError},
     document::{
-        ArchChoice, DeploymentPolicy, Pattern, PatternService,
+        AccessNeed, ArchChoice, DeploymentPolicy, Pattern, PatternService,
         matching::{
             Candidate, Role, Rule, Verdict, fits, fits_pattern,
             fleet::{PreparedNode, PreparedOffer},
@@ -70,6 +75,8 @@ pub(super) struct Question {
 pub(super) struct Answer {
     pub(super) service: ServiceId,
     pub(super) verdict: Verdict,
+    /// What it needs of its host beyond the default sandbox: the node's owner decides, and the node alone knows.
+    pub(super) access: BTreeSet<AccessNeed>,
     /// Why the node is not asked at all.
     pub(super) barred: Option<Barred>,
     /// Where the documents are written that the verdict names.
@@ -187,6 +194,7 @@ impl Question {
         Ok(Answer {
             service: offered.id(),
             verdict: offered.judged(|candidate| self.judge(candidate, node))?,
+            access: offered.host_access(),
             barred: self.barred(node),
             papers: self.papers(offered, node),
         })

@@ -8,7 +8,10 @@ use super::{
     question::Answer,
 };
 use crate::{
-    document::matching::{Clause, Origin, Outcome, Rule},
+    document::{
+        HostAccess,
+        matching::{Clause, Origin, Outcome, Rule},
+    },
     types::ServiceId,
 };
 
@@ -29,6 +32,7 @@ pub(super) struct Report<'a> {
 
 /// Whether one service fits.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct ServiceReport<'a> {
     id: String,
     service: &'a ServiceId,
@@ -36,7 +40,17 @@ struct ServiceReport<'a> {
     /// Why the node is not asked at all.
     barred: Option<String>,
     clauses: Vec<ClauseReport<'a>>,
+    /// What the node's owner has to allow.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    host_access: Vec<AccessReport<'a>>,
     fix: Vec<String>,
+}
+
+/// What a service needs of its host.
+#[derive(Debug, Serialize)]
+struct AccessReport<'a> {
+    access: &'a HostAccess,
+    field: &'a str,
 }
 
 /// One clause, and where it is asked.
@@ -76,6 +90,11 @@ impl<'a> Report<'a> {
             fits: answer.fits(),
             barred: answer.barred.as_ref().map(ToString::to_string),
             clauses: clauses(&answer.verdict.clauses, &answer.papers),
+            host_access: answer
+                .access
+                .iter()
+                .map(|it| AccessReport { access: &it.access, field: &it.field })
+                .collect(),
             fix: fixes(answer),
         });
         let fits = answers.iter().all(Answer::fits);

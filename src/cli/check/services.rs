@@ -10,7 +10,7 @@ use super::{
 use crate::{
     cli::{code, error::CliError},
     document::{
-        ServiceDefinition, ServicePolicy, VersionChoice, choose_version,
+        AccessNeed, ServiceDefinition, ServicePolicy, VersionChoice, choose_version,
         matching::{
             Candidate, Requires,
             required::{Answer, Published, RequiredError, Requirement, resolve},
@@ -46,6 +46,13 @@ pub(super) struct Offered {
 impl Offered {
     pub(super) fn id(&self) -> ServiceId {
         self.definition.content.service_id(&self.org)
+    }
+
+    /// What it and the services that it requires need of their host. Only the node knows what is allowed there.
+    pub(super) fn host_access(&self) -> BTreeSet<AccessNeed> {
+        let required = self.required.iter().flatten().map(|(_, it)| it);
+        let all = [&self.definition.content].into_iter().chain(required);
+        all.flat_map(ServiceDefinition::host_access).collect()
     }
 
     /// Gives it to `judge` in the form in which it is judged.

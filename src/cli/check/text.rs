@@ -9,6 +9,7 @@ use super::{
     question::Answer,
 };
 use crate::{
+    agent::allow_command,
     cli::output::plain_line,
     document::matching::{Clause, Outcome, Role, Rule},
 };
@@ -61,7 +62,19 @@ pub(super) fn told(
     } else {
         format!("fix: {}\n", plain_line(&fixes.join("; ")))
     };
-    plain_line(head.trim_end()).into_owned() + "\n" + &teller.table() + &fix
+    plain_line(head.trim_end()).into_owned() + "\n" + &teller.table() + &host_access(answer) + &fix
+}
+
+/// What the node's owner has to allow; nothing if the service stays within the default sandbox.
+fn host_access(answer: &Answer) -> String {
+    if answer.access.is_empty() {
+        return String::new();
+    }
+    let each = answer.access.iter();
+    let each: Vec<_> = each.map(|it| format!("{} ({})", it.access, it.field)).collect();
+    let command = allow_command(answer.access.iter().map(|it| &it.access));
+    let needs = format!("needs of the host, if its owner allows it: {}", each.join(", "));
+    format!("{}\non the node: {}\n", plain_line(&needs), plain_line(&command))
 }
 
 /// What a clause asks, for people.
@@ -222,6 +235,8 @@ fn joint(rule: Rule) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::{
         cli::check::question::Barred,
@@ -240,6 +255,7 @@ mod tests {
             service: serde_json::from_value(service).unwrap(),
             verdict: Verdict { clauses },
             barred: None,
+            access: BTreeSet::new(),
             papers: Papers::new(),
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{NEXT, PublishArgs, describe_plan, name_of, note_no_login, stopped};
+use super::{NEXT, PublishArgs, describe_plan, name_of, note_host_access, note_no_login, stopped};
 use crate::{
     cli::{
         Context, code, documents::describe_published, error::CliError, project::read_definition,
@@ -101,6 +101,7 @@ impl PublishArgs {
         }
         drop(teller);
         note_no_login(first, output);
+        note_host_access(first, output);
         let pushable = services.iter().flat_map(|it| it.pushable.clone()).collect();
         warn_of_pushable(&pushable, context);
         let each = PublishedEach { services };

@@ -10,6 +10,7 @@ use std::{
 use clap::Args;
 
 use crate::{
+    agent::allow_command,
     cli::{
         Context, code,
         documents::tell_published,
@@ -93,6 +94,7 @@ impl PublishArgs {
         let publisher = self.publisher(context)?;
         if self.dry_run {
             let plan = publisher.plan(&order, &registries).await?;
+            note_host_access(&order, output);
             output.result(&plan, || describe_plan(&plan));
             return Ok(());
         }
@@ -103,6 +105,7 @@ impl PublishArgs {
         };
         drop(teller);
         note_no_login(&order, output);
+        note_host_access(&order, output);
         warn_of_pushable(&outcome.pushable, context);
         tell_published(&outcome, context);
         output.next(NEXT);
@@ -186,6 +189,20 @@ fn note_no_login(order: &Order, output: Output) {
     if order.logins.is_empty() && order.definition.has_deployment() {
         output.note("note: without -r, nodes pull with no credentials");
     }
+}
+
+/// Names what nodes have to allow.
+fn note_host_access(order: &Order, output: Output) {
+    let needs = order.definition.host_access();
+    if needs.is_empty() {
+        return;
+    }
+    let each: Vec<_> = needs.iter().map(|it| format!("{} ({})", it.access, it.field)).collect();
+    output.note(format!(
+        "note: the service needs {} of its host; the owner of each node allows it: {}",
+        each.join(", "),
+        allow_command(needs.iter().map(|it| &it.access)),
+    ));
 }
 
 /// The definition of the project: `definition` of its edgepost.toml, or where Horizon's projects keep

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::servers::unclaimed;
 use crate::{
-    agent::{AgentError, FolderError, IdentityError, RegisterError},
+    agent::{AgentError, AllowanceError, FolderError, IdentityError, RegisterError},
     cli::{code, error::CliError},
     exchange::client::ExchangeError,
 };
@@ -47,6 +47,17 @@ fn identity_file(error: &IdentityError) -> &Path {
     match error {
         IdentityError::Folder(error) => error.path(),
         IdentityError::NotRegistered { path } | IdentityError::Damaged { path, .. } => path,
+    }
+}
+
+impl From<AllowanceError> for CliError {
+    fn from(error: AllowanceError) -> Self {
+        let (code, help) = match error {
+            AllowanceError::NotAllowed(_) => (code::USAGE, "`edgepost agent allow` lists what is allowed"),
+            AllowanceError::TooMany => (code::USAGE, "remove some by `edgepost agent allow --remove`"),
+            _ => (code::NODE, "check --data, or EDGEPOST_NODE_DATA; `edgepost agent register` makes it"),
+        };
+        Self::new(code, "the allowances of the node were not changed").because(&error).help(help)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The containers of a service.
 
+mod access;
 pub mod canonical;
 mod container;
 pub mod image_text;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value};
 
 pub(super) use self::container::ENTRY_PATTERN;
 pub use self::{
+    access::{AccessNeed, HostAccess, ParseHostAccessError, PathAccess, normalized, of_path},
     container::Container,
     mount::{Bind, Device, ParseMountError},
     port::{ContainerPort, EphemeralPort, ParsePortError, PortMapping, Protocol, PublishedPort},

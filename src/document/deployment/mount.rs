@@ -106,9 +106,14 @@ impl Bind {
         self.part(1).unwrap_or_default()
     }
 
+    /// Its options, as the engine reads them.
+    pub fn options(&self) -> impl Iterator<Item = &str> {
+        self.part(2).into_iter().flat_map(|options| options.split(','))
+    }
+
     /// Whether the container may only read.
     pub fn is_read_only(&self) -> bool {
-        self.part(2).is_some_and(|options| options.split(',').any(|it| it == "ro"))
+        self.options().any(|it| it == "ro")
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     verdict::{Clause, Origin, Role, Rule},
 };
 use crate::document::{
-    property::{Properties, PropertyValue},
+    property::{Properties, Property},
     service::NativeDeployment,
 };
 
@@ -26,11 +26,7 @@ pub(super) fn asked(service: &Candidate<'_>, of_node: &Properties) -> Option<Cla
 
 /// Whether the node's owner allows privileged services.
 pub(super) fn is_allowed(of_node: &Properties) -> bool {
-    of_node.get(ALLOW_PRIVILEGED).is_some_and(|it| match &it.value {
-        PropertyValue::Bool(value) => *value,
-        PropertyValue::Text(text) => text == "true",
-        _ => false,
-    })
+    of_node.get(ALLOW_PRIVILEGED).is_some_and(Property::allows)
 }
 
 /// What makes it privileged.
