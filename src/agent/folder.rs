@@ -157,13 +157,8 @@ impl NodeFolder {
                 _ => {}
             }
         }
-        let files = [
-            self.policy(),
-            self.user_input(),
-            self.allowances(),
-            self.nothing(),
-            self.status(),
-        ];
+        let files =
+            [self.policy(), self.user_input(), self.allowances(), self.nothing(), self.status()];
         files.iter().try_for_each(|it| remove(it))?;
         remove(&self.identity())
     }

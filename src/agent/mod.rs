@@ -49,9 +49,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-pub use allowances::{
-    AllowanceChange, AllowanceError, Allowances, allowances, change_allowances,
-};
+pub use allowances::{AllowanceChange, AllowanceError, Allowances, allowances, change_allowances};
 pub use config::AgentConfig;
 pub use containers::ContainersError;
 pub use credentials::{LoginsError, Registries};

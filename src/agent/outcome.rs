@@ -6,8 +6,8 @@ use crate::{
     agent::{
         containers::ContainersError, credentials::LoginsError, fetch::FetchError,
         folder::FolderError, identity::IdentityError, imports::ImportError, marks::MarksError,
-        pull::PullError, runtime::RuntimeError, sandbox::RefusedAccess,
-        settle::told, status::Status, verify::Refused,
+        pull::PullError, runtime::RuntimeError, sandbox::RefusedAccess, settle::told,
+        status::Status, verify::Refused,
     },
     claim::ClaimError,
     exchange::{

@@ -301,8 +301,7 @@ impl Agent {
             .iter()
             .map(|(org, url)| Instance::of(&self.identity.node, org, url))
             .collect();
-        let refused: BTreeSet<_> =
-            existing
+        let refused: BTreeSet<_> = existing
             .iter()
             .filter(|it| !self.sandbox.allows_container(it))
             .map(Container::instance)

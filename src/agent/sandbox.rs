@@ -155,7 +155,11 @@ pub fn allow_command<'a>(access: impl Iterator<Item = &'a HostAccess>) -> String
 /// A string as one word of a shell: publishers choose what is in it.
 fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/=:._-+".contains(c);
-    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// A path without links, as far as it exists; nothing if it has a link that leads nowhere.
@@ -205,9 +209,7 @@ impl Agent {
     }
 
     /// What each service that runs here needs of the host, by its document.
-    async fn access_in_use(
-        &self,
-    ) -> Result<BTreeMap<String, BTreeSet<HostAccess>>, RuntimeError> {
+    async fn access_in_use(&self) -> Result<BTreeMap<String, BTreeSet<HostAccess>>, RuntimeError> {
         let existing = self.runtime.list(&self.identity.node).await?;
         let known = self.known();
         let services: BTreeSet<_> =

@@ -49,8 +49,7 @@ pub(in crate::cli) struct AllowArgs {
 impl AllowArgs {
     pub(super) fn run(&self, context: &Context) -> Result<(), CliError> {
         let access = self.access.clone();
-        let change =
-            if self.remove { AllowanceChange::Remove } else { AllowanceChange::Allow };
+        let change = if self.remove { AllowanceChange::Remove } else { AllowanceChange::Allow };
         let changed = if access.is_empty() {
             allowances(self.folder.data())?
         } else {

@@ -53,9 +53,16 @@ fn identity_file(error: &IdentityError) -> &Path {
 impl From<AllowanceError> for CliError {
     fn from(error: AllowanceError) -> Self {
         let (code, help) = match error {
-            AllowanceError::NotAllowed(_) => (code::USAGE, "`edgepost agent allow` lists what is allowed"),
-            AllowanceError::TooMany => (code::USAGE, "remove some by `edgepost agent allow --remove`"),
-            _ => (code::NODE, "check --data, or EDGEPOST_NODE_DATA; `edgepost agent register` makes it"),
+            AllowanceError::NotAllowed(_) => {
+                (code::USAGE, "`edgepost agent allow` lists what is allowed")
+            }
+            AllowanceError::TooMany => {
+                (code::USAGE, "remove some by `edgepost agent allow --remove`")
+            }
+            _ => (
+                code::NODE,
+                "check --data, or EDGEPOST_NODE_DATA; `edgepost agent register` makes it",
+            ),
         };
         Self::new(code, "the allowances of the node were not changed").because(&error).help(help)
     }

@@ -142,7 +142,9 @@ impl fmt::Display for HostAccess {
             Self::Sysctl(name) => write!(f, "sysctl={name}"),
             Self::LogDriver(name) => write!(f, "log-driver={name}"),
             Self::EngineSocket => f.write_str("engine-socket"),
-            Self::HostPath(path, PathAccess::ReadWrite) => write!(f, "host-path={}", path.display()),
+            Self::HostPath(path, PathAccess::ReadWrite) => {
+                write!(f, "host-path={}", path.display())
+            }
             Self::HostPath(path, PathAccess::ReadOnly) => {
                 write!(f, "host-path={}:ro", path.display())
             }
@@ -159,8 +161,9 @@ impl FromStr for HostAccess {
         if text.chars().any(char::is_control) {
             return Err(error());
         }
-        let absolute =
-            |value: &str| value.starts_with('/').then(|| below_run(&normalized(value))).ok_or_else(error);
+        let absolute = |value: &str| {
+            value.starts_with('/').then(|| below_run(&normalized(value))).ok_or_else(error)
+        };
         let name = |value: &str| {
             if value.is_empty() { Err(error()) } else { Ok(value.to_owned()) }
         };
@@ -396,7 +399,10 @@ mod tests {
             (json!({"binds": ["/run/user/1000/podman/podman.sock:/s"]}), vec!["engine-socket"]),
             (json!({"binds": ["/var/run/app:/a"]}), vec!["host-path=/run/app"]),
             (json!({"binds": ["/var:/v"]}), vec!["engine-socket", "host-path=/var"]),
-            (json!({"binds": ["/run/user/1000:/u"]}), vec!["engine-socket", "host-path=/run/user/1000"]),
+            (
+                json!({"binds": ["/run/user/1000:/u"]}),
+                vec!["engine-socket", "host-path=/run/user/1000"],
+            ),
         ] {
             assert_eq!(needed(&fields), expected, "{fields}");
         }
@@ -436,7 +442,9 @@ mod tests {
         ] {
             assert_eq!(text.parse::<HostAccess>().unwrap().to_string(), text);
         }
-        for text in ["", "all", "privileged=yes", "network=bridge", "host-path=data", "device=", "pid="] {
+        for text in
+            ["", "all", "privileged=yes", "network=bridge", "host-path=data", "device=", "pid="]
+        {
             assert!(text.parse::<HostAccess>().is_err(), "{text}");
         }
     }

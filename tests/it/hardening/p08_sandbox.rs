@@ -77,7 +77,11 @@ fn each_kind_of_host_access_is_refused_until_the_owner_allows_it_by_name() {
         "host-path=/etc:ro",
     ];
     for kind in &kinds {
-        assert!(published.stderr.contains(kind), "publish does not name {kind}: {}", published.stderr);
+        assert!(
+            published.stderr.contains(kind),
+            "publish does not name {kind}: {}",
+            published.stderr
+        );
     }
     let node = register(&hub, &[]);
     let count = kinds.len();
@@ -101,7 +105,12 @@ fn each_kind_of_host_access_is_refused_until_the_owner_allows_it_by_name() {
     node.program.run(&["agent", "allow", "--remove", "pid=host"]).good();
     node.settle().failed(9, "E0900");
     assert_eq!(node.services(), Vec::<String>::new());
-    record_bound(8, "kinds of host access that start without the owner", 0, format!("0 of {count}"));
+    record_bound(
+        8,
+        "kinds of host access that start without the owner",
+        0,
+        format!("0 of {count}"),
+    );
 }
 
 #[test]
@@ -196,7 +205,12 @@ fn a_folder_that_is_allowed_opens_nothing_outside_it() {
     symlink("/etc", data.join("inside")).unwrap();
     node.settle().failed(9, "E0900");
     assert_eq!(node.services(), Vec::<String>::new());
-    record_bound(8, "paths outside an allowed folder that are mounted", 0, format!("0 of {}", escapes.len() + 1));
+    record_bound(
+        8,
+        "paths outside an allowed folder that are mounted",
+        0,
+        format!("0 of {}", escapes.len() + 1),
+    );
 }
 
 /// A node with a pattern that is published before it, and one allowance from its registration on.
