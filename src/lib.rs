@@ -6,7 +6,8 @@
 //!  L4  publish · agent · bundle · exchange::server
 //!  L3  exchange::client · exchange::store
 //!  L2  trust · registry::{protocol, client, server} · exchange::api
-//!  L1  sign · document · image · listener · claim · login · audit · log_limiter · private_file
+//!  L1  sign · document · image · listener · claim · data_parts · disk_space · login · audit · log_limiter
+//!      private_file
 //!  L0  types
 //! ```
 //!
@@ -84,6 +85,8 @@ pub mod authority;
 pub mod bundle;
 pub mod claim;
 pub mod cli;
+pub mod data_parts;
+pub mod disk_space;
 pub mod document;
 pub mod exchange;
 pub mod hub;

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
 };
 
@@ -59,6 +59,36 @@ pub fn open(path: &Path) -> Result<File, PrivateFileError> {
     Ok(file)
 }
 
+/// Makes the database at `path`, if there is none, for its owner alone, whatever the umask; takes one that others
+/// may read from them, with a warning. SQLite gives its log the mode of the database.
+pub fn secure_database(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    match options.write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => (),
+    }
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        take_from_others(Path::new(&name))?;
+    }
+    Ok(())
+}
+
+/// Sets the mode of a file to 0600, if others may read or write it; nothing if there is no file.
+fn take_from_others(path: &Path) -> io::Result<()> {
+    let mode = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?.mode() & 0o777,
+    };
+    if mode & 0o077 != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        let (path, mode) = (path.display(), format!("{mode:03o}"));
+        tracing::warn!(event = "file.mode_changed", %path, mode, "others could read this file; its mode is 600 now");
+    }
+    Ok(())
+}
+
 /// The user of this process.
 fn user() -> Option<u32> {
     Some(fs::metadata("/proc/self").ok()?.uid())
@@ -66,8 +96,6 @@ fn user() -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use crate::{
     image::{
         BlobReader, Descriptor, ImageError, ImageTarget, RawManifest,
+        archive::staging_folder,
         layout::{OciLayoutWriter, blob_name},
     },
     types::Digest,
@@ -28,11 +29,7 @@ impl Staging {
     /// The folder for `file`, without the list of images of an earlier run. Of what is in `held` only manifests
     /// are put there: a node has those repository by repository.
     pub(super) fn beside(file: &Path, held: BTreeSet<Digest>) -> Result<Self, ImageError> {
-        let no_name = || ImageError::malformed(file.display().to_string(), "it names no file");
-        let mut name = std::ffi::OsString::from(".");
-        name.push(file.file_name().ok_or_else(no_name)?);
-        name.push(".partial");
-        let folder = file.with_file_name(name);
+        let folder = staging_folder(file)?;
         let index = folder.join("index.json");
         match fs::remove_file(&index) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

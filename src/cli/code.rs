@@ -57,6 +57,7 @@ codes! {
     STEP = "E0103", Failed, "A step of the demonstration did not hold; its line says which and why.";
     SERVE = "E0104", Failed, "A server could not start: its address is taken, or its files are not usable.";
     VAULT = "E0105", Failed, "Logins in the exchange's database cannot be decrypted: their rows were altered, or the key file is another one's. They must be set anew.";
+    PART_MISSING = "E0106", Failed, "A server lacks a part of its data folder that its first start made: its database, a key, its accounts or its images. It makes no new one in silence; --create-missing PART does it on purpose.";
     USAGE = "E0200", Usage, "The command line cannot be understood.";
     REGISTRY_LOGIN = "E0201", Usage, "A value of -r is not host[:port]:user:token. It is never skipped, because a service without its pull credentials fails on the node.";
     SETTINGS = "E0300", Config, "A setting that the command needs is missing: the exchange's URL, the organization or the credentials.";

@@ -105,18 +105,19 @@ impl Environment {
         Layer { origin: "environment".to_owned(), values: self.variables.iter().collect() }
     }
 
-    /// The user's own settings: `$EDGEPOST_HOME`, or `edgepost` in the configuration folder.
-    pub(crate) fn home(&self) -> PathBuf {
+    /// The user's own settings: `$EDGEPOST_HOME`, or `edgepost` in the configuration folder; nothing where the
+    /// environment names no home. The current folder never stands in for it: keys do not belong into a checkout.
+    pub(crate) fn home(&self) -> Option<PathBuf> {
         let folder = |name: &str| self.get(name).map(PathBuf::from);
+        let absolute = |name: &str| folder(name).filter(|it| it.is_absolute());
         folder("EDGEPOST_HOME")
-            .or_else(|| folder("XDG_CONFIG_HOME").map(|it| it.join("edgepost")))
-            .or_else(|| folder("HOME").map(|it| it.join(".config/edgepost")))
-            .unwrap_or_else(|| self.current_folder.join(".edgepost"))
+            .or_else(|| absolute("XDG_CONFIG_HOME").map(|it| it.join("edgepost")))
+            .or_else(|| absolute("HOME").map(|it| it.join(".config/edgepost")))
     }
 
     /// The folder of the user's signing keys.
-    pub(crate) fn keys(&self) -> PathBuf {
-        self.home().join("keys")
+    pub(crate) fn keys(&self) -> Option<PathBuf> {
+        self.home().map(|home| home.join("keys"))
     }
 
     /// Where what transfers teach is kept: `edgepost/transfers` in `$XDG_STATE_HOME`, or what stands for it.
@@ -177,12 +178,12 @@ impl Environment {
 
     /// The folders that may hold `HOST[:PORT]/ca.crt`, as Docker and Podman read them.
     pub(crate) fn certs_folders(&self) -> Vec<PathBuf> {
-        let own = self.home().join("certs.d");
+        let own = self.home().map(|home| home.join("certs.d"));
         let users = self.get("HOME").into_iter().flat_map(|home| {
             [".config/containers/certs.d", ".docker/certs.d"].map(|it| Path::new(home).join(it))
         });
         let system = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
-        [own].into_iter().chain(users).chain(system).collect()
+        own.into_iter().chain(users).chain(system).collect()
     }
 }
 

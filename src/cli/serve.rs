@@ -1,6 +1,7 @@
 //! `edgepost hub`, `exchange` and `registry`: the servers.
 
 use std::{
+    collections::BTreeSet,
     net::{AddrParseError, SocketAddr},
     num::NonZeroUsize,
     path::PathBuf,
@@ -10,11 +11,13 @@ use clap::Args;
 use serde_json::json;
 
 use crate::{
+    claim,
     cli::{Context, ReloadSignal, code, error::CliError, stop_signal, user::first_line},
+    data_parts::{DataPart, Start},
     exchange::server::{ExchangeConfig, ExchangeServer},
-    hub::{Hub, HubConfig, RegistryAccounts},
+    hub::{Hub, HubConfig, RegistryAccounts, admit_registry},
     listener::{ListenerLimits, Tls, raise_descriptor_limit},
-    registry::server::{Access, RegistryConfig, RegistryServer},
+    registry::server::{Access, RegistryConfig, RegistryServer, StartRegistryError},
     types::Secret,
 };
 
@@ -39,6 +42,11 @@ struct ServerArgs {
     /// descriptor limit (ulimit -Hn), at most 10000]
     #[arg(long, value_name = "N")]
     max_connections: Option<NonZeroUsize>,
+    /// Make a lost part of the data again: database, timestamp-key, vault-key, registry-accounts or images; repeatable
+    ///
+    /// A server does not start without one of them while others are there. Restore it from a backup if there is one.
+    #[arg(long, value_name = "PART")]
+    create_missing: Vec<DataPart>,
 }
 
 /// Reads `ADDRESS:PORT`; `localhost` is the loopback address that registries are found at.
@@ -105,6 +113,10 @@ impl RootArgs {
 impl ServerArgs {
     fn data(&self) -> Result<PathBuf, CliError> {
         self.data.clone().ok_or_else(|| CliError::new(code::USAGE, "--data is missing"))
+    }
+
+    fn create_missing(&self) -> BTreeSet<DataPart> {
+        self.create_missing.iter().copied().collect()
     }
 
     fn tls(&self) -> Option<Tls> {
@@ -188,6 +200,7 @@ impl HubArgs {
             tls: self.server.tls(),
             root_password: self.root.password()?,
             limits: self.server.limits(),
+            create_missing: self.server.create_missing(),
         })
         .await?;
         let first = FirstStart {
@@ -212,6 +225,7 @@ impl ServeExchangeArgs {
         config.tls = self.server.tls();
         config.root_password = self.root.password()?;
         config.limits = self.server.limits();
+        config.create_missing = self.server.create_missing();
         let server = ExchangeServer::bind(config).await?;
         let first = FirstStart {
             exchange: Some(server.url()),
@@ -235,6 +249,14 @@ impl ServeRegistryArgs {
         let data = self.server.data()?;
         let (access, accounts) =
             if is_anonymous { (Access::Anonymous, None) } else { RegistryAccounts::open(&data)? };
+        claim::secure_folder(&data).map_err(StartRegistryError::Claim)?;
+        let (access, accounts, start) = if self.anonymous {
+            (Access::Anonymous, None, None)
+        } else {
+            let start = admit_registry(&data, &self.server.create_missing())?;
+            let (access, accounts) = RegistryAccounts::open(&data)?;
+            (access, accounts, Some(start))
+        };
         let server = RegistryServer::bind(RegistryConfig {
             folder: data.join("registry"),
             listen: self.server.listen,
@@ -243,6 +265,7 @@ impl ServeRegistryArgs {
             limits: self.server.limits(),
         })
         .await?;
+        start.map_or(Ok(()), Start::finish)?;
         let first = FirstStart {
             exchange: None,
             registry: Some(server.address()),

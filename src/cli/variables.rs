@@ -75,7 +75,7 @@ impl Environment {
 
     /// The user's settings file.
     pub(crate) fn user_settings(&self) -> Result<Option<SettingsFile>, CliError> {
-        read_settings(&self.home().join("config.toml"))
+        self.home().map_or(Ok(None), |home| read_settings(&home.join("config.toml")))
     }
 
     /// The settings file of the machine.

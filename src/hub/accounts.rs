@@ -1,6 +1,7 @@
 //! The registry's own accounts: one that pushes, one that pulls. The first start makes them.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     io::Write as _,
     path::{Path, PathBuf},
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use crate::{
+    data_parts::{DataPart, DataPartsError, Start},
     login::{HashError, Hasher, ParsePasswordError, PasswordHash},
     registry::server::{Access, Account, Password},
     types::Secret,
@@ -17,6 +19,22 @@ use crate::{
 
 /// The accounts file in the data folder; it holds hashes, no passwords.
 const FILE: &str = "registry-accounts.json";
+/// The folder of its images in the data folder.
+const IMAGES: &str = "registry";
+/// The file that is in the data folder until the first start has made every part.
+const FIRST_START: &str = ".first-start-registry";
+
+/// Admits a start of the registry in `data`: its accounts and images are there, or neither.
+///
+/// # Errors
+/// If one of them was lost, and is not in `create`.
+pub fn admit_registry(data: &Path, create: &BTreeSet<DataPart>) -> Result<Start, DataPartsError> {
+    let parts = [
+        (DataPart::RegistryAccounts, data.join(FILE)),
+        (DataPart::Images, data.join(IMAGES).join("blobs")),
+    ];
+    Start::admit(data.join(FIRST_START), parts, create)
+}
 
 /// The passwords that a first start made. They are kept nowhere.
 #[derive(Debug)]

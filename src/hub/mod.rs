@@ -2,14 +2,15 @@
 
 mod accounts;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use tokio::task::JoinHandle;
 
-pub use accounts::{AccountsError, RegistryAccounts};
+pub use accounts::{AccountsError, RegistryAccounts, admit_registry};
 
 use crate::{
     claim::{Claim, ClaimError},
+    data_parts::{DataPart, DataPartsError},
     exchange::server::{ExchangeConfig, ExchangeServer, ExchangeServerError},
     listener::{BoundListener, ListenError, ListenerLimits, Tls},
     registry::server::{
@@ -32,6 +33,8 @@ pub struct HubConfig {
     pub root_password: Option<Secret>,
     /// How many connections there may be, and how silent or slow.
     pub limits: ListenerLimits,
+    /// The lost parts of its data that this start makes again, on purpose.
+    pub create_missing: BTreeSet<DataPart>,
 }
 
 /// A running hub.
@@ -50,6 +53,9 @@ pub enum HubError {
     /// Its folder is not to be had.
     #[error("the hub's folder cannot be used")]
     Claim(#[from] ClaimError),
+    /// A part of the registry's data is missing beside the others.
+    #[error("cannot start without a part of its data")]
+    Parts(#[from] DataPartsError),
     /// The exchange could not start, or the address could not be listened on.
     #[error("the exchange could not start")]
     Exchange(#[from] ExchangeServerError),
@@ -71,13 +77,16 @@ impl Hub {
         exchange.tls = config.tls;
         exchange.root_password = config.root_password;
         exchange.limits = config.limits;
+        exchange.create_missing.clone_from(&config.create_missing);
         // Before anything is made that is told only once: a taken address must not cost a password.
         let listener = BoundListener::open(config.listen, exchange.tls.as_ref())?;
         let claim = Claim::of(&config.data)?;
+        let start = admit_registry(&config.data, &config.create_missing)?;
         let images = config.data.join("registry");
         let images_claim = Claim::of(&images)?;
         let (access, accounts) = RegistryAccounts::open(&config.data)?;
         let folder = Folder::open(images)?;
+        start.finish()?;
         // One budget of failed logins for both, whichever of them an address tries.
         let (logins, audit) = (exchange.logins.clone(), Arc::clone(&exchange.audit));
         let registry = server::router_with(folder.clone(), access, logins, Arc::clone(&audit));

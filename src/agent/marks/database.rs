@@ -21,6 +21,7 @@ use super::{
         read_mark,
     },
 };
+use crate::private_file;
 
 /// The tables, made when the file is. That the version is written again each time makes it a write even where
 /// nothing is missing.
@@ -75,9 +76,12 @@ impl Database {
 
     async fn connect(path: &Path, create: bool) -> Result<Self, MarksError> {
         let failed = |source| MarksError::database(path, "open", source);
+        if create || path.exists() {
+            let secured = private_file::secure_database(path);
+            secured.map_err(|source| failed(sqlx::Error::Io(source)))?;
+        }
         let mut connection = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(create)
             .journal_mode(SqliteJournalMode::Delete)
             .synchronous(SqliteSynchronous::Extra)
             // 256 KiB: the agent reads it once and writes little, and memory is dear on a node.

@@ -1,6 +1,6 @@
 //! The stage of the demonstration: a temporary folder, a hub in it, an organization with its trust.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -74,6 +74,7 @@ impl Stage {
             tls: None,
             root_password: None,
             limits: ListenerLimits::default(),
+            create_missing: BTreeSet::new(),
         })
         .await?;
         let detail = format!("exchange on {}, registry on {}", hub.exchange_url(), hub.address());

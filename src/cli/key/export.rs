@@ -51,7 +51,7 @@ impl ExportArgs {
         let kind = if self.rsa { Kind::Rsa } else { Kind::Ed25519 };
         let keys = self.passphrase.keys(context);
         let pem = if self.private {
-            let path = keys.private_path(kind, name);
+            let path = keys.private_path(kind, name)?;
             let pem = read_private(&path, Private::Key)?;
             match (encrypted::is_encrypted(&pem), self.plain) {
                 (true, false) | (false, true) => pem,

@@ -4,7 +4,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::{self, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -31,7 +31,8 @@ const LARGEST_KEY_FILE: u64 = 64 * 1024;
 /// The folder, and where the passphrases of its keys come from.
 #[derive(Debug)]
 pub(in crate::cli) struct KeyFolder {
-    path: PathBuf,
+    /// Nothing where the environment names no home.
+    path: Option<PathBuf>,
     pub(super) passphrases: Passphrases,
 }
 
@@ -70,28 +71,41 @@ impl Kind {
 }
 
 impl KeyFolder {
-    pub(in crate::cli) fn new(path: PathBuf, passphrases: Passphrases) -> Self {
+    pub(in crate::cli) fn new(path: Option<PathBuf>, passphrases: Passphrases) -> Self {
         Self { path, passphrases }
     }
 
-    /// Where the private half of a key lies.
-    pub(super) fn private_path(&self, kind: Kind, name: &str) -> PathBuf {
-        self.path.join(format!("{name}{}", kind.private_ending()))
+    /// The folder itself.
+    fn path(&self) -> Result<&Path, CliError> {
+        self.path.as_deref().ok_or_else(|| {
+            CliError::new(code::SETTINGS, "the folder of the signing keys is not known")
+                .why("the environment names no home folder")
+                .help("set HOME to your home folder, or EDGEPOST_HOME to the folder that holds `keys`")
+        })
     }
 
-    fn public_path(&self, kind: Kind, name: &str) -> PathBuf {
-        self.path.join(format!("{name}{}", kind.public_ending()))
+    /// Where the private half of a key is stored.
+    pub(super) fn private_path(&self, kind: Kind, name: &str) -> Result<PathBuf, CliError> {
+        Ok(self.path()?.join(format!("{name}{}", kind.private_ending())))
+    }
+
+    fn public_path(&self, kind: Kind, name: &str) -> Result<PathBuf, CliError> {
+        Ok(self.path()?.join(format!("{name}{}", kind.public_ending())))
     }
 
     /// The file that `name` means: that of a key here, or else the path of one.
-    fn find(&self, kind: Kind, name: &str) -> PathBuf {
-        let named = self.private_path(kind, name);
-        if named.is_file() || !Path::new(name).exists() { named } else { name.into() }
+    fn find(&self, kind: Kind, name: &str) -> Result<PathBuf, CliError> {
+        let is_path = Path::new(name).exists();
+        match self.private_path(kind, name) {
+            Ok(named) if named.is_file() || !is_path => Ok(named),
+            Err(unknown) if !is_path => Err(unknown),
+            _ => Ok(name.into()),
+        }
     }
 
     /// Reads a signing key by its name, or by the path of its file.
     pub(in crate::cli) fn read(&self, name: &str) -> Result<SigningKey, CliError> {
-        let path = self.find(Kind::Ed25519, name);
+        let path = self.find(Kind::Ed25519, name)?;
         let pem = self.in_plain(name, read_private(&path, Private::Key)?, &path)?;
         SigningKey::from_pem(&pem).map_err(|error| {
             CliError::new(code::KEY, format!("key `{name}` cannot be used"))
@@ -103,7 +117,7 @@ impl KeyFolder {
 
     /// Reads an RSA key for Horizon's signature by its name, or by the path of its file.
     pub(in crate::cli) fn read_horizon(&self, name: &str) -> Result<HorizonKey, CliError> {
-        let path = self.find(Kind::Rsa, name);
+        let path = self.find(Kind::Rsa, name)?;
         let pem = self.in_plain(name, read_private(&path, Private::Key)?, &path)?;
         HorizonKey::from_pem(&pem).map_err(|error| {
             CliError::new(code::KEY, "the Horizon key cannot be used")
@@ -115,7 +129,7 @@ impl KeyFolder {
 
     /// Whether there is an RSA key of this name.
     pub(in crate::cli) fn has_horizon(&self, name: &str) -> bool {
-        self.private_path(Kind::Rsa, name).is_file()
+        self.private_path(Kind::Rsa, name).is_ok_and(|path| path.is_file())
     }
 
     /// A private key's PEM without its passphrase, which is asked for if it has one.
@@ -141,11 +155,12 @@ impl KeyFolder {
     /// of the private half.
     pub(in crate::cli) fn public(&self, name: &str) -> Result<VerifyingKey, CliError> {
         let from_private = || self.read(name).map(|key| key.verifying_key());
-        let (named, given) = (self.public_path(Kind::Ed25519, name), Path::new(name));
-        if !named.is_file() && (self.has(name) || !given.is_file()) {
+        let named = self.public_path(Kind::Ed25519, name).ok().filter(|path| path.is_file());
+        let given = Path::new(name);
+        if named.is_none() && (self.has(name) || !given.is_file()) {
             return from_private();
         }
-        let path = if named.is_file() { &named } else { given };
+        let path = named.as_deref().unwrap_or(given);
         // Perhaps it is a private key.
         let pem = Zeroizing::new(read_text(path)?);
         if pem.contains("PRIVATE KEY-----") {
@@ -164,7 +179,7 @@ impl KeyFolder {
         let names = self.names(Kind::Ed25519).unwrap_or_default().into_iter();
         names
             .filter_map(|name| {
-                let pem = read_text(&self.public_path(Kind::Ed25519, &name)).ok()?;
+                let pem = read_text(&self.public_path(Kind::Ed25519, &name).ok()?).ok()?;
                 Some((name, VerifyingKey::from_pem(&pem).ok()?))
             })
             .collect()
@@ -172,14 +187,14 @@ impl KeyFolder {
 
     /// Whether there is a signing key of this name.
     pub(in crate::cli) fn has(&self, name: &str) -> bool {
-        self.private_path(Kind::Ed25519, name).is_file()
+        self.private_path(Kind::Ed25519, name).is_ok_and(|path| path.is_file())
     }
 
     /// Reads the public half of an RSA key by its name, or by the path of its file: SPKI, or a
     /// certificate.
     pub(in crate::cli) fn horizon_public(&self, name: &str) -> Result<HorizonPublicKey, CliError> {
-        let named = self.public_path(Kind::Rsa, name);
-        let path = if named.is_file() { named } else { name.into() };
+        let named = self.public_path(Kind::Rsa, name).ok().filter(|path| path.is_file());
+        let path = named.unwrap_or_else(|| name.into());
         let pem = read_text(&path)?;
         HorizonPublicKey::from_pem(&pem).map_err(|error| {
             CliError::new(code::KEY, "the public key cannot be used")
@@ -192,7 +207,7 @@ impl KeyFolder {
     pub(super) fn public_pem(&self, kind: Kind, name: &str) -> Result<String, CliError> {
         match kind {
             Kind::Ed25519 => self.public(name).map(|key| key.to_pem()),
-            Kind::Rsa => read_text(&self.public_path(kind, name)),
+            Kind::Rsa => read_text(&self.public_path(kind, name)?),
         }
     }
 
@@ -205,8 +220,10 @@ impl KeyFolder {
         public: &str,
     ) -> Result<(), CliError> {
         check_name(name)?;
-        fs::create_dir_all(&self.path).map_err(|error| file_error(&self.path, &error))?;
-        let (at, public_at) = (self.private_path(kind, name), self.public_path(kind, name));
+        let folder = self.path()?;
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| file_error(folder, &error))?;
+        let (at, public_at) = (self.private_path(kind, name)?, self.public_path(kind, name)?);
         let exists = |path: &Path| {
             CliError::new(code::CONFLICT, format!("key `{name}` exists already"))
                 .at(path.display())
@@ -233,10 +250,11 @@ impl KeyFolder {
 
     /// The names of all keys of a kind, whichever halves of them lie here.
     pub(super) fn names(&self, kind: Kind) -> Result<Vec<String>, CliError> {
-        let entries = match fs::read_dir(&self.path) {
+        let folder = self.path()?;
+        let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(file_error(&self.path, &error)),
+            Err(error) => return Err(file_error(folder, &error)),
         };
         let mut names: Vec<_> = entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())

@@ -67,7 +67,7 @@ fn row(
     name: String,
     known: &BTreeMap<String, VerifyingKey>,
 ) -> Result<Row, CliError> {
-    let path = keys.private_path(kind, &name);
+    let path = keys.private_path(kind, &name)?;
     let private = if !path.exists() {
         Half::None
     } else if encrypted::is_encrypted(&read_private(&path, Private::Key)?) {

@@ -121,7 +121,7 @@ fn create(args: &CreateArgs, context: &Context) -> Result<(), CliError> {
         pem = under_passphrase(&pem, name, &keys.passphrases)?;
     }
     keys.keep(Kind::Ed25519, name, Some(&pem), &key.verifying_key().to_pem())?;
-    let (file, id) = (keys.private_path(Kind::Ed25519, name), key.key_id());
+    let (file, id) = (keys.private_path(Kind::Ed25519, name)?, key.key_id());
     context.output.note(format!("made key `{name}` in {}", file.display()));
     context
         .output

@@ -8,6 +8,7 @@ use crate::{
         code::{self, Code},
         error::CliError,
     },
+    data_parts::DataPartsError,
     exchange::server::ExchangeServerError,
     hub::{AccountsError, HubError},
     listener::ListenError,
@@ -19,6 +20,7 @@ impl From<HubError> for CliError {
         match error {
             HubError::Exchange(error) => error.into(),
             HubError::Accounts(error) => error.into(),
+            HubError::Parts(error) => lacking("the hub could not start", &error),
             HubError::Listen(error) => deaf("the hub could not start", &error),
             HubError::Claim(error) => unclaimed(code::SERVE, "the hub could not start", &error),
             HubError::Registry(_) => unstarted("the hub could not start", &error),
@@ -32,6 +34,7 @@ impl From<ExchangeServerError> for CliError {
         match &error {
             ExchangeServerError::Listen(error) => deaf(what, error),
             ExchangeServerError::Folder(error) => unclaimed(code::SERVE, what, error),
+            ExchangeServerError::Parts(error) => lacking(what, error),
             _ => unstarted(what, &error),
         }
     }
@@ -48,6 +51,28 @@ impl From<StartRegistryError> for CliError {
     }
 }
 
+impl From<DataPartsError> for CliError {
+    fn from(error: DataPartsError) -> Self {
+        lacking("the registry could not start", &error)
+    }
+}
+
+/// A data folder that lacks parts.
+fn lacking(what: &str, error: &DataPartsError) -> CliError {
+    let DataPartsError::Missing { missing, .. } = error else {
+        return of_folder(code::SERVE, what, error);
+    };
+    let flags: Vec<_> =
+        missing.iter().map(|(part, _)| format!("--create-missing {part}")).collect();
+    let details = missing.iter().map(|(part, path)| {
+        format!("{part}: {}; if a new one is made, {}", path.display(), part.consequence())
+    });
+    CliError::new(code::PART_MISSING, what).because(error).details(details).help(format!(
+        "restore it from a backup; or start once with {} to make it again",
+        flags.join(" ")
+    ))
+}
+
 /// A folder that is not to be had.
 pub(super) fn unclaimed(unusable: Code, what: &str, error: &ClaimError) -> CliError {
     match error {
@@ -55,6 +80,18 @@ pub(super) fn unclaimed(unusable: Code, what: &str, error: &ClaimError) -> CliEr
             .at(folder.display())
             .because(error)
             .help("stop the process that works there, or choose another --data"),
+        ClaimError::Exposed { folder, is_own, .. } => {
+            let folder = folder.display();
+            let own =
+                if *is_own { String::new() } else { format!("chown \"$(id -un)\" {folder} && ") };
+            CliError::new(unusable, what)
+                .at(&folder)
+                .because(error)
+                .why("keys and password hashes are stored there, which are for one user alone")
+                .help(format!(
+                    "{own}chmod 700 {folder}; or choose a new folder inside it, which is made so"
+                ))
+        }
         ClaimError::Unusable { .. } => of_folder(unusable, what, error),
     }
 }
@@ -97,6 +134,6 @@ impl From<AccountsError> for CliError {
         Self::new(code::SERVE, "the registry's accounts could not be opened")
             .at_known(file.map(|it| it.display()))
             .because(&error)
-            .help("check the file; without it, the next start makes new accounts")
+            .help("restore the file from a backup, or remove it and start once with --create-missing registry-accounts")
     }
 }

@@ -18,7 +18,7 @@ pub struct OrgStatus {
 /// What `GET /admin/orgstatus` answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodesOfOrgs {
-    /// `Exchange server operating normally`.
+    /// `Exchange server operating normally`, or what keeps it from that.
     pub msg: String,
     /// How many nodes each organization has.
     pub nodes: BTreeMap<String, i64>,
@@ -28,7 +28,7 @@ pub struct NodesOfOrgs {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AdminStatus {
-    /// `Exchange server operating normally`.
+    /// `Exchange server operating normally`, or what keeps it from that.
     pub msg: String,
     /// The version of the database's tables; only for hub administrators.
     #[serde(default, skip_serializing_if = "Option::is_none")]

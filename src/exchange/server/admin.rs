@@ -6,13 +6,22 @@ use super::{ApiError, AppState, caller::Caller, extract::Path};
 use crate::{
     exchange::{
         api::{AdminStatus, NodesOfOrgs, OrgStatus},
-        store::Counts,
+        store::{Condition, Counts},
     },
     types::OrgId,
 };
 
-/// Horizon's word for "all is well".
-const NORMAL: &str = "Exchange server operating normally";
+/// How the exchange is, as a sentence: Horizon's own where all is well.
+fn message(condition: Condition) -> String {
+    let message = match condition {
+        Condition::Normal => "Exchange server operating normally",
+        Condition::DiskFull => {
+            "Exchange server disk is full: deletions are accepted, other changes are refused"
+        }
+        Condition::Failing => "Exchange server is recovering: its database cannot be written",
+    };
+    message.to_owned()
+}
 
 /// Tells the version of Horizon's exchange that this one is like; to anyone.
 pub(super) async fn version(State(state): State<AppState>) -> String {
@@ -28,7 +37,7 @@ pub(super) async fn status(
     let org = (!caller.manages_orgs()).then_some(&caller.org);
     let counts = counts(&state, &caller, org).await?;
     let db_schema_version = caller.manages_orgs().then_some(counts.schema_version);
-    Ok(Json(AdminStatus { db_schema_version, ..status_of(counts) }))
+    Ok(Json(AdminStatus { db_schema_version, ..status_of(&state, counts) }))
 }
 
 /// Tells how many of everything an organization has.
@@ -42,7 +51,7 @@ pub(super) async fn org_status(
     let held = state.store.org(&org).await?;
     held.ok_or_else(|| ApiError::NotFound(format!("org '{org}' not found")))?;
     let counts = counts(&state, &caller, Some(&org)).await?;
-    Ok(Json(OrgStatus { schema_version: counts.schema_version, status: status_of(counts) }))
+    Ok(Json(OrgStatus { schema_version: counts.schema_version, status: status_of(&state, counts) }))
 }
 
 /// Tells how many nodes each organization has.
@@ -53,7 +62,7 @@ pub(super) async fn nodes_of_orgs(
     caller.may_read_nodes_of_orgs()?;
     let mut nodes = state.store.nodes_of_orgs().await?;
     nodes.retain(|org, _| caller.manages_orgs() || *org == caller.org.as_str());
-    Ok(Json(NodesOfOrgs { msg: NORMAL.to_owned(), nodes }))
+    Ok(Json(NodesOfOrgs { msg: message(state.store.condition()), nodes }))
 }
 
 /// What there is, as far as the caller may know: a plain user knows of its own nodes.
@@ -67,9 +76,9 @@ async fn counts(
     Ok(state.store.counts(org, owner.as_deref()).await?)
 }
 
-fn status_of(counts: Counts) -> AdminStatus {
+fn status_of(state: &AppState, counts: Counts) -> AdminStatus {
     AdminStatus {
-        msg: NORMAL.to_owned(),
+        msg: message(state.store.condition()),
         db_schema_version: None,
         number_of_organizations: counts.orgs,
         number_of_users: counts.users,

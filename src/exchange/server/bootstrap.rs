@@ -30,6 +30,10 @@ async fn make_org(
     org_type: &str,
     label: &str,
 ) -> Result<(), ApiError> {
+    if state.store.org(id).await?.is_some() {
+        // A start on a full disk writes nothing.
+        return Ok(());
+    }
     let request = OrgRequest {
         org_type: org_type.to_owned(),
         label: label.to_owned(),

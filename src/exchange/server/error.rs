@@ -75,6 +75,9 @@ pub enum ApiError {
     /// Too much to do; later is better.
     #[error("the exchange is busy")]
     Busy,
+    /// The database cannot be written at the moment; nothing of it was kept.
+    #[error("the exchange is recovering: its database cannot be written at the moment")]
+    Recovering,
     /// There is no room for it; nothing of it was kept.
     #[error("the exchange's disk is full")]
     DiskFull,
@@ -138,7 +141,7 @@ impl ApiError {
             Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidInput),
             Self::SignatureRefused { .. } => (StatusCode::FORBIDDEN, Code::SignatureRefused),
             Self::TooManyGuesses { .. } => (StatusCode::TOO_MANY_REQUESTS, Code::TooBusy),
-            Self::Busy | Self::Overloaded { .. } => {
+            Self::Busy | Self::Recovering | Self::Overloaded { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, Code::TooBusy)
             }
             Self::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, Code::InternalError),
@@ -156,9 +159,6 @@ impl IntoResponse for ApiError {
         }
         if let Self::Internal(error) = &self {
             tracing::error!(event = "request.failed", error = %chain(error.as_ref()), "a request failed");
-        }
-        if let Self::DiskFull = &self {
-            tracing::error!(event = "disk.full", "a request failed: the disk is full");
         }
         let mut response = (status, Json(reply)).into_response();
         let headers = response.headers_mut();
@@ -194,6 +194,11 @@ impl From<StoreError> for ApiError {
             StoreError::Limit { msg } => Self::AccessDenied(format!("Access denied: {msg}")),
             StoreError::Database(sqlx::Error::PoolTimedOut) => Self::Busy,
             full if full.is_disk_full() => Self::DiskFull,
+            passing if passing.is_storage_failure() => {
+                // The store says at a higher level, once, that it cannot be written.
+                tracing::debug!(error = %chain(&passing), "a request found the database unusable");
+                Self::Recovering
+            }
             other => Self::internal(other),
         }
     }

@@ -31,6 +31,7 @@ mod testing;
 mod users;
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -45,12 +46,13 @@ use extension::Extension;
 use jiff::SignedDuration;
 use passwords::Passwords;
 pub use router::router;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::MissedTickBehavior};
 
 use crate::{
     audit::AuditLog,
     claim::{Claim, ClaimError},
-    exchange::store::{SecretFileError, Store, StoreError},
+    data_parts::{DataPart, DataPartsError, Start},
+    exchange::store::{self, SecretFileError, Store, StoreError},
     listener::{BoundListener, ListenError, Listener, ListenerLimits, Tls},
     login::Authenticator,
     types::{Clock, Secret, SystemClock},
@@ -64,6 +66,11 @@ const CHANGES_KEPT: SignedDuration = SignedDuration::from_hours(4);
 const PRUNING: Duration = Duration::from_hours(1);
 /// How often heartbeats are written: one transaction a second, however many nodes there are.
 const HEARTBEATS: Duration = Duration::from_secs(1);
+/// How often the database gives space back, and a full disk is looked at.
+const MAINTENANCE: Duration = Duration::from_secs(1);
+
+/// The file that is in the data folder until the first start has made every part.
+const FIRST_START: &str = ".first-start-exchange";
 
 /// How an exchange is served.
 #[derive(Debug, Clone)]
@@ -77,6 +84,8 @@ pub struct ExchangeConfig {
     pub tls: Option<Tls>,
     /// The password of `root/root`. Without it the first start makes one up.
     pub root_password: Option<Secret>,
+    /// The lost parts of its data that this start makes again, on purpose.
+    pub create_missing: BTreeSet<DataPart>,
     /// What `/admin/version` says to Horizon's clients.
     pub version: String,
     /// What tells the time.
@@ -97,6 +106,7 @@ impl ExchangeConfig {
             listen,
             tls: None,
             root_password: None,
+            create_missing: BTreeSet::new(),
             version: HORIZON_VERSION.to_owned(),
             clock: Arc::new(SystemClock),
             limits: ListenerLimits::default(),
@@ -133,6 +143,9 @@ pub enum ExchangeServerError {
     /// Its folder cannot be used.
     #[error("cannot use its folder")]
     Folder(#[from] ClaimError),
+    /// A part of its data is missing beside the others.
+    #[error("cannot start without a part of its data")]
+    Parts(#[from] DataPartsError),
     /// Its database cannot be used.
     #[error("cannot open the database `{}`", file.display())]
     Store {
@@ -179,7 +192,10 @@ impl AppState {
     pub async fn open(
         config: &ExchangeConfig,
     ) -> Result<(Self, Option<Secret>), ExchangeServerError> {
-        let file = config.data.join("exchange.db");
+        let [database, ..] = store::parts(&config.data);
+        let mark = config.data.join(FIRST_START);
+        let start = Start::admit(mark, store::parts(&config.data), &config.create_missing)?;
+        let (_, file) = database;
         let extension = Extension::open(&config.data).map_err(ExchangeServerError::StampKey)?;
         let store = Store::open(&file).await;
         let store = store.map_err(|source| ExchangeServerError::Store { file, source })?;
@@ -204,6 +220,7 @@ impl AppState {
         };
         let made = bootstrap::bootstrap(&state, config.root_password.as_ref()).await;
         let made = made.map_err(ExchangeServerError::Prepare)?;
+        start.finish()?;
         Ok((state, made))
     }
 
@@ -313,6 +330,12 @@ impl ExchangeServer {
 async fn chores(state: AppState) {
     let mut pruning = tokio::time::interval(PRUNING);
     let mut heartbeats = tokio::time::interval(HEARTBEATS);
+    let mut maintenance = tokio::time::interval(MAINTENANCE);
+    for interval in [&mut pruning, &mut heartbeats, &mut maintenance] {
+        // After a long wait for the disk nothing is made up for.
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    }
+    let mut was_failing = false;
     loop {
         let done = tokio::select! {
             _ = pruning.tick() => state.prune().await,
@@ -320,9 +343,23 @@ async fn chores(state: AppState) {
                 state.audit.write_counted(Instant::now());
                 state.store.write_heartbeats(state.clock.now()).await
             }
+            _ = maintenance.tick() => state.store.maintain().await,
         };
-        if let Err(error) = done {
-            tracing::warn!(%error, "a chore of the exchange failed");
+        // One line for all that fail in a row: a full disk would have it written every second.
+        match (&done, was_failing) {
+            (Err(error), false) => {
+                let error = error as &dyn std::error::Error;
+                tracing::warn!(
+                    event = "maintenance.failed",
+                    error,
+                    "a background task of the exchange failed"
+                );
+            }
+            (Ok(()), true) => {
+                tracing::info!(event = "maintenance.recovered", "background tasks work again")
+            }
+            _ => (),
         }
+        was_failing = done.is_err();
     }
 }

@@ -62,7 +62,7 @@ impl Store {
         permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
     ) -> Result<(), E> {
-        let (mut write, ()) = self.write_if(&NodeOwnershipRow(org, node), permit, now).await?;
+        let (mut write, ()) = self.delete_if(&NodeOwnershipRow(org, node), permit, now).await?;
         write.remove_agreements(org, node, id).await?;
         Ok(write.commit().await?)
     }

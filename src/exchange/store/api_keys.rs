@@ -52,7 +52,7 @@ impl Store {
         permit: Permit<'_, UserRecord, (), E>,
         now: Timestamp,
     ) -> Result<u64, E> {
-        let (mut write, ()) = self.write_if(&UserRow(org, user), permit, now).await?;
+        let (mut write, ()) = self.delete_if(&UserRow(org, user), permit, now).await?;
         let revoked = write.revoke_api_keys(org, user).await?;
         write.commit().await?;
         Ok(revoked)

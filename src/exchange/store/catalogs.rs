@@ -64,10 +64,8 @@ impl Store {
         key: &SigningKey,
         now: Timestamp,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let is_fresh = |issued: i64| {
-            // A stamp from the future is one of a clock that has been set back since.
-            time(issued) <= now && now.duration_since(time(issued)) < FRESH
-        };
+        let is_fresh = |issued| is_younger(issued, FRESH, now);
+        let is_alive = |issued| is_younger(issued, LIFE, now);
         let held: Option<(i64, Vec<u8>)> =
             sqlx::query_as(STAMP).bind(org.as_str()).fetch_optional(self.read()).await?;
         match held {
@@ -75,19 +73,42 @@ impl Store {
             None if self.newest_trust(org).await?.is_none() => return Ok(None),
             _ => (),
         }
-        let mut write = self.write(now).await?;
-        // Another request may have made it meanwhile.
+        match (self.renew_stamp(org, key, now).await, held) {
+            // One that was not renewed is good for the rest of its life.
+            (Err(error), Some((issued, envelope)))
+                if (error.is_disk_full() || error.is_storage_failure()) && is_alive(issued) =>
+            {
+                Ok(Some(envelope))
+            }
+            (renewed, _) => renewed.map(Some),
+        }
+    }
+
+    /// Makes a stamp, unless another request has made one meanwhile.
+    async fn renew_stamp(
+        &self,
+        org: &OrgId,
+        key: &SigningKey,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, StoreError> {
+        let mut write = self.write_essential(now).await?;
         let held: Option<(i64, Vec<u8>)> =
             sqlx::query_as(STAMP).bind(org.as_str()).fetch_optional(write.sql()).await?;
         if let Some((issued, envelope)) = held
-            && is_fresh(issued)
+            && is_younger(issued, FRESH, now)
         {
-            return Ok(Some(envelope));
+            return Ok(envelope);
         }
         let envelope = write.stamp(org, key).await?;
         write.commit().await?;
-        Ok(Some(envelope))
+        Ok(envelope)
     }
+}
+
+/// Whether a stamp was made within `age` before `now`. A stamp from the future is one of a clock that has been
+/// set back since.
+fn is_younger(issued: i64, age: SignedDuration, now: Timestamp) -> bool {
+    time(issued) <= now && now.duration_since(time(issued)) < age
 }
 
 impl Write {

@@ -116,7 +116,7 @@ impl Store {
 
     /// Forgets the changes before `before`.
     pub async fn prune_changes(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let mut write = self.write(before).await?;
+        let mut write = self.write_essential(before).await?;
         let sql = "DELETE FROM changes WHERE last_updated < $1";
         let pruned = sqlx::query(sql).bind(before.as_millisecond()).execute(write.sql());
         let pruned = pruned.await?.rows_affected();

@@ -104,7 +104,8 @@ impl Store {
         permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
     ) -> Result<bool, E> {
-        let mut write = self.write_credentials(org, service, permit, now).await?;
+        let row = OwnershipRow::<ServiceRequest>::new(org, service);
+        let (mut write, ()) = self.delete_if(&row, permit, now).await?;
         let gone = write.delete_credentials(org, service, id).await?;
         if gone {
             write.record_credentials(org, service).await?;

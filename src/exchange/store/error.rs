@@ -5,6 +5,11 @@ use std::fmt::Display;
 use super::{secret_file::SecretFileError, vault::VaultError};
 use crate::types::{OrgId, UserId};
 
+/// `SQLITE_FULL`.
+const FULL: u32 = 13;
+/// `SQLITE_BUSY`, `LOCKED`, `NOMEM`, `READONLY`, `IOERR`, `CANTOPEN` and `PROTOCOL`.
+const PASSING: [u32; 7] = [5, 6, 7, 8, 10, 14, 15];
+
 /// Why a method of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -35,6 +40,12 @@ pub enum StoreError {
         /// Which limit, and where it stands.
         msg: String,
     },
+    /// The disk is full, and this is not what its reserve is for. Nothing was written.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The disk was full until a moment ago. Nothing was written.
+    #[error("the database recovers from a full disk")]
+    Recovering,
     /// The database did not answer as it should.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
@@ -76,12 +87,32 @@ impl StoreError {
         }
     }
 
-    /// Whether there is no room left for the database: SQLite's code for it, or PostgreSQL's.
+    /// Whether there is no space left for the database or a key file.
     pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::DiskFull => true,
+            Self::Key(error) => error.is_disk_full(),
+            other => other.sqlite_code() == Some(FULL),
+        }
+    }
+
+    /// Whether what the database is stored on, or another process that has it open, made it fail: the same request
+    /// may go through later.
+    pub fn is_storage_failure(&self) -> bool {
+        match self {
+            Self::Recovering
+            | Self::Database(sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed) => true,
+            other => other.sqlite_code().is_some_and(|code| PASSING.contains(&code)),
+        }
+    }
+
+    /// SQLite's primary result code, which is the low byte of the extended one.
+    fn sqlite_code(&self) -> Option<u32> {
         let Self::Database(sqlx::Error::Database(error)) = self else {
-            return false;
+            return None;
         };
-        matches!(error.code().as_deref(), Some("13" | "53100"))
+        let extended: u32 = error.code()?.parse().ok()?;
+        Some(extended & 0xff)
     }
 
     /// There is a `noun` of this name already.

@@ -77,7 +77,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, E> {
         let (mut write, ()) =
-            self.write_if(&OwnershipRow::<T>::new(org, holder), permit, now).await?;
+            self.delete_if(&OwnershipRow::<T>::new(org, holder), permit, now).await?;
         if !write.remove_keys::<T>(org, holder, id).await? {
             return Ok(false);
         }

@@ -12,6 +12,7 @@ mod changes;
 mod claims;
 mod counts;
 mod credentials;
+mod disk;
 mod documents;
 mod error;
 mod heartbeats;
@@ -33,19 +34,26 @@ mod secret_file;
 mod services;
 mod shared;
 mod snapshot;
+mod space;
 mod stamp_clock;
 mod stamp_key;
 mod trust;
 mod users;
 mod vault;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 pub(crate) use changes::Change;
 pub use changes::{Audience, Since};
 pub use claims::NameClaims;
 pub use counts::Counts;
 pub use credentials::StoredCredential;
+pub use disk::Condition;
+use disk::{Disk, Purpose};
 pub use documents::{NewDocument, Projection, Publishing};
 pub use error::StoreError;
 use heartbeats::Heartbeats;
@@ -61,7 +69,7 @@ pub use registrations::{Author, Registration};
 pub use secret_file::SecretFileError;
 pub(crate) use snapshot::{Account, AccountRole, RegisteredNode, Snapshot, UnsignedDocument};
 use sqlx::{
-    Sqlite, Transaction,
+    Connection as _, Sqlite, SqliteConnection, Transaction,
     pool::{Pool, PoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
@@ -71,6 +79,20 @@ pub use trust::TrustPut;
 pub use users::{Put, UserRecord};
 use vault::Vault;
 
+use crate::data_parts::DataPart;
+
+/// The name of the database in the data folder.
+const FILE: &str = "exchange.db";
+
+/// The parts of an exchange in the data folder `folder`.
+pub fn parts(folder: &Path) -> [(DataPart, PathBuf); 3] {
+    [
+        (DataPart::Database, folder.join(FILE)),
+        (DataPart::TimestampKey, folder.join(stamp_key::FILE)),
+        (DataPart::VaultKey, folder.join(vault::FILE)),
+    ]
+}
+
 /// The database behind the store.
 pub(crate) type Db = Sqlite;
 
@@ -78,6 +100,8 @@ pub(crate) type Db = Sqlite;
 const READERS: u32 = 2;
 /// The page cache of each connection, in KiB (negative is SQLite's way to say KiB).
 const CACHE: &str = "-2048";
+/// The longest that the write-ahead log stays once it was brought into the database, in bytes.
+const JOURNAL: &str = "4194304";
 /// How long a connection waits for a lock, and a request for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -89,6 +113,7 @@ pub struct Store {
     newest: watch::Sender<i64>,
     heartbeats: Heartbeats,
     vault: Arc<Vault>,
+    disk: Arc<Disk>,
 }
 
 impl Store {
@@ -96,32 +121,27 @@ impl Store {
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let vault = Arc::new(Vault::open(folder)?);
+        let disk = Arc::new(Disk::open(folder));
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(PATIENCE)
+            .pragma("journal_size_limit", JOURNAL)
             .pragma("cache_size", CACHE);
-        let pool = |connections| {
-            PoolOptions::new()
-                .max_connections(connections)
-                .min_connections(1)
-                .acquire_timeout(PATIENCE)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .test_before_acquire(false)
-        };
-        let writer = pool(1).connect_with(options.clone()).await?;
+        space::prepare(path, &options).await?;
+        let writer = pool(1, &disk).connect_with(options.clone()).await?;
         sqlx::migrate!("schemas/sql").run(&writer).await?;
-        let readers = pool(READERS).connect_with(options.pragma("query_only", "ON")).await?;
+        let readers = pool(READERS, &disk);
+        let readers = readers.connect_with(options.pragma("query_only", "ON")).await?;
         let store = Self {
             writer,
             readers,
             newest: watch::Sender::new(0),
             heartbeats: Heartbeats::default(),
             vault,
+            disk,
         };
         store.newest.send_replace(store.newest_change().await?);
         Ok(store)
@@ -143,13 +163,68 @@ impl Store {
         &self.readers
     }
 
+    /// Whether the database can be written.
+    pub fn condition(&self) -> Condition {
+        self.disk.condition()
+    }
+
     /// Begins a transaction that may read and write what nobody else changes meanwhile. What writes for a caller
     /// begins with [`Store::write_if`].
+    ///
+    /// # Errors
+    /// Beside those of the database: if the disk is full, or has only just space again.
     async fn write(&self, now: Timestamp) -> Result<Write, StoreError> {
-        let tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let vault = Arc::clone(&self.vault);
-        Ok(Write { tx, now, newest: self.newest.clone(), recorded: None, vault })
+        self.begin(Purpose::Change, now).await
     }
+
+    /// The same for what goes through on a full disk, too, by the reserve: deletions, and what keeps nodes served
+    /// without growing.
+    async fn write_essential(&self, now: Timestamp) -> Result<Write, StoreError> {
+        self.begin(Purpose::Essential, now).await
+    }
+
+    async fn begin(&self, purpose: Purpose, now: Timestamp) -> Result<Write, StoreError> {
+        self.disk.admit(purpose)?;
+        let (vault, disk) = (Arc::clone(&self.vault), Arc::clone(&self.disk));
+        match self.writer.begin_with("BEGIN IMMEDIATE").await {
+            Ok(tx) => {
+                Ok(Write { tx, now, newest: self.newest.clone(), recorded: None, vault, disk })
+            }
+            Err(error) => {
+                let error = StoreError::from(error);
+                if error.is_storage_failure() {
+                    disk.note_failure(Some(&error));
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A pool of up to `connections`. One that a failed transaction was left open in is closed, and a new one takes
+/// its place: SQLite rolls back by itself what finds no space, sqlx counts on, and what is committed by such a
+/// connection afterwards would only release a savepoint.
+fn pool(connections: u32, disk: &Arc<Disk>) -> PoolOptions<Db> {
+    let disk = Arc::clone(disk);
+    PoolOptions::new()
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(PATIENCE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .after_release(move |connection: &mut SqliteConnection, _| {
+            let disk = Arc::clone(&disk);
+            Box::pin(async move {
+                // The rollback of a transaction that was dropped is queued before this.
+                connection.ping().await?;
+                let is_clean = !connection.is_in_transaction();
+                if !is_clean {
+                    disk.note_failure(None);
+                }
+                Ok(is_clean)
+            })
+        })
 }
 
 /// A transaction under way. Dropping it undoes it.
@@ -160,15 +235,21 @@ pub struct Write {
     newest: watch::Sender<i64>,
     recorded: Option<i64>,
     vault: Arc<Vault>,
+    disk: Arc<Disk>,
 }
 
 impl Write {
     /// Keeps what was written, and tells those who wait for changes. It goes through even if the
     /// caller does not wait for it: nobody would be told of what is committed all the same.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        let Self { tx, newest, recorded, .. } = self;
+        let Self { tx, newest, recorded, disk, .. } = self;
         let committed = tokio::spawn(async move {
-            tx.commit().await?;
+            if let Err(error) = tx.commit().await {
+                let error = StoreError::from(error);
+                disk.note_failure(Some(&error));
+                return Err(error);
+            }
+            disk.note_commit();
             if let Some(id) = recorded {
                 newest.send_if_modified(|newest| {
                     let newer = id > *newest;
@@ -187,7 +268,7 @@ impl Write {
     }
 
     /// The connection, for a statement within the transaction.
-    pub(crate) fn sql(&mut self) -> &mut sqlx::SqliteConnection {
+    pub(crate) fn sql(&mut self) -> &mut SqliteConnection {
         &mut self.tx
     }
 

@@ -126,7 +126,7 @@ impl Store {
         permit: Permit<'_, Ownership, Option<Author>, E>,
         now: Timestamp,
     ) -> Result<(), E> {
-        let (mut write, author) = self.write_if(&NodeOwnershipRow(org, node), permit, now).await?;
+        let (mut write, author) = self.delete_if(&NodeOwnershipRow(org, node), permit, now).await?;
         if !write.delete_node_row(org, node, T::SAID).await? {
             return Err(StoreError::missing(&format!("{} of node", T::PART), org, node).into());
         }

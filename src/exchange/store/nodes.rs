@@ -105,7 +105,7 @@ impl Store {
         permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
     ) -> Result<(), E> {
-        let (mut write, ()) = self.write_if(&NodeOwnershipRow(org, id), permit, now).await?;
+        let (mut write, ()) = self.delete_if(&NodeOwnershipRow(org, id), permit, now).await?;
         write.delete_node(org, id).await?;
         Ok(write.commit().await?)
     }

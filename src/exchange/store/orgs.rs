@@ -83,7 +83,7 @@ impl Store {
         permit: Permit<'_, OrgRequest, (), E>,
         now: Timestamp,
     ) -> Result<(), E> {
-        let (mut write, ()) = self.write_if(&OrgRow(id), permit, now).await?;
+        let (mut write, ()) = self.delete_if(&OrgRow(id), permit, now).await?;
         write.delete_org(id).await?;
         Ok(write.commit().await?)
     }

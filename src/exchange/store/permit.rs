@@ -128,7 +128,24 @@ impl Store {
         permit: Permit<'_, K::Row, New, E>,
         now: Timestamp,
     ) -> Result<(Write, New), E> {
-        let mut write = self.write(now).await?;
+        Self::admit_write(self.write(now).await?, row, permit).await
+    }
+
+    /// The same for deletions, which go through on a full disk as well ([`Store::write_essential`]).
+    pub(super) async fn delete_if<K: Guarded, New, E: From<StoreError>>(
+        &self,
+        row: &K,
+        permit: Permit<'_, K::Row, New, E>,
+        now: Timestamp,
+    ) -> Result<(Write, New), E> {
+        Self::admit_write(self.write_essential(now).await?, row, permit).await
+    }
+
+    async fn admit_write<K: Guarded, New, E: From<StoreError>>(
+        mut write: Write,
+        row: &K,
+        permit: Permit<'_, K::Row, New, E>,
+    ) -> Result<(Write, New), E> {
         let held = row.load(&mut write).await?;
         let new = match permit.0 {
             Decider::Account(account, decide) => {

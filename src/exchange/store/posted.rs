@@ -154,7 +154,7 @@ impl Store {
         permit: Permit<'_, Ownership, (), E>,
         now: Timestamp,
     ) -> Result<(), E> {
-        let (mut write, ()) = self.write_if(&OwnershipRow::<T>::new(org, id), permit, now).await?;
+        let (mut write, ()) = self.delete_if(&OwnershipRow::<T>::new(org, id), permit, now).await?;
         write.remove::<T>(org, id).await?;
         Ok(write.commit().await?)
     }

@@ -49,6 +49,16 @@ pub enum SecretFileError {
     },
 }
 
+impl SecretFileError {
+    /// Whether there is no space left for the file.
+    pub(super) fn is_disk_full(&self) -> bool {
+        let (Self::Create { source, .. } | Self::Replace { source, .. }) = self else {
+            return false;
+        };
+        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
 /// Reads the file at `path`. If there is none, it is made, with mode 0600, of what `make` gives:
 /// whole or not at all, and never over another's that came first.
 pub(super) fn load_or_create(
@@ -91,7 +101,11 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), SecretFileError
         fs::rename(new, path)?;
         fs::File::open(folder_of(path))?.sync_all()
     };
-    replace().map_err(|source| SecretFileError::Replace { path: path.to_owned(), source })
+    replace().map_err(|source| {
+        // A part of it takes space, and may hold keys; the next start removes it as well.
+        let _ = forget_unfinished(path);
+        SecretFileError::Replace { path: path.to_owned(), source }
+    })
 }
 
 /// Removes what a crash has left of a replacement: there may be keys in it.

@@ -76,7 +76,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), E> {
         let service = OwnershipRow::<ServiceRequest>::new(org, id);
-        let (mut write, ()) = self.write_if(&service, permit, now).await?;
+        let (mut write, ()) = self.delete_if(&service, permit, now).await?;
         write.remove_service_policy(org, id).await?;
         Ok(write.commit().await?)
     }

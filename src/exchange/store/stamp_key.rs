@@ -8,7 +8,7 @@ use super::{SecretFileError, secret_file};
 use crate::sign::SigningKey;
 
 /// The name of the key file in the data folder.
-const FILE: &str = "stamp-key.pem";
+pub(super) const FILE: &str = "stamp-key.pem";
 
 /// The key of the data folder `folder`, made on first use. Losing it costs a new trust document,
 /// never a node; a thief can keep news from nodes, but not invent any.

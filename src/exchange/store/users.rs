@@ -97,7 +97,7 @@ impl Store {
         permit: Permit<'_, UserRecord, (), E>,
         now: Timestamp,
     ) -> Result<(), E> {
-        let (mut write, ()) = self.write_if(&UserRow(org, id), permit, now).await?;
+        let (mut write, ()) = self.delete_if(&UserRow(org, id), permit, now).await?;
         write.delete_user(org, id).await?;
         Ok(write.commit().await?)
     }

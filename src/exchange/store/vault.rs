@@ -21,7 +21,7 @@ use super::secret_file::{self, SecretFileError};
 use crate::types::{OrgId, Registry, Secret};
 
 /// The name of the key file in the data folder.
-const FILE: &str = "vault.key";
+pub(super) const FILE: &str = "vault.key";
 /// An AES-256 key.
 const KEY_LENGTH: usize = 32;
 /// A key in the file: its number as eight bytes, then the key.

@@ -30,7 +30,7 @@ mod target;
 
 pub(crate) use tar_index::{Slice, TarIndex};
 pub use target::{ArchiveTarget, Form};
-pub(crate) use target::{names, write_tar};
+pub(crate) use target::{names, staging_folder, write_tar};
 
 /// One image of an archive.
 #[derive(Debug)]

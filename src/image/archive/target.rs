@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -40,11 +41,7 @@ pub struct ArchiveTarget {
 impl ArchiveTarget {
     /// Begins to fill `file`, which is written over at the end, if it is there.
     pub async fn create(file: &Path, form: Form) -> Result<Self, ImageError> {
-        let no_name = || ImageError::malformed(file.display().to_string(), "it names no file");
-        let mut name = std::ffi::OsString::from(".");
-        name.push(file.file_name().ok_or_else(no_name)?);
-        name.push(".partial");
-        let folder = file.with_file_name(name);
+        let folder = staging_folder(file)?;
         let staging = OciLayoutWriter::create(&folder).await?;
         Ok(Self { staging, folder, file: file.to_owned(), form })
     }
@@ -108,6 +105,31 @@ impl ImageTarget for ArchiveTarget {
     fn describe(&self) -> String {
         format!("the archive {}", self.file.display())
     }
+}
+
+/// The folder beside `file` in which its content is gathered: `.NAME.partial`, made for its owner alone.
+///
+/// # Errors
+/// If there is something else of this name: a link that leads to other files, or a folder that another user may write
+/// to, so that what is in it may lead there.
+pub(crate) fn staging_folder(file: &Path) -> Result<PathBuf, ImageError> {
+    let no_name = || ImageError::malformed(file.display().to_string(), "it names no file");
+    let mut name = std::ffi::OsString::from(".");
+    name.push(file.file_name().ok_or_else(no_name)?);
+    name.push(".partial");
+    let folder = file.with_file_name(name);
+    let failed = || ImageError::io("use", &folder);
+    match fs::DirBuilder::new().mode(0o700).create(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed()(error)),
+        _ => (),
+    }
+    let found = fs::symlink_metadata(&folder).map_err(failed())?;
+    let is_own = found.uid() == rustix::process::geteuid().as_raw();
+    if !found.is_dir() || !is_own || found.mode() & 0o022 != 0 {
+        let why = "it is no folder that only this user may write to; remove it first";
+        return Err(failed()(io::Error::new(io::ErrorKind::PermissionDenied, why)));
+    }
+    Ok(folder)
 }
 
 /// The digests, in hex, of all that `root` needs, in the order in which they are packed.

@@ -7,6 +7,8 @@ use std::{
     process::Command,
 };
 
+use edgepost::disk_space::DiskSpace;
+
 use super::peers::record_skip;
 
 /// A tmpfs that is unmounted when it is dropped.
@@ -47,6 +49,23 @@ impl SmallDisk {
             }
         }
         filler.set_len(written.saturating_sub(bytes)).unwrap();
+    }
+
+    /// Takes space, beside what is taken already, until no more than `bytes` are free: also under a server that runs.
+    pub fn take_all_but(&self, bytes: u64) {
+        let mut filler = fs::OpenOptions::new();
+        let mut filler = filler.append(true).create(true).open(self.filler()).unwrap();
+        loop {
+            let excess = usize::try_from(self.free_bytes().saturating_sub(bytes)).unwrap();
+            if excess == 0 || filler.write_all(&vec![1; excess.min(65536)]).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// How many bytes are free.
+    pub fn free_bytes(&self) -> u64 {
+        DiskSpace::of(&self.0).unwrap().free
     }
 
     /// Gives back what was filled.

@@ -13,11 +13,12 @@ use std::{
     fs::{File, OpenOptions},
     io,
     ops::Range,
-    os::unix::fs::FileExt as _,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use flate2::Crc;
+use rustix::fs::OFlags;
 
 use crate::image::Descriptor;
 
@@ -27,6 +28,12 @@ pub(super) const BLOCK: u64 = 1 << 20;
 const MAGIC: &[u8; 16] = b"edgepost parts 1";
 const HEADER: usize = MAGIC.len() + 32 + 8 + 8;
 const RECORD: usize = 8;
+
+/// The flag that opens no link: in a folder that others may write to, one could be planted that leads to a file which
+/// is not part of a download.
+pub(super) fn no_follow() -> i32 {
+    i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default()
+}
 
 /// What has come of each block: always its beginning, up to some length.
 #[derive(Debug)]
@@ -139,7 +146,9 @@ impl Checkpoint {
         partial: &Path,
         wanted: &Descriptor,
     ) -> io::Result<Option<(Self, Vec<Record>)>> {
-        let file = match OpenOptions::new().read(true).write(true).open(Self::path(partial)) {
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).custom_flags(no_follow());
+        let file = match options.open(Self::path(partial)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -164,8 +173,8 @@ impl Checkpoint {
     /// stop it.
     pub(super) fn create(partial: &Path, wanted: &Descriptor, blocks: &Blocks) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        let file =
-            options.read(true).write(true).create(true).truncate(true).open(Self::path(partial))?;
+        let options = options.read(true).write(true).create(true).truncate(true);
+        let file = options.custom_flags(no_follow()).open(Self::path(partial))?;
         let mut content = header(wanted).to_vec();
         content.extend((0..blocks.count()).flat_map(|block| encode(blocks.record(block))));
         file.write_all_at(&content, 0)?;

@@ -4,14 +4,14 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, IoSlice, Seek as _, SeekFrom, Write as _},
     ops::Range,
-    os::unix::fs::{FileExt as _, MetadataExt as _},
+    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
 use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
 
-use super::blocks::{BLOCK, Blocks, Checkpoint, Record};
+use super::blocks::{BLOCK, Blocks, Checkpoint, Record, no_follow};
 use crate::{
     image::Descriptor,
     types::{Digest, DigestHasher},
@@ -43,6 +43,7 @@ impl Part {
     /// on it. Room for the rest is set aside, so that a disk that is too small is noticed now.
     pub(super) fn open(path: &Path, wanted: &Descriptor) -> io::Result<Option<Self>> {
         let mut options = OpenOptions::new();
+        let options = options.custom_flags(no_follow());
         let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
             Ok(()) => (),
@@ -343,6 +344,19 @@ mod tests {
 
     fn place() -> Place {
         Place(tempfile::tempdir().unwrap())
+    }
+
+    #[test]
+    fn a_planted_link_is_not_written_through() {
+        let place = place();
+        let victim = place.0.path().join("victim");
+        fs::write(&victim, vec![1; SIZE + 1]).unwrap();
+        for link in [place.path(), Checkpoint::path(&place.path())] {
+            std::os::unix::fs::symlink(&victim, &link).unwrap();
+            assert!(Part::open(&place.path(), &wanted()).is_err());
+            fs::remove_file(&link).unwrap();
+        }
+        assert_eq!(fs::read(&victim).unwrap(), vec![1; SIZE + 1]);
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use crate::{
+    disk_space::DiskSpace,
     registry::server::storage::{StorageError, durable, uploads::Sessions},
     types::Digest,
 };
@@ -56,6 +57,20 @@ impl Folder {
             all.extend(names.iter().filter_map(|name| Digest::from_hex(name).ok()));
         }
         Ok(all)
+    }
+
+    /// Checks that the disk has space for more images.
+    ///
+    /// # Errors
+    /// If less is free than a database on the same disk may need to delete by.
+    pub(super) fn check_space(&self) -> Result<(), StorageError> {
+        match DiskSpace::of(&self.root) {
+            Ok(space) if space.free < space.floor() => {
+                Err(StorageError::io("write to", &*self.root)(io::ErrorKind::StorageFull.into()))
+            }
+            // Where the file system does not say it, its errors come with the writes.
+            _ => Ok(()),
+        }
     }
 
     /// Takes over a file whose content the caller has verified to be `digest`; it must be on the

@@ -115,6 +115,7 @@ impl Folder {
             let parts = folder.parts(&repository);
             match check {
                 Check::MustBeThere => {
+                    folder.check_space()?;
                     let missing = folder.missing(&repository, &parts, &parsed);
                     if !missing.is_empty() {
                         return Err(StorageError::Incomplete { repository, missing });

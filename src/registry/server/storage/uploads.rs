@@ -84,10 +84,17 @@ impl Folder {
         let id = UploadId(Uuid::new_v4());
         let (folder, name, temporary) =
             (self.upload_folder(id), repository.to_string(), self.temporary());
+        let own = self.clone();
         durable::blocking(move || {
+            own.check_space()?;
             durable::make_folder(&folder)?;
-            durable::touch(&folder.join("data"))?;
-            durable::write(&temporary, &folder.join("repository"), name.as_bytes())
+            let begun = durable::touch(&folder.join("data")).and_then(|()| {
+                durable::write(&temporary, &folder.join("repository"), name.as_bytes())
+            });
+            begun.inspect_err(|_| {
+                // What is told is why it could not begin.
+                let _ = fs::remove_dir_all(&folder);
+            })
         })
         .await?;
         Ok(id)
@@ -222,7 +229,9 @@ impl Upload {
         }
         let mut writer = self.writer.take().ok_or(StorageError::Stopping)?;
         let mut buffer = std::mem::take(&mut self.buffer);
+        let folder = self.folder.clone();
         let (writer, buffer) = durable::blocking(move || {
+            folder.check_space()?;
             writer.write(&buffer)?;
             buffer.clear();
             Ok((writer, buffer))
