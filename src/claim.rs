@@ -83,7 +83,8 @@ pub fn secure_folder(folder: &Path) -> Result<(), ClaimError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable)?;
     let found = fs::metadata(folder).map_err(unusable)?;
     let mode = found.mode() & 0o7777;
-    if mode & 0o077 == 0 {
+    let others = mode & 0o077;
+    if others == 0 {
         return Ok(());
     }
     let is_own = found.uid() == rustix::process::geteuid().as_raw();

@@ -356,7 +356,7 @@ async fn chores(state: AppState) {
                 );
             }
             (Ok(()), true) => {
-                tracing::info!(event = "maintenance.recovered", "background tasks work again")
+                tracing::info!(event = "maintenance.recovered", "background tasks work again");
             }
             _ => (),
         }

@@ -350,7 +350,7 @@ mod tests {
     fn a_planted_link_is_not_written_through() {
         let place = place();
         let victim = place.0.path().join("victim");
-        fs::write(&victim, vec![1; SIZE + 1]).unwrap();
+        File::create(&victim).unwrap().write_all(&vec![1; SIZE + 1]).unwrap();
         for link in [place.path(), Checkpoint::path(&place.path())] {
             std::os::unix::fs::symlink(&victim, &link).unwrap();
             assert!(Part::open(&place.path(), &wanted()).is_err());

@@ -92,7 +92,7 @@ impl Folder {
                 durable::write(&temporary, &folder.join("repository"), name.as_bytes())
             });
             begun.inspect_err(|_| {
-                // What is told is why it could not begin.
+                // The reported error is why it could not begin.
                 let _ = fs::remove_dir_all(&folder);
             })
         })
