@@ -247,10 +247,8 @@ impl ServeRegistryArgs {
         let is_anonymous = self.is_anonymous()?;
         let reload_signal = ReloadSignal::listen();
         let data = self.server.data()?;
-        let (access, accounts) =
-            if is_anonymous { (Access::Anonymous, None) } else { RegistryAccounts::open(&data)? };
         claim::secure_folder(&data).map_err(StartRegistryError::Claim)?;
-        let (access, accounts, start) = if self.anonymous {
+        let (access, accounts, start) = if is_anonymous {
             (Access::Anonymous, None, None)
         } else {
             let start = admit_registry(&data, &self.server.create_missing())?;
