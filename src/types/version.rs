@@ -243,6 +243,19 @@ impl VersionRange {
             || (*point > self.from.version && *point < self.to.version)
     }
 
+    /// Whether it contains any of `versions`, which must be sorted. It takes three binary searches.
+    pub fn contains_any(&self, versions: &[Version]) -> bool {
+        let up_to = |bound: &Bound| match &bound.version {
+            VersionOrInfinity::Version(bound) => versions.partition_point(|it| it <= bound),
+            VersionOrInfinity::Infinity => versions.len(),
+        };
+        let (from, to) = (up_to(&self.from), up_to(&self.to));
+        // At the lower bound, the first above it, and at the upper bound.
+        let candidates = [from.checked_sub(1), Some(from), to.checked_sub(1)];
+        let candidates = candidates.into_iter().flatten().filter_map(|it| versions.get(it));
+        candidates.into_iter().any(|it| self.contains(it))
+    }
+
     /// Whether its bounds stand the wrong way round. It then contains its inclusive bounds alone.
     pub fn is_inverted(&self) -> bool {
         self.from.version > self.to.version

@@ -4,6 +4,7 @@
 //! Answers are read leniently, so that a newer exchange can say more.
 
 mod admin;
+pub mod bounds;
 mod changes;
 pub mod credentials;
 mod dock_auths;
@@ -61,7 +62,8 @@ pub use properties::{
 pub use publication::{DocumentHistory, Publication, Published, PublishedDocument};
 pub use rekey::{RekeyRequest, Rekeyed};
 pub use report::{
-    NodeReport, ReceivedReport, RefusalReport, RefusingNodes, ServiceReport, ServiceState,
+    MOST_REFUSING, NodeReport, ReceivedReport, RefusalReport, RefusingNodes, ServiceReport,
+    ServiceState,
 };
 pub use secret::{Hidden, WireSecret};
 use serde::{Deserialize, Deserializer, Serialize};

@@ -6,7 +6,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::exchange::api::{Property, constraint_problem, nullable};
+use crate::exchange::api::{
+    Property,
+    bounds::{policy_problem, too_many, too_many_inside},
+    nullable,
+};
 
 /// What `PUT /orgs/{org}/nodes/{node}/policy` takes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -38,8 +42,10 @@ pub struct NodePolicyRequest {
 impl NodePolicyRequest {
     /// What is wrong with it by itself, if anything is.
     pub fn problem(&self) -> Option<String> {
-        let parts = [&self.constraints, &self.deployment.constraints, &self.management.constraints];
-        parts.into_iter().find_map(|it| constraint_problem(it))
+        let Self { properties, constraints, deployment, management, .. } = self;
+        policy_problem(properties, constraints)
+            .or_else(|| policy_problem(&deployment.properties, &deployment.constraints))
+            .or_else(|| policy_problem(&management.properties, &management.constraints))
     }
 }
 
@@ -109,6 +115,17 @@ pub struct ContainerStatus {
 }
 
 impl NodeStatusRequest {
+    /// What is wrong with it by itself, if anything is.
+    pub fn problem(&self) -> Option<String> {
+        let containers = self.services.iter().map(|it| it.container_status.len()).sum();
+        too_many_inside("services", self.services.len())
+            .or_else(|| too_many_inside("containerStatus of services", containers))
+            .or_else(|| {
+                let hosts = self.connectivity.as_ref().map_or(0, BTreeMap::len);
+                too_many("connectivity", hosts)
+            })
+    }
+
     /// `|org/url_version_arch|…|`, by which Horizon searches; `|` if nothing runs.
     pub fn running_services(&self) -> String {
         self.services.iter().fold("|".to_owned(), |text, it| {
@@ -136,6 +153,13 @@ pub struct NodeStatus {
 pub struct NodeErrorsRequest {
     /// What went wrong, in the agent's own words.
     pub errors: Vec<Value>,
+}
+
+impl NodeErrorsRequest {
+    /// What is wrong with it by itself, if anything is.
+    pub fn problem(&self) -> Option<String> {
+        too_many_inside("errors", self.errors.len())
+    }
 }
 
 /// What `PUT /orgs/{org}/nodes/{node}/agreements/{id}` takes.

@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    exchange::api::{HeartbeatIntervals, Hidden, UserInput, WireSecret, nullable},
+    exchange::api::{
+        HeartbeatIntervals, Hidden, UserInput, WireSecret,
+        bounds::{too_many, too_many_inside, user_input_problem},
+        nullable,
+    },
     types::{Version, VersionRange},
 };
 
@@ -87,7 +91,16 @@ impl NodeRequest {
         if self.token.as_ref().is_some_and(|token| token.0.is_empty()) {
             return Some("the token is empty".to_owned());
         }
-        self.registered_services.iter().flatten().find_map(RegisteredService::problem)
+        let services = self.registered_services.as_deref().unwrap_or_default();
+        let properties = services.iter().map(|it| it.properties.len()).sum();
+        too_many("registeredServices", services.len())
+            .or_else(|| too_many_inside("properties of registeredServices", properties))
+            .or_else(|| user_input_problem(self.user_input.as_deref().unwrap_or_default()))
+            .or_else(|| {
+                let versions = self.software_versions.as_ref().map_or(0, BTreeMap::len);
+                too_many("softwareVersions", versions)
+            })
+            .or_else(|| services.iter().find_map(RegisteredService::problem))
     }
 }
 

@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::{
     exchange::api::{
-        NodeHealth, Priority, SecretBinding, Stored, UpgradePolicy, UserInput, nullable,
+        NodeHealth, Priority, SecretBinding, Stored, UpgradePolicy, UserInput,
+        bounds::{secret_binding_problem, too_many, too_many_inside, user_input_problem},
+        nullable,
         services::is_plain_version,
     },
     types::{OrgId, ServiceUrl},
@@ -105,6 +107,10 @@ impl PatternRequest {
         if self.services.is_empty() {
             return Some("a pattern needs a service".to_owned());
         }
+        let too_long = self.too_long();
+        if too_long.is_some() {
+            return too_long;
+        }
         self.services.iter().find_map(|service| {
             let url = &service.service_url;
             if service.service_versions.is_empty() {
@@ -119,6 +125,22 @@ impl PatternRequest {
                     .then(|| format!("deployment_overrides of '{url}' need their signature"))
             })
         })
+    }
+}
+
+impl PatternRequest {
+    fn too_long(&self) -> Option<String> {
+        let versions = |it: &PatternService| it.service_versions.len();
+        too_many("services", self.services.len())
+            .or_else(|| {
+                self.services.iter().find_map(|it| too_many("serviceVersions", versions(it)))
+            })
+            .or_else(|| {
+                too_many_inside("serviceVersions", self.services.iter().map(versions).sum())
+            })
+            .or_else(|| too_many("agreementProtocols", self.agreement_protocols.len()))
+            .or_else(|| user_input_problem(&self.user_input))
+            .or_else(|| secret_binding_problem(&self.secret_binding))
     }
 }
 

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     exchange::api::{
         NodeHealth, Priority, Property, SecretBinding, Stored, UpgradePolicy, UserInput,
-        constraint_problem, nullable, services::is_plain_version,
+        bounds::{policy_problem, secret_binding_problem, too_many, user_input_problem},
+        nullable,
+        services::is_plain_version,
     },
     types::{OrgId, ServiceUrl},
 };
@@ -83,9 +85,15 @@ impl PolicyRequest {
             return Some("the service has no serviceVersions".to_owned());
         }
         let versions = &self.service.service_versions;
-        let odd = versions.iter().find(|it| !is_plain_version(&it.version));
-        odd.map(|it| format!("version '{}' is no version", it.version))
-            .or_else(|| constraint_problem(&self.constraints))
+        let too_long = too_many("serviceVersions", versions.len())
+            .or_else(|| policy_problem(&self.properties, &self.constraints))
+            .or_else(|| user_input_problem(&self.user_input))
+            .or_else(|| secret_binding_problem(&self.secret_binding));
+        if too_long.is_some() {
+            return too_long;
+        }
+        let odd = versions.iter().find(|it| !is_plain_version(&it.version))?;
+        Some(format!("version '{}' is no version", odd.version))
     }
 }
 

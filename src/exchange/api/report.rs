@@ -92,7 +92,13 @@ pub struct RefusalReport {
 pub struct RefusingNodes {
     /// By the names of the nodes.
     pub nodes: BTreeMap<NodeId, BTreeSet<String>>,
+    /// Whether there are more such nodes than one answer holds ([`MOST_REFUSING`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
 }
+
+/// The most nodes in one answer about refusals.
+pub const MOST_REFUSING: u32 = 10_000;
 
 /// A report, as the exchange hands it on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    exchange::api::{Property, Stored, constraint_problem, nullable},
+    exchange::api::{
+        Property, Stored,
+        bounds::{once, policy_problem, too_many},
+        nullable,
+    },
     types::{OrgId, ServiceUrl, Version, VersionRange},
 };
 
@@ -77,7 +81,7 @@ pub enum Sharable {
 }
 
 /// A service that another one needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequiredService {
     /// Its name.
@@ -125,7 +129,8 @@ impl ServiceRequest {
         format!("{}_{}_{}", self.url.mangled(), self.version, self.arch)
     }
 
-    /// Fills in what may be left out: Horizon's answers always have it.
+    /// Fills in what may be left out: Horizon's answers always have it. Of equal required services one
+    /// remains.
     #[must_use]
     pub fn completed(mut self) -> Self {
         if self.description.is_empty() {
@@ -135,6 +140,7 @@ impl ServiceRequest {
             required.version_range = required.version_range.take().or(required.version.clone());
             required.version = required.version.take().or(required.version_range.clone());
         }
+        once(&mut self.required_services);
         self
     }
 
@@ -156,6 +162,14 @@ impl ServiceRequest {
             || unsigned(&self.cluster_deployment, &self.cluster_deployment_signature)
         {
             return Some("a deployment needs its signature".to_owned());
+        }
+        let (required, variables) = (self.required_services.len(), self.user_input.len());
+        let too_long = too_many("requiredServices", required)
+            .or_else(|| too_many("userInput", variables))
+            .or_else(|| too_many("matchHardware", self.match_hardware.len()))
+            .or_else(|| too_many("imageStore", self.image_store.len()));
+        if too_long.is_some() {
+            return too_long;
         }
         self.required_services.iter().find_map(|required| {
             let url = &required.url;
@@ -207,7 +221,7 @@ pub struct ServicePolicyRequest {
 impl ServicePolicyRequest {
     /// What is wrong with it by itself, if anything is.
     pub fn problem(&self) -> Option<String> {
-        constraint_problem(&self.constraints)
+        policy_problem(&self.properties, &self.constraints)
     }
 }
 

@@ -4,13 +4,17 @@ use axum::{Json, extract::State, http::StatusCode, response::Response};
 
 use super::{
     ApiError, AppState,
-    answer::{listed, written},
+    answer::written,
     caller::Caller,
     extract::{Body, Path, Query, check_name, check_new_name},
+    lists::reserved_json,
     nodes::Quiet,
 };
 use crate::{
-    exchange::api::{AgreementRequest, Agreements, Reply},
+    exchange::{
+        api::{AgreementRequest, Agreements, Reply},
+        store::{Quota, Usage},
+    },
     types::{NodeId, OrgId},
 };
 
@@ -79,8 +83,14 @@ async fn told(
 ) -> Result<Response, ApiError> {
     let owner = state.store.node_owner(org, node).await?;
     caller.may_read_node(org, node, owner.as_deref())?;
+    let usage = match id {
+        Some(_) => Usage::default(),
+        None => state.store.usage_of_holder(&Quota::AGREEMENTS, &format!("{org}/{node}")).await?,
+    };
+    let reservation = state.reserve_whole(caller, usage).await?;
     let agreements = state.store.agreements(org, node, id).await?;
-    Ok(listed(agreements.is_empty(), Agreements { agreements, last_index: 0 }))
+    let status = if agreements.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    reserved_json(status, &Agreements { agreements, last_index: 0 }, reservation)
 }
 
 async fn removed(

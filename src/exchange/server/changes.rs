@@ -1,12 +1,14 @@
 //! The change feed. Asking for it is a node's heartbeat.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use jiff::SignedDuration;
 
 use super::{
     ApiError, AppState,
+    budget::Reservation,
     caller::Caller,
     extract::{Body, Path},
+    lists::reserved_json,
 };
 use crate::{
     exchange::{
@@ -15,6 +17,11 @@ use crate::{
     },
     types::OrgId,
 };
+
+/// Changes that are read without a reservation: few enough for what a connection takes at once.
+const FEW: u32 = 128;
+/// What the most changes hold in memory while they are answered, in bytes.
+const MOST_BYTES: usize = 8 << 20;
 
 /// How much earlier than asked the feed begins where it is asked by time: clocks differ.
 const EARLIER: SignedDuration = SignedDuration::from_secs(10);
@@ -25,7 +32,7 @@ pub(super) async fn since(
     caller: Caller,
     Path(org): Path<OrgId>,
     Body(request): Body<ChangesRequest>,
-) -> Result<(StatusCode, Json<ChangesResponse>), ApiError> {
+) -> Result<Response, ApiError> {
     caller.may_read_changes(&org)?;
     state.note_heartbeat(&caller);
     let since = point(&request);
@@ -33,9 +40,46 @@ pub(super) async fn since(
         Some(node) => Audience::Node(node.clone()),
         None => Audience::User,
     };
-    let told = state.store.changes(&org, &audience, since, request.max_records).await?;
-    let exchange_version = state.version.to_string();
-    Ok((StatusCode::CREATED, Json(ChangesResponse { exchange_version, ..told })))
+    let changes = Changes::read(&state, &caller, &org, &audience, since, request.max_records);
+    changes.await?.answer(&state)
+}
+
+/// Changes, and the memory that is reserved for their answer.
+pub(super) struct Changes {
+    pub(super) response: ChangesResponse,
+    reservation: Option<Reservation>,
+}
+
+impl Changes {
+    /// Reads the changes since then: as many as were asked for, or a few of them while other answers hold
+    /// the memory. The caller asks for the rest from there on.
+    pub(super) async fn read(
+        state: &AppState,
+        caller: &Caller,
+        org: &OrgId,
+        audience: &Audience,
+        since: Since,
+        most: u32,
+    ) -> Result<Self, ApiError> {
+        let few = state.store.changes(org, audience, since, most.min(FEW)).await?;
+        if most <= FEW || !few.hit_max_records {
+            return Ok(Self { response: few, reservation: None });
+        }
+        match state.answers.reserve(&caller.name(), MOST_BYTES).await {
+            Err(_) => Ok(Self { response: few, reservation: None }),
+            Ok(reservation) => {
+                let response = state.store.changes(org, audience, since, most).await?;
+                Ok(Self { response, reservation: Some(reservation) })
+            }
+        }
+    }
+
+    /// Answers with them.
+    pub(super) fn answer(self, state: &AppState) -> Result<Response, ApiError> {
+        let exchange_version = state.version.to_string();
+        let response = ChangesResponse { exchange_version, ..self.response };
+        reserved_json(StatusCode::CREATED, &response, self.reservation)
+    }
 }
 
 /// Tells the number of the newest change.

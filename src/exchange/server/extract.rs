@@ -9,11 +9,14 @@ use axum::{
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::ApiError;
+use super::{ApiError, bodies::BodyNeed};
 use crate::{
     listener::discard,
     types::{NameProblem, PatternId, check_account_name, check_visible},
 };
+
+/// A body that is longer takes more than a moment to read, in bytes.
+const LONG: usize = 64 * 1024;
 
 /// The names in the path.
 #[derive(Debug, FromRequestParts)]
@@ -29,12 +32,12 @@ pub(crate) struct Query<T>(pub(crate) T);
 #[derive(Debug)]
 pub(crate) struct Body<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = json_of(request, state).await?;
-        let read = serde_json::from_slice(&bytes);
+        let read = decode(bytes).await?;
         read.map(Self).map_err(|error| ApiError::InvalidInput(format!("the body: {error}")))
     }
 }
@@ -44,12 +47,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 #[derive(Debug)]
 pub(crate) struct SecretBody<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for SecretBody<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for SecretBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = Zeroizing::new(Vec::from(json_of(request, state).await?));
-        let read = serde_json::from_slice(&bytes);
+        let read = decode(bytes).await?;
         read.map(Self).map_err(|error| ApiError::InvalidInput(without_values(&error)))
     }
 }
@@ -100,12 +103,26 @@ async fn bytes_of<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, 
         discard(request.into_body(), longest);
         return Err(ApiError::TooLong);
     }
+    if let Some(need) = BodyNeed::of(&request) {
+        need.reserve().await?;
+    }
     Ok(Bytes::from_request(request, state).await?)
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<usize> {
     let length: u64 = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
     Some(usize::try_from(length).unwrap_or(usize::MAX))
+}
+
+/// Reads JSON. What is long is read on a thread for blocking work, where it delays no other request.
+async fn decode<T: DeserializeOwned + Send + 'static>(
+    bytes: impl AsRef<[u8]> + Send + 'static,
+) -> Result<serde_json::Result<T>, ApiError> {
+    if bytes.as_ref().len() <= LONG {
+        return Ok(serde_json::from_slice(bytes.as_ref()));
+    }
+    let read = move || serde_json::from_slice(bytes.as_ref());
+    tokio::task::spawn_blocking(read).await.map_err(ApiError::internal)
 }
 
 /// Refuses what cannot name anything: agents make file names and paths of names.

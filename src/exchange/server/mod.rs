@@ -5,7 +5,9 @@ mod agreements;
 mod answer;
 mod api_keys;
 mod audit;
+mod bodies;
 mod bootstrap;
+mod budget;
 mod caller;
 mod changes;
 mod dock_auths;
@@ -15,6 +17,7 @@ mod extension;
 mod extract;
 mod keys;
 mod lengths;
+mod lists;
 mod node_parts;
 mod nodes;
 mod orgs;
@@ -39,6 +42,7 @@ use std::{
 };
 
 use axum::Router;
+use budget::Budget;
 use caller::Caller;
 use entitlement::OpenedDocuments;
 pub use error::ApiError;
@@ -182,6 +186,10 @@ pub struct AppState {
     opened: Arc<OpenedDocuments>,
     /// What signed documents need.
     extension: Arc<Extension>,
+    /// The memory of answers that are being sent.
+    answers: Arc<Budget>,
+    /// The memory of bodies that are being handled.
+    bodies: Arc<Budget>,
     /// What Horizon's clients are told the exchange is.
     pub(crate) version: Arc<str>,
 }
@@ -216,6 +224,8 @@ impl AppState {
             audit: Arc::clone(&config.audit),
             opened: Arc::default(),
             extension: Arc::new(extension),
+            answers: Arc::new(lists::answers()),
+            bodies: Arc::new(bodies::bodies()),
             version: config.version.as_str().into(),
         };
         let made = bootstrap::bootstrap(&state, config.root_password.as_ref()).await;

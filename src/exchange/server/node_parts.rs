@@ -27,9 +27,7 @@ pub(super) trait Told: NodePart + 'static {
     fn answer(it: Dated<Self>) -> Self::Answer;
 
     /// What is wrong with it by itself, if anything is.
-    fn problem(&self) -> Option<String> {
-        None
-    }
+    fn problem(&self) -> Option<String>;
 }
 
 impl Told for NodePolicyRequest {
@@ -47,6 +45,10 @@ impl Told for NodePolicyRequest {
 impl Told for NodeErrorsRequest {
     type Answer = Dated<Self>;
 
+    fn problem(&self) -> Option<String> {
+        Self::problem(self)
+    }
+
     fn answer(it: Dated<Self>) -> Dated<Self> {
         it
     }
@@ -54,6 +56,10 @@ impl Told for NodeErrorsRequest {
 
 impl Told for NodeStatusRequest {
     type Answer = NodeStatus;
+
+    fn problem(&self) -> Option<String> {
+        Self::problem(self)
+    }
 
     fn answer(it: Dated<Self>) -> NodeStatus {
         let Dated { value, last_updated } = it;

@@ -1,5 +1,7 @@
 //! Nodes.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use axum::{
     Json,
     extract::State,
@@ -14,6 +16,7 @@ use super::{
     caller::{Caller, Role},
     extract::{Body, Path, Query, SecretBody, check_new_account},
     lengths::{SecretKind, check_length},
+    lists::{Batches, List, Position, members},
     orgs::Only,
 };
 use crate::{
@@ -23,7 +26,7 @@ use crate::{
             ConfigStateRequest, NoMessages, Node, NodeDescription, NodeRequest, NodeType, Nodes,
             Reply, Resource,
         },
-        store::{NodeCount, NodeRecord, StoreError},
+        store::{NodeCount, NodeRecord, NodesOf, Store, StoreError},
     },
     types::{NodeId, OrgId},
 };
@@ -64,9 +67,41 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     caller.may_list_nodes(&org)?;
     let owner = matches!(caller.role, Role::User(_)).then(|| caller.name());
-    let mut nodes = state.store.nodes(&org, owner.as_deref(), caller.node()).await?;
-    nodes.retain(|id, node| filters.fit(id, node));
-    Ok(listed(nodes.is_empty(), Nodes { nodes, last_index: 0 }))
+    let which = NodesOf { org, owner, only: caller.node().cloned() };
+    let size = state.store.nodes_size(&which).await?;
+    let batches = NodeBatches {
+        store: state.store.clone(),
+        which,
+        filters: Arc::new(filters),
+        position: Position::Start,
+    };
+    List::of_nodes().answer(&state, &caller, size, batches).await
+}
+
+/// The nodes of a list, a batch at a time.
+struct NodeBatches {
+    store: Store,
+    which: NodesOf,
+    filters: Arc<Filters>,
+    position: Position,
+}
+
+impl Batches for NodeBatches {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, ApiError> {
+        let after = match &self.position {
+            Position::Start => None,
+            Position::After(row) => Some(row),
+            Position::End => return Ok(None),
+        };
+        let batch = self.store.nodes_batch(&self.which, after).await?;
+        self.position = Position::from(batch.next.clone());
+        let filters = Arc::clone(&self.filters);
+        let encode = move || {
+            let nodes = batch.decode();
+            members(nodes.into_iter().filter(|(id, node)| filters.fit(id, node)))
+        };
+        tokio::task::spawn_blocking(encode).await.map_err(ApiError::internal)?.map(Some)
+    }
 }
 
 /// Tells about one node.
@@ -76,12 +111,13 @@ pub(super) async fn get(
     Path((org, id)): Path<(OrgId, NodeId)>,
     Query(only): Query<Only>,
 ) -> Result<Response, ApiError> {
-    let nodes = state.store.nodes(&org, None, Some(&id)).await?;
-    let held = nodes.values().next();
-    caller.may_read_node(&org, &id, held.map(|node| node.owner.as_str()))?;
-    if let (Some(node), Some(name)) = (held, &only.attribute) {
+    let held = state.store.node(&org, &id).await?;
+    caller.may_read_node(&org, &id, held.as_ref().map(|node| node.owner.as_str()))?;
+    if let (Some(node), Some(name)) = (&held, &only.attribute) {
         return Ok(attribute(node, name)?.into_response());
     }
+    let nodes: BTreeMap<_, _> =
+        held.into_iter().map(|node| (format!("{org}/{id}"), node)).collect();
     Ok(listed(nodes.is_empty(), Nodes { nodes, last_index: 0 }))
 }
 

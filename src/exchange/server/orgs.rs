@@ -14,6 +14,7 @@ use super::{
     answer::{Patch, attribute, fits, listed, patched, written},
     caller::{Caller, ROOT},
     extract::{Body, Path, Query, check_new_account},
+    lists::reserved_json,
 };
 use crate::{
     exchange::api::{AgbotsNone, ORG_TYPE_IBM, OrgRequest, Orgs, Reply},
@@ -41,6 +42,7 @@ pub(super) async fn list(
     if filters.orgtype.as_deref().is_some_and(|it| it != ORG_TYPE_IBM) {
         return Err(ApiError::InvalidInput("orgtype can only be IBM".to_owned()));
     }
+    let reservation = state.reserve_whole(&caller, state.store.usage_of_orgs().await?).await?;
     let mut orgs = state.store.orgs().await?;
     orgs.retain(|id, org| {
         caller.may_read_org(id).is_ok()
@@ -49,7 +51,8 @@ pub(super) async fn list(
             && fits(filters.label.as_deref(), &org.value.label)
             && fits(filters.description.as_deref(), &org.value.description)
     });
-    Ok(listed(orgs.is_empty(), Orgs { orgs, last_index: 0 }))
+    let status = if orgs.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    reserved_json(status, &Orgs { orgs, last_index: 0 }, reservation)
 }
 
 /// One attribute instead of the whole.

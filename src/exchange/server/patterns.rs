@@ -19,6 +19,7 @@ pub(super) struct Filters {
 }
 
 impl Noun for PatternRequest {
+    const LIST: &'static str = "patterns";
     type Filters = Filters;
 
     fn fits(filters: &Filters, id: &str, it: &Pattern) -> bool {

@@ -17,6 +17,7 @@ pub(super) struct Filters {
 }
 
 impl Noun for PolicyRequest {
+    const LIST: &'static str = "businessPolicy";
     type Filters = Filters;
 
     fn fits(filters: &Filters, id: &str, it: &Policy) -> bool {

@@ -1,6 +1,6 @@
 //! Services, patterns and deployment policies: what is the same for all of them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
@@ -8,25 +8,28 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     ApiError, AppState,
     answer::{Patch, attribute, listed, patched, written},
     caller::{Caller, Role},
     extract::{Body, Path, Query, check_name, check_new_name},
+    lists::{Batches, List, Position, STREAM, members, reserved},
     orgs::Only,
 };
 use crate::{
     exchange::{
         api::{Operation, Reply, Stored},
-        store::{Posted, Shelf, StoreError},
+        store::{Posted, RowKey, Shelf, Store, StoreError},
     },
     types::OrgId,
 };
 
 /// Something posted, as its paths have it.
 pub(super) trait Noun: Posted + 'static {
+    /// The field of a list with the entries.
+    const LIST: &'static str;
     /// What a list can be narrowed by.
     type Filters: DeserializeOwned + Send + Sync + 'static;
 
@@ -62,8 +65,7 @@ pub(super) async fn list<T: Noun>(
 ) -> Result<Response, ApiError> {
     let all = caller.org == org || matches!(caller.role, Role::Root(_));
     let shelf = if all { Shelf::Org(org) } else { Shelf::PublicOf(org) };
-    let map = on_shelf::<T>(&state, &shelf, &filters).await?;
-    Ok(listed(map.is_empty(), T::container(map)))
+    on_shelf::<T>(&state, &caller, shelf, filters, List::new(T::LIST)).await
 }
 
 /// Lists everything the caller may see. `hzn` takes no 404 here.
@@ -73,7 +75,8 @@ pub(super) async fn catalog<T: Noun>(
     Query(filters): Query<T::Filters>,
 ) -> Result<Response, ApiError> {
     let shelf = Shelf::Catalog(caller.org.clone());
-    Ok(listed(false, T::container(on_shelf::<T>(&state, &shelf, &filters).await?)))
+    let list = List::new(T::LIST).empty_is_ok();
+    on_shelf::<T>(&state, &caller, shelf, filters, list).await
 }
 
 /// Lists everything that an organization may see.
@@ -86,7 +89,8 @@ pub(super) async fn catalog_of<T: Noun>(
     caller.may_read_org(&org)?;
     let all = caller.org == org || matches!(caller.role, Role::Root(_));
     let shelf = if all { Shelf::Catalog(org) } else { Shelf::PublicOf(org) };
-    Ok(listed(false, T::container(on_shelf::<T>(&state, &shelf, &filters).await?)))
+    let list = List::new(T::LIST).empty_is_ok();
+    on_shelf::<T>(&state, &caller, shelf, filters, list).await
 }
 
 /// Tells about one.
@@ -176,17 +180,100 @@ pub(super) async fn delete<T: Noun>(
 
 async fn on_shelf<T: Noun>(
     state: &AppState,
-    shelf: &Shelf,
-    filters: &T::Filters,
-) -> Result<BTreeMap<String, Stored<T>>, ApiError> {
-    if let Some(problem) = T::bad_filter(filters) {
+    caller: &Caller,
+    shelf: Shelf,
+    filters: T::Filters,
+    list: List,
+) -> Result<Response, ApiError> {
+    if let Some(problem) = T::bad_filter(&filters) {
         return Err(ApiError::InvalidInput(problem));
     }
-    let mut columns = T::columns(filters);
-    columns.retain(|(_, value)| !value.contains('%'));
-    let mut map = state.store.shelf::<T>(shelf, &columns).await?;
-    map.retain(|id, it| T::fits(filters, id, it));
-    Ok(map)
+    let columns = T::columns(&filters).into_iter().filter(|(_, value)| !value.contains('%'));
+    let columns: Vec<_> = columns.map(|(name, value)| (name, value.to_owned())).collect();
+    let mut size = state.store.shelf_size::<T>(&shelf, &[]).await?;
+    if list.is_too_long(size) && !columns.is_empty() {
+        size = state.store.shelf_size::<T>(&shelf, &columns).await?;
+    }
+    let batches = PostedBatches::<T> {
+        store: state.store.clone(),
+        shelf,
+        columns,
+        filters: Arc::new(filters),
+        position: Position::Start,
+    };
+    list.answer(state, caller, size, batches).await
+}
+
+/// What is on a shelf, a batch at a time.
+struct PostedBatches<T: Noun> {
+    store: Store,
+    shelf: Shelf,
+    columns: Vec<(&'static str, String)>,
+    filters: Arc<T::Filters>,
+    position: Position,
+}
+
+impl<T: Noun> Batches for PostedBatches<T> {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, ApiError> {
+        let after = match &self.position {
+            Position::Start => None,
+            Position::After(row) => Some(row),
+            Position::End => return Ok(None),
+        };
+        let batch = self.store.shelf_batch::<T>(&self.shelf, &self.columns, after).await?;
+        self.position = Position::from(batch.next.clone());
+        let filters = Arc::clone(&self.filters);
+        let encode = move || {
+            let entries = batch.decode::<T>();
+            members(entries.into_iter().filter(|(id, it)| T::fits(&filters, id, it)))
+        };
+        tokio::task::spawn_blocking(encode).await.map_err(ApiError::internal)?.map(Some)
+    }
+}
+
+/// Which page of a shelf.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Page {
+    /// `org/id` of the last entry of the page before.
+    marker: Option<String>,
+    /// How many entries at most; a page also ends when it has become 128 KiB long.
+    limit: Option<usize>,
+    /// Whether to list what others show as well.
+    #[serde(default)]
+    catalog: bool,
+}
+
+/// Lists what an organization has, a page at a time; of another organization, what it shows to others.
+/// `next` is the marker of the page behind it.
+pub(super) async fn page<T: Noun>(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(org): Path<OrgId>,
+    Query(page): Query<Page>,
+) -> Result<Response, ApiError> {
+    let all = caller.org == org || matches!(caller.role, Role::Root(_));
+    let shelf = match (all, page.catalog) {
+        (true, false) => Shelf::Org(org),
+        (true, true) => Shelf::Catalog(org),
+        (false, _) => Shelf::PublicOf(org),
+    };
+    let bad_marker = || ApiError::InvalidInput("a marker is org/id".to_owned());
+    let after = page.marker.as_ref().map(|it| RowKey::parse(it).ok_or_else(bad_marker));
+    let after = after.transpose()?;
+    let reservation = state.answers.reserve(&caller.name(), STREAM).await?;
+    let batch = state.store.shelf_batch::<T>(&shelf, &[], after.as_ref()).await?;
+    let mut entries = batch.decode::<T>();
+    let mut next = batch.next.map(|it| it.to_string());
+    let limit = page.limit.unwrap_or(usize::MAX).max(1);
+    if entries.len() > limit {
+        entries.truncate(limit);
+        next = entries.last().map(|(name, _)| name.clone());
+    }
+    let mut body = format!("{{\"{}\":{{", T::LIST).into_bytes();
+    body.extend(members(entries)?);
+    let next = serde_json::to_string(&next).map_err(ApiError::internal)?;
+    body.extend(format!("}},\"next\":{next}}}").into_bytes());
+    Ok(reserved(body, Some(reservation)))
 }
 
 /// What is there, if it is and the caller may change it.

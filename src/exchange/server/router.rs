@@ -16,9 +16,9 @@ use tower_http::{
 };
 
 use super::{
-    ApiError, AppState, admin, agreements, api_keys, audit, caller::Caller, changes, dock_auths,
-    extension, extract::body_limit, keys, node_parts, nodes, orgs, posted, service_policies,
-    services, users,
+    ApiError, AppState, admin, agreements, api_keys, audit, bodies, caller::Caller, changes,
+    dock_auths, extension, extract::body_limit, keys, node_parts, nodes, orgs, posted,
+    service_policies, services, users,
 };
 use crate::exchange::{
     api::{
@@ -28,8 +28,21 @@ use crate::exchange::{
     store::KeyHolder,
 };
 
-/// The longest body read, unless a path says otherwise: a definition with room to spare.
+/// The longest body read, unless a path says otherwise, in bytes: a definition with room to spare.
 const LONGEST_BODY: usize = 1024 * 1024;
+/// An agreement: anax sends a few hundred bytes.
+const LONGEST_AGREEMENT: usize = 16 * 1024;
+/// A node as it registers: anax sends some 500 bytes for each of its services.
+const LONGEST_NODE: usize = 256 * 1024;
+/// Status, errors, policy or report of a node: for each container some 200 bytes.
+const LONGEST_NODE_PART: usize = 256 * 1024;
+/// A public key or certificate with its chain, in PEM.
+const LONGEST_KEY: usize = 64 * 1024;
+/// The policy beside a service.
+const LONGEST_SERVICE_POLICY: usize = 128 * 1024;
+/// What is said about an organization, a user, an API key or a pull credential, and what is asked of the
+/// change feed.
+const LONGEST_RECORD: usize = 32 * 1024;
 
 /// Every path of the exchange.
 pub fn router(state: AppState) -> Router {
@@ -41,6 +54,7 @@ pub fn router(state: AppState) -> Router {
         .method_not_allowed_fallback(unknown_method)
         .layer(body_limit(LONGEST_BODY))
         .layer(from_fn_with_state(Arc::clone(&state.audit), audit::watch))
+        .layer(from_fn_with_state(state.clone(), bodies::keep))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(header(header::CACHE_CONTROL, "max-age=0, must-revalidate, no-cache, no-store"))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
@@ -73,7 +87,8 @@ fn horizon() -> Router<AppState> {
                 .post(orgs::create)
                 .put(orgs::replace)
                 .patch(orgs::patch)
-                .delete(orgs::delete),
+                .delete(orgs::delete)
+                .layer(body_limit(LONGEST_RECORD)),
         )
         .route("/orgs/{org}/agbots", get(orgs::agbots))
         .route("/orgs/{org}/users", get(users::list))
@@ -83,11 +98,12 @@ fn horizon() -> Router<AppState> {
                 .post(users::create)
                 .put(users::replace)
                 .patch(users::patch)
-                .delete(users::delete),
+                .delete(users::delete)
+                .layer(body_limit(LONGEST_RECORD)),
         )
-        .route("/orgs/{org}/users/{user}/confirm", post(users::confirm))
-        .route("/orgs/{org}/users/{user}/changepw", post(users::change_password))
-        .route("/orgs/{org}/users/{user}/apikeys", post(api_keys::create))
+        .route("/orgs/{org}/users/{user}/confirm", record(post(users::confirm)))
+        .route("/orgs/{org}/users/{user}/changepw", record(post(users::change_password)))
+        .route("/orgs/{org}/users/{user}/apikeys", record(post(api_keys::create)))
         .route("/orgs/{org}/users/{user}/apikeys/{id}", get(api_keys::get).delete(api_keys::delete))
         .merge(services())
         .merge(nodes())
@@ -98,7 +114,7 @@ fn horizon() -> Router<AppState> {
         .route("/catalog/patterns", get(posted::catalog::<PatternRequest>))
         .route("/catalog/{org}/patterns", get(posted::catalog_of::<PatternRequest>))
         .route("/changes/maxchangeid", get(changes::newest))
-        .route("/orgs/{org}/changes", post(changes::since))
+        .route("/orgs/{org}/changes", record(post(changes::since)))
 }
 
 /// Services, and what hangs on one.
@@ -116,15 +132,18 @@ fn services() -> Router<AppState> {
         )
         .route(
             "/orgs/{org}/services/{service}/policy",
-            get(service_policies::get).put(service_policies::put).delete(service_policies::delete),
+            get(service_policies::get)
+                .put(service_policies::put)
+                .delete(service_policies::delete)
+                .layer(body_limit(LONGEST_SERVICE_POLICY)),
         )
         .route(
             "/orgs/{org}/services/{service}/dockauths",
-            get(dock_auths::list).post(dock_auths::create).delete(dock_auths::delete_all),
+            record(get(dock_auths::list).post(dock_auths::create).delete(dock_auths::delete_all)),
         )
         .route(
             "/orgs/{org}/services/{service}/dockauths/{id}",
-            get(dock_auths::get).put(dock_auths::replace).delete(dock_auths::delete),
+            record(get(dock_auths::get).put(dock_auths::replace).delete(dock_auths::delete)),
         )
         .nest("/orgs/{org}/services/{service}/keys", keys_of::<ServiceRequest>())
 }
@@ -132,16 +151,26 @@ fn services() -> Router<AppState> {
 /// Nodes, and what each says about itself.
 fn nodes() -> Router<AppState> {
     let node = Router::new()
-        .route("/", get(nodes::get).put(nodes::put).patch(nodes::patch).delete(nodes::delete))
-        .route("/heartbeat", post(nodes::heartbeat))
-        .route("/services_configstate", post(nodes::config_state))
+        .route(
+            "/",
+            get(nodes::get)
+                .put(nodes::put)
+                .patch(nodes::patch)
+                .delete(nodes::delete)
+                .layer(body_limit(LONGEST_NODE)),
+        )
+        .route("/heartbeat", record(post(nodes::heartbeat)))
+        .route("/services_configstate", record(post(nodes::config_state)))
         .route("/policy", node_part::<NodePolicyRequest>())
         .route("/status", node_part::<NodeStatusRequest>())
         .route("/errors", node_part::<NodeErrorsRequest>())
         .route("/agreements", get(agreements::list).delete(agreements::delete_all))
         .route(
             "/agreements/{id}",
-            get(agreements::get).put(agreements::put).delete(agreements::delete),
+            get(agreements::get)
+                .put(agreements::put)
+                .delete(agreements::delete)
+                .layer(body_limit(LONGEST_AGREEMENT)),
         )
         .route("/msgs", get(nodes::messages));
     Router::new()
@@ -150,7 +179,10 @@ fn nodes() -> Router<AppState> {
 }
 
 fn node_part<T: node_parts::Told>() -> MethodRouter<AppState> {
-    get(node_parts::get::<T>).put(node_parts::put::<T>).delete(node_parts::delete::<T>)
+    get(node_parts::get::<T>)
+        .put(node_parts::put::<T>)
+        .delete(node_parts::delete::<T>)
+        .layer(body_limit(LONGEST_NODE_PART))
 }
 
 fn patterns() -> Router<AppState> {
@@ -173,9 +205,18 @@ fn posted_by_name<T: posted::Noun>() -> Router<AppState> {
 }
 
 fn keys_of<T: KeyHolder + 'static>() -> Router<AppState> {
-    Router::new()
-        .route("/", get(keys::list::<T>).delete(keys::delete_all::<T>))
-        .route("/{key}", get(keys::get::<T>).put(keys::put::<T>).delete(keys::delete::<T>))
+    Router::new().route("/", get(keys::list::<T>).delete(keys::delete_all::<T>)).route(
+        "/{key}",
+        get(keys::get::<T>)
+            .put(keys::put::<T>)
+            .delete(keys::delete::<T>)
+            .layer(body_limit(LONGEST_KEY)),
+    )
+}
+
+/// A path whose bodies are short records.
+fn record(route: MethodRouter<AppState>) -> MethodRouter<AppState> {
+    route.layer(body_limit(LONGEST_RECORD))
 }
 
 /// Says nothing about paths to those who may not ask.

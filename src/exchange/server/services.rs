@@ -30,6 +30,7 @@ pub(super) struct Filters {
 }
 
 impl Noun for ServiceRequest {
+    const LIST: &'static str = "services";
     type Filters = Filters;
 
     fn columns(filters: &Filters) -> Vec<(&'static str, &str)> {

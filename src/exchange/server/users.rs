@@ -8,12 +8,13 @@ use super::{
     caller::{Caller, ROOT, Role},
     extract::{Path, SecretBody, check_new_account},
     lengths::{SecretKind, check_length},
+    lists::reserved_json,
 };
 use crate::{
     audit::AuditEvent,
     exchange::{
         api::{ChangePassword, Reply, UserPatch, UserRequest, Users, WireSecret},
-        store::{Put, StoreError, UserRecord},
+        store::{Put, Quota, StoreError, UserRecord},
     },
     types::{OrgId, UserId},
 };
@@ -28,10 +29,14 @@ pub(super) async fn list(
     Path(org): Path<OrgId>,
 ) -> Result<Response, ApiError> {
     caller.may_read_users(&org)?;
+    let usage = state.store.usage_of_org(&Quota::USERS, &org).await?;
+    let keys = state.store.usage_of_org(&Quota::API_KEYS, &org).await?;
+    let reservation = state.reserve_whole(&caller, usage + keys).await?;
     let mut users = state.store.users(&org, None).await?;
     let all = caller.administers(&org);
     users.retain(|name, it| all || it.admin || it.hub_admin || *name == caller.name());
-    Ok(listed(users.is_empty(), Users { users, last_index: 0 }))
+    let status = if users.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    reserved_json(status, &Users { users, last_index: 0 }, reservation)
 }
 
 /// Tells about one user; `apikey` is the caller.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sqlx::Row as _;
 
-use super::{Ownership, Permit, Store, StoreError, Write, nodes::NodeOwnershipRow, time};
+use super::{Ownership, Permit, Quota, Store, StoreError, Write, nodes::NodeOwnershipRow, time};
 use crate::{
     exchange::api::{Agreement, AgreementRequest, Operation, Resource},
     types::{NodeId, OrgId},
@@ -75,6 +75,7 @@ impl Write {
         node: &NodeId,
         (id, agreement): (&str, &AgreementRequest),
     ) -> Result<(), StoreError> {
+        self.limit(&Quota::AGREEMENTS, org, format!("{org}/{node}")).await?;
         let now = self.now();
         let sql = "INSERT INTO agreements (org, node_id, id, document, last_updated)
                    VALUES ($1, $2, $3, $4, $5)

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{
-    Change, Permit, Store, StoreError, UserRecord, Write, bad, time,
+    Change, Permit, Quota, Store, StoreError, UserRecord, Write, bad, time,
     users::{UserRow, api_key},
 };
 use crate::{
@@ -149,6 +149,7 @@ impl Write {
             let msg = format!("{org}/{user} is over the limit of {MOST} API keys");
             return Err(StoreError::Limit { msg });
         }
+        self.limit(&Quota::API_KEYS, org, format!("{org}/{user}")).await?;
         let sql = "INSERT INTO api_keys
                      (id, org, user_id, label, description, value_sha256, last_updated, expires)
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";

@@ -33,6 +33,17 @@ impl Store {
         Ok(query.fetch_optional(self.read()).await?)
     }
 
+    /// How long a version of the catalog is, in bytes.
+    pub async fn catalog_length(
+        &self,
+        org: &OrgId,
+        version: u64,
+    ) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT octet_length(content) FROM catalogs WHERE org = $1 AND version = $2";
+        let query = sqlx::query_scalar(sql).bind(org.as_str()).bind(column(version));
+        Ok(query.fetch_optional(self.read()).await?)
+    }
+
     /// What the catalog of version `to` has that the one of version `from` has not; `None` if the way
     /// is too long, or not all of it is known any more.
     pub async fn catalog_difference(

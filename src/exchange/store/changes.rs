@@ -49,6 +49,11 @@ pub enum Audience {
     Agent(NodeId),
 }
 
+/// The most changes that are kept.
+const MOST_KEPT: i64 = 1_000_000;
+/// How many rows of changes are deleted in one transaction.
+const PRUNED_AT_ONCE: i64 = 5000;
+
 /// What concerns every node.
 const SHARED: &[Resource] = &[
     Resource::Org,
@@ -114,14 +119,27 @@ impl Store {
         })
     }
 
-    /// Forgets the changes before `before`.
+    /// Forgets the changes before `before`, and the oldest of more than a million. It holds the writer for a
+    /// few thousand rows at a time.
     pub async fn prune_changes(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let mut write = self.write_essential(before).await?;
-        let sql = "DELETE FROM changes WHERE last_updated < $1";
-        let pruned = sqlx::query(sql).bind(before.as_millisecond()).execute(write.sql());
-        let pruned = pruned.await?.rows_affected();
-        write.commit().await?;
-        Ok(pruned)
+        let mut pruned = 0;
+        loop {
+            let mut write = self.write_essential(before).await?;
+            let old = "DELETE FROM changes WHERE id IN \
+                       (SELECT id FROM changes WHERE last_updated < $1 LIMIT $2)";
+            let old = sqlx::query(old).bind(before.as_millisecond()).bind(PRUNED_AT_ONCE);
+            let old = old.execute(write.sql()).await?.rows_affected();
+            let excess = "DELETE FROM changes WHERE id IN \
+                          (SELECT id FROM changes WHERE id <= \
+                           (SELECT value FROM counters WHERE name = 'change') - $1 LIMIT $2)";
+            let excess = sqlx::query(excess).bind(MOST_KEPT).bind(PRUNED_AT_ONCE);
+            let excess = excess.execute(write.sql()).await?.rows_affected();
+            write.commit().await?;
+            pruned += old + excess;
+            if old.max(excess) < PRUNED_AT_ONCE.unsigned_abs() {
+                return Ok(pruned);
+            }
+        }
     }
 }
 

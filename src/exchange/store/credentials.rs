@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{
-    Change, Ownership, Permit, Store, StoreError, Write, bad, number,
+    Change, Ownership, Permit, Quota, Store, StoreError, Write, bad, number,
     posted::OwnershipRow,
     time,
     vault::{Keys, Locked, Place},
@@ -236,6 +236,7 @@ impl Write {
         service: &str,
         credential: &Credential,
     ) -> Result<i64, StoreError> {
+        self.limit(&Quota::CREDENTIALS, org, format!("{org}/{service}")).await?;
         let (id, now) = (self.next("dockauth").await?, self.now());
         let locked = self.locked(org, service, id, credential).await?;
         let sql = "INSERT INTO dockauths \
@@ -264,6 +265,7 @@ impl Write {
         id: i64,
         credential: &Credential,
     ) -> Result<bool, StoreError> {
+        self.limit(&Quota::CREDENTIALS, org, format!("{org}/{service}")).await?;
         let now = self.now();
         let locked = self.locked(org, service, id, credential).await?;
         let sql = "UPDATE dockauths SET registry = $2, username = $3, token_sealed = $4, \

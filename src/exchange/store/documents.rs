@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{
-    Change, Permit, Posted, Store, StoreError, Write, bad,
+    Change, Permit, Posted, Quota, Store, StoreError, Write, bad,
     claims::{ClaimsRow, NameClaims},
     column, number,
 };
@@ -234,6 +234,7 @@ impl Write {
         key: &DocumentKey,
         sha256: &Digest,
     ) -> Result<(), StoreError> {
+        self.limit(&Quota::SIGNED_DOCUMENTS, document.org, document.publisher).await?;
         let (header, now) = (document.header, self.now());
         let sql = "INSERT INTO signed_documents \
                    (org, sha256, document_key, epoch, seq, owner, envelope, last_updated) \

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
-use super::{Change, Ownership, Permit, Posted, Store, StoreError, Write, posted::OwnershipRow};
+use super::{
+    Change, Ownership, Permit, Posted, Quota, Store, StoreError, Write, posted::OwnershipRow,
+};
 use crate::{
     exchange::api::{Operation, PatternRequest, Resource, ServiceRequest},
     types::OrgId,
@@ -15,16 +17,20 @@ pub trait KeyHolder: Posted {
     const KEYS: &'static str;
     /// What the change feed calls a key.
     const KEY_RESOURCE: Resource;
+    /// How many keys there may be.
+    const KEY_QUOTA: Quota;
 }
 
 impl KeyHolder for ServiceRequest {
     const KEYS: &'static str = "service_keys";
     const KEY_RESOURCE: Resource = Resource::ServiceKey;
+    const KEY_QUOTA: Quota = Quota::SERVICE_KEYS;
 }
 
 impl KeyHolder for PatternRequest {
     const KEYS: &'static str = "pattern_keys";
     const KEY_RESOURCE: Resource = Resource::PatternKey;
+    const KEY_QUOTA: Quota = Quota::PATTERN_KEYS;
 }
 
 impl Store {
@@ -93,6 +99,7 @@ impl Write {
         holder: &str,
         (id, content): (&str, &str),
     ) -> Result<(), StoreError> {
+        self.limit(&T::KEY_QUOTA, org, format!("{org}/{holder}")).await?;
         let now = self.now();
         let sql = format!(
             "INSERT INTO {} (org, holder, id, content, last_updated) VALUES ($1, $2, $3, $4, $5)

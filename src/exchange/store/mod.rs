@@ -7,6 +7,7 @@
 
 mod agreements;
 mod api_keys;
+mod batches;
 mod catalogs;
 mod changes;
 mod claims;
@@ -27,6 +28,8 @@ mod patterns;
 mod permit;
 mod policies;
 mod posted;
+mod quota;
+mod references;
 mod registrations;
 mod rekey;
 mod reports;
@@ -47,6 +50,7 @@ use std::{
     time::Duration,
 };
 
+pub use batches::RowKey;
 pub(crate) use changes::Change;
 pub use changes::{Audience, Since};
 pub use claims::NameClaims;
@@ -61,10 +65,12 @@ use jiff::Timestamp;
 pub use keys::KeyHolder;
 pub use logins::{Logins, NodeLogin};
 pub use node_parts::NodePart;
-pub use node_profiles::ProfilesOf;
-pub use nodes::{NodeCount, NodeRecord};
+pub use node_profiles::{LONGEST_PAGE, ProfilesOf};
+pub use nodes::{NodeBatch, NodeCount, NodeRecord, NodesOf};
 pub use permit::{AccountProof, AccountState, CallerAccount, Permit};
-pub use posted::{Ownership, Posted, Shelf};
+pub use posted::{Ownership, Posted, PostedBatch, Shelf};
+use quota::Measured;
+pub use quota::{Quota, Usage};
 pub use registrations::{Author, Registration};
 pub use secret_file::SecretFileError;
 pub(crate) use snapshot::{Account, AccountRole, RegisteredNode, Snapshot, UnsignedDocument};
@@ -102,6 +108,8 @@ const READERS: u32 = 2;
 const CACHE: &str = "-2048";
 /// The longest that the write-ahead log stays once it was brought into the database, in bytes.
 const JOURNAL: &str = "4194304";
+/// Rows that a connection reads ahead of whoever takes them: a row may have 1 MiB.
+const BUFFERED_ROWS: usize = 4;
 /// How long a connection waits for a lock, and a request for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -129,7 +137,8 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(PATIENCE)
             .pragma("journal_size_limit", JOURNAL)
-            .pragma("cache_size", CACHE);
+            .pragma("cache_size", CACHE)
+            .row_buffer_size(BUFFERED_ROWS);
         space::prepare(path, &options).await?;
         let writer = pool(1, &disk).connect_with(options.clone()).await?;
         sqlx::migrate!("schemas/sql").run(&writer).await?;
@@ -188,7 +197,8 @@ impl Store {
         let (vault, disk) = (Arc::clone(&self.vault), Arc::clone(&self.disk));
         match self.writer.begin_with("BEGIN IMMEDIATE").await {
             Ok(tx) => {
-                Ok(Write { tx, now, newest: self.newest.clone(), recorded: None, vault, disk })
+                let (newest, measured) = (self.newest.clone(), Vec::new());
+                Ok(Write { tx, now, newest, recorded: None, vault, disk, measured })
             }
             Err(error) => {
                 let error = StoreError::from(error);
@@ -236,12 +246,15 @@ pub struct Write {
     recorded: Option<i64>,
     vault: Arc<Vault>,
     disk: Arc<Disk>,
+    /// What the limits are checked against at the commit.
+    measured: Vec<Measured>,
 }
 
 impl Write {
     /// Keeps what was written, and tells those who wait for changes. It goes through even if the
     /// caller does not wait for it: nobody would be told of what is committed all the same.
-    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        self.check_limits().await?;
         let Self { tx, newest, recorded, disk, .. } = self;
         let committed = tokio::spawn(async move {
             if let Err(error) = tx.commit().await {

@@ -5,7 +5,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use sqlx::Row as _;
 
 use super::{
-    Author, Change, Ownership, Permit, Store, StoreError, Write, nodes::NodeOwnershipRow, time,
+    Author, Change, Ownership, Permit, Quota, Store, StoreError, Write, nodes::NodeOwnershipRow,
+    time,
 };
 use crate::{
     exchange::api::{
@@ -160,6 +161,7 @@ impl Write {
         part: &str,
         document: &str,
     ) -> Result<(), StoreError> {
+        self.limit(&Quota::NODE_PARTS, org, format!("{org}/{node}")).await?;
         let now = self.now();
         let sql = "INSERT INTO node_parts (org, node_id, part, document, last_updated)
                    VALUES ($1, $2, $3, $4, $5)

@@ -10,8 +10,8 @@ use crate::{
     types::{NodeId, OrgId},
 };
 
-/// A page ends early when what it holds has become this long: a node's policy may have 1 MiB.
-const LONGEST_PAGE: usize = 4 << 20;
+/// A page ends early when what it holds has become this long, in bytes.
+pub const LONGEST_PAGE: usize = 1 << 20;
 
 /// Which nodes to tell of.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,13 +1,16 @@
 //! Nodes.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Row as _, sqlite::SqliteRow};
 
 use super::{
-    Change, Db, Ownership, Permit, Registration, Store, StoreError, Write, permit::Guarded,
-    readable, registrations::registration, time,
+    Change, Db, Ownership, Permit, Quota, Registration, Store, StoreError, Usage, Write,
+    batches::{Batch, RowKey},
+    permit::Guarded,
+    readable,
+    references::references_of,
+    registrations::registration,
+    time,
 };
 use crate::{
     exchange::api::{Hidden, Node, NodeDescription, Operation, OrgRequest, Resource},
@@ -42,6 +45,44 @@ pub struct NodeCount {
     pub most: i64,
 }
 
+/// Which nodes of an organization are listed: all, those of one owner, or one.
+#[derive(Debug, Clone)]
+pub struct NodesOf {
+    /// The organization.
+    pub org: OrgId,
+    /// Those of one owner, `org/user`.
+    pub owner: Option<String>,
+    /// One alone.
+    pub only: Option<NodeId>,
+}
+
+impl NodesOf {
+    fn narrow(&self, query: &mut QueryBuilder<Db>) {
+        query.push("org = ").push_bind(self.org.to_string());
+        if let Some(owner) = &self.owner {
+            query.push(" AND owner = ").push_bind(owner.clone());
+        }
+        if let Some(id) = &self.only {
+            query.push(" AND id = ").push_bind(id.to_string());
+        }
+    }
+}
+
+/// A part of a list of nodes, not yet decoded.
+#[derive(Debug)]
+pub struct NodeBatch {
+    rows: Vec<SqliteRow>,
+    /// Where the next part begins; `None` if this is the last.
+    pub next: Option<RowKey>,
+}
+
+impl NodeBatch {
+    /// What can be read of it, by `org/id`.
+    pub fn decode(&self) -> Vec<(String, Node)> {
+        self.rows.iter().filter_map(|row| readable("nodes", named(row))).collect()
+    }
+}
+
 impl Store {
     /// Who made the node, if there is one of this name.
     pub async fn node_owner(&self, org: &OrgId, id: &NodeId) -> Result<Option<String>, StoreError> {
@@ -50,25 +91,34 @@ impl Store {
         Ok(query.fetch_optional(self.read()).await?)
     }
 
-    /// The nodes of an organization by `org/id`, as others see them: all, or of one owner, or one.
-    pub async fn nodes(
+    /// A node as others see it, if there is one of this name.
+    pub async fn node(&self, org: &OrgId, id: &NodeId) -> Result<Option<Node>, StoreError> {
+        let sql = "SELECT * FROM nodes WHERE org = $1 AND id = $2";
+        let query = sqlx::query(sql).bind(org.as_str()).bind(id.as_str());
+        query.fetch_optional(self.read()).await?.as_ref().map(node).transpose()
+    }
+
+    /// The next nodes of an organization after `after`.
+    pub async fn nodes_batch(
         &self,
-        org: &OrgId,
-        owner: Option<&str>,
-        id: Option<&NodeId>,
-    ) -> Result<BTreeMap<String, Node>, StoreError> {
-        let mut query = QueryBuilder::<Db>::new("SELECT * FROM nodes WHERE org = ");
-        query.push_bind(org.as_str());
-        if let Some(owner) = owner {
-            query.push(" AND owner = ").push_bind(owner);
+        which: &NodesOf,
+        after: Option<&RowKey>,
+    ) -> Result<NodeBatch, StoreError> {
+        let narrow = |query: &mut QueryBuilder<Db>| which.narrow(query);
+        let Batch { rows, next } = self.batch("nodes", narrow, after).await?;
+        Ok(NodeBatch { rows, next })
+    }
+
+    /// How many nodes there are of these at most, and how long their documents are.
+    pub async fn nodes_size(&self, which: &NodesOf) -> Result<Usage, StoreError> {
+        if let Some(id) = &which.only {
+            let node = self.node(&which.org, id).await?;
+            return Ok(Usage { count: i64::from(node.is_some()), bytes: 0 });
         }
-        if let Some(id) = id {
-            query.push(" AND id = ").push_bind(id.as_str());
+        match &which.owner {
+            Some(owner) => self.usage_of_holder(&Quota::NODES, owner).await,
+            None => self.usage_of_org(&Quota::NODES, &which.org).await,
         }
-        let rows = query.build().fetch_all(self.read()).await?;
-        let named =
-            |row: &SqliteRow| Ok((format!("{org}/{}", row.try_get::<&str, _>("id")?), node(row)?));
-        Ok(rows.iter().filter_map(|row| readable("nodes", named(row))).collect())
     }
 
     /// Makes a node, or replaces what is kept of one, by what the permit makes of what is held.
@@ -211,7 +261,7 @@ impl Write {
                 return Err(StoreError::Unfit { msg });
             }
         }
-        self.needs_services_of(&node.description.user_input).await
+        self.check_services(references_of(&node.description.user_input)).await
     }
 
     /// How many nodes there are, with the new one; an error if that is too many.
@@ -225,9 +275,7 @@ impl Write {
         if !is_new || most == 0 {
             return Ok(NodeCount { nodes: 0, most: 0 });
         }
-        let sql = "SELECT COUNT(*) FROM nodes WHERE org = $1";
-        let query = sqlx::query_scalar::<_, i64>(sql).bind(org.as_str());
-        let nodes = query.fetch_one(self.sql()).await? + 1;
+        let nodes = self.usage_of_org(&Quota::NODES, org).await?.count + 1;
         if nodes <= most {
             return Ok(NodeCount { nodes, most });
         }
@@ -242,6 +290,7 @@ impl Write {
         id: &NodeId,
         node: &NodeRecord,
     ) -> Result<(), StoreError> {
+        self.limit(&Quota::NODES, org, &node.owner).await?;
         let now = self.now();
         let sql = "INSERT INTO nodes (org, id, owner, token_hash, pattern, public_key, document,
                                       last_heartbeat, last_updated, registered_pattern, pattern_by,
@@ -282,6 +331,11 @@ pub(super) fn record(row: &SqliteRow) -> Result<NodeRecord, StoreError> {
         description: serde_json::from_str(row.try_get("document")?)?,
         last_heartbeat: row.try_get("last_heartbeat")?,
     })
+}
+
+fn named(row: &SqliteRow) -> Result<(String, Node), StoreError> {
+    let (org, id) = (row.try_get::<&str, _>("org")?, row.try_get::<&str, _>("id")?);
+    Ok((format!("{org}/{id}"), node(row)?))
 }
 
 fn node(row: &SqliteRow) -> Result<Node, StoreError> {

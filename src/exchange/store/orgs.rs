@@ -152,6 +152,7 @@ impl Write {
         id: &OrgId,
         request: &OrgRequest,
     ) -> Result<(), StoreError> {
+        self.limit_orgs().await?;
         let now = self.now();
         let sql = "INSERT INTO orgs (id, document, last_updated) VALUES ($1, $2, $3)
                    ON CONFLICT (id) DO NOTHING";
@@ -168,6 +169,7 @@ impl Write {
     }
 
     async fn put_org(&mut self, id: &OrgId, request: &OrgRequest) -> Result<(), StoreError> {
+        self.limit_orgs().await?;
         let now = self.now();
         let sql = "UPDATE orgs SET document = $2, last_updated = $3 WHERE id = $1";
         let put = sqlx::query(sql)

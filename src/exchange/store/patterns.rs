@@ -1,8 +1,11 @@
 //! Patterns.
 
-use super::{Posted, StoreError, Write};
+use super::{
+    Posted, Quota, StoreError, Write,
+    references::{ServiceReference, references_of},
+};
 use crate::{
-    exchange::api::{ORG_TYPE_IBM, OrgRequest, PatternRequest, Resource, UserInput},
+    exchange::api::{ORG_TYPE_IBM, OrgRequest, PatternRequest, Resource},
     types::{OrgId, VersionRange},
 };
 
@@ -10,7 +13,7 @@ impl Posted for PatternRequest {
     const NOUN: &'static str = "pattern";
     const TABLE: &'static str = "patterns";
     const RESOURCE: Resource = Resource::Pattern;
-    const MOST: i64 = 1000;
+    const QUOTA: Quota = Quota::PATTERNS;
 
     fn is_public(&self) -> bool {
         self.public
@@ -21,14 +24,16 @@ impl Posted for PatternRequest {
             let msg = "only patterns in organizations of type IBM can be public".to_owned();
             return Err(StoreError::Unfit { msg });
         }
+        let mut references = references_of(&self.user_input);
         for service in &self.services {
-            for version in &service.service_versions {
-                let range = exactly(&version.version);
-                let (org, url) = (&service.service_orgid, &service.service_url);
-                write.needs_service(org, url, &service.service_arch, range.as_ref()).await?;
+            let (org, url, arch) =
+                (&service.service_orgid, &service.service_url, service.service_arch.as_str());
+            for it in &service.service_versions {
+                let range = exactly(&it.version);
+                references.push(ServiceReference { org, url, arch, range });
             }
         }
-        write.needs_services_of(&self.user_input).await
+        write.check_services(references).await
     }
 }
 
@@ -38,19 +43,6 @@ pub(super) fn exactly(version: &str) -> Option<VersionRange> {
 }
 
 impl Write {
-    /// Whether every service is there whose variables get values.
-    pub(super) async fn needs_services_of(
-        &mut self,
-        inputs: &[UserInput],
-    ) -> Result<(), StoreError> {
-        for it in inputs {
-            let range = it.service_version_range.as_ref().and_then(|it| it.parse().ok());
-            let arch = it.service_arch.as_deref().unwrap_or_default();
-            self.needs_service(&it.service_orgid, &it.service_url, arch, range.as_ref()).await?;
-        }
-        Ok(())
-    }
-
     async fn is_ibm(&mut self, org: &OrgId) -> Result<bool, StoreError> {
         let sql = "SELECT document FROM orgs WHERE id = $1";
         let query = sqlx::query_scalar::<_, String>(sql).bind(org.as_str());

@@ -1,6 +1,10 @@
 //! Deployment policies.
 
-use super::{Posted, StoreError, Write, patterns::exactly};
+use super::{
+    Posted, Quota, StoreError, Write,
+    patterns::exactly,
+    references::{ServiceReference, references_of},
+};
 use crate::{
     exchange::api::{PolicyRequest, Resource},
     types::OrgId,
@@ -10,15 +14,17 @@ impl Posted for PolicyRequest {
     const NOUN: &'static str = "policy";
     const TABLE: &'static str = "policies";
     const RESOURCE: Resource = Resource::Policy;
-    const MOST: i64 = 5000;
+    const QUOTA: Quota = Quota::POLICIES;
     const TELLS_CREATION: bool = true;
 
     async fn check_references(&self, _: &OrgId, write: &mut Write) -> Result<(), StoreError> {
         let service = &self.service;
-        for version in &service.service_versions {
-            let range = exactly(&version.version);
-            write.needs_service(&service.org, &service.name, &service.arch, range.as_ref()).await?;
+        let (org, url, arch) = (&service.org, &service.name, service.arch.as_str());
+        let mut references = references_of(&self.user_input);
+        for it in &service.service_versions {
+            let range = exactly(&it.version);
+            references.push(ServiceReference { org, url, arch, range });
         }
-        write.needs_services_of(&self.user_input).await
+        write.check_services(references).await
     }
 }

@@ -1,12 +1,17 @@
 //! What users post: services, patterns and deployment policies, each one document with an owner.
 
-use std::{collections::BTreeMap, future::Future, marker::PhantomData};
+use std::{future::Future, marker::PhantomData};
 
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, sqlite::SqliteRow};
 
-use super::{Change, Db, Permit, Store, StoreError, Write, permit::Guarded, readable, time};
+use super::{
+    Change, Db, Permit, Quota, Store, StoreError, Usage, Write,
+    batches::{Batch, RowKey},
+    permit::Guarded,
+    readable, time,
+};
 use crate::{
     exchange::api::{Operation, Resource, Stored},
     types::OrgId,
@@ -20,8 +25,10 @@ pub trait Posted: Serialize + DeserializeOwned + Clone + Send + Sync {
     const TABLE: &'static str;
     /// What the change feed calls it.
     const RESOURCE: Resource;
-    /// The most that one owner may have.
-    const MOST: i64;
+    /// How much of it there may be.
+    const QUOTA: Quota;
+    /// How much of it other organizations may be shown, where they see any.
+    const PUBLIC_QUOTA: Option<Quota> = None;
     /// Whether its answers tell when it was created.
     const TELLS_CREATION: bool = false;
 
@@ -70,6 +77,37 @@ pub enum Shelf {
     Catalog(OrgId),
 }
 
+impl Shelf {
+    /// Narrows a query to what is on the shelf and has these values.
+    fn narrow(&self, query: &mut QueryBuilder<Db>, columns: &[(&'static str, String)]) {
+        match self {
+            Self::Org(org) => query.push("org = ").push_bind(org.to_string()),
+            Self::PublicOf(org) => query.push("public = 1 AND org = ").push_bind(org.to_string()),
+            Self::Catalog(org) => {
+                query.push("(public = 1 OR org = ").push_bind(org.to_string()).push(")")
+            }
+        };
+        for (column, value) in columns {
+            query.push(" AND ").push(column).push(" = ").push_bind(value.clone());
+        }
+    }
+}
+
+/// A part of a shelf, not yet decoded.
+#[derive(Debug)]
+pub struct PostedBatch {
+    rows: Vec<SqliteRow>,
+    /// Where the next part begins; `None` if this is the last.
+    pub next: Option<RowKey>,
+}
+
+impl PostedBatch {
+    /// What can be read of it, by `org/id`.
+    pub fn decode<T: Posted>(&self) -> Vec<(String, Stored<T>)> {
+        self.rows.iter().filter_map(|row| readable(T::TABLE, named(row))).collect()
+    }
+}
+
 impl Store {
     /// The thing of this name, if there is one.
     pub async fn posted<T: Posted>(
@@ -83,30 +121,34 @@ impl Store {
         row.as_ref().map(stored).transpose()
     }
 
-    /// Everything on the shelf whose columns have these values, by `org/id`.
-    pub async fn shelf<T: Posted>(
+    /// The next part of a shelf after `after`, of what its columns' values leave.
+    pub async fn shelf_batch<T: Posted>(
         &self,
         part: &Shelf,
-        columns: &[(&'static str, &str)],
-    ) -> Result<BTreeMap<String, Stored<T>>, StoreError> {
-        let mut query = QueryBuilder::<Db>::new("SELECT * FROM ");
-        query.push(T::TABLE).push(" WHERE ");
-        match part {
-            Shelf::Org(org) => query.push("org = ").push_bind(org.as_str()),
-            Shelf::PublicOf(org) => query.push("public = 1 AND org = ").push_bind(org.as_str()),
-            Shelf::Catalog(org) => {
-                query.push("(public = 1 OR org = ").push_bind(org.as_str()).push(")")
-            }
-        };
-        for (column, value) in columns {
-            query.push(" AND ").push(column).push(" = ").push_bind(*value);
+        columns: &[(&'static str, String)],
+        after: Option<&RowKey>,
+    ) -> Result<PostedBatch, StoreError> {
+        let narrow = |query: &mut QueryBuilder<Db>| part.narrow(query, columns);
+        let Batch { rows, next } = self.batch(T::TABLE, narrow, after).await?;
+        Ok(PostedBatch { rows, next })
+    }
+
+    /// How much is on a shelf, of what its columns' values leave. For all of an organization it is one
+    /// lookup, and the values are not asked for.
+    pub async fn shelf_size<T: Posted>(
+        &self,
+        part: &Shelf,
+        columns: &[(&'static str, String)],
+    ) -> Result<Usage, StoreError> {
+        if let (Shelf::Org(org), []) = (part, columns) {
+            return self.usage_of_org(&T::QUOTA, org).await;
         }
-        let rows = query.build().fetch_all(self.read()).await?;
-        let named = |row: &SqliteRow| {
-            let (org, id) = (row.try_get::<&str, _>("org")?, row.try_get::<&str, _>("id")?);
-            Ok((format!("{org}/{id}"), stored(row)?))
-        };
-        Ok(rows.iter().filter_map(|row| readable(T::TABLE, named(row))).collect())
+        let mut query = QueryBuilder::<Db>::new(
+            "SELECT COUNT(*) AS count, COALESCE(SUM(octet_length(document)), 0) AS bytes FROM ",
+        );
+        query.push(T::TABLE).push(" WHERE ");
+        part.narrow(&mut query, columns);
+        Ok(query.build_query_as().fetch_one(self.read()).await?)
     }
 
     /// Whose the thing of this name is, if there is one.
@@ -231,7 +273,7 @@ impl Write {
         owner: &str,
         value: &T,
     ) -> Result<(), StoreError> {
-        self.has_room::<T>(owner).await?;
+        self.limit_posted::<T>(org, owner).await?;
         value.check_references(org, self).await?;
         let now = self.now();
         let searched = value.searched();
@@ -263,6 +305,11 @@ impl Write {
         value: &T,
         operation: Operation,
     ) -> Result<(), StoreError> {
+        let sql = format!("SELECT owner FROM {} WHERE org = $1 AND id = $2", T::TABLE);
+        let query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(org.as_str()).bind(id);
+        let owner: Option<String> = query.fetch_optional(self.sql()).await?;
+        let owner = owner.ok_or_else(|| StoreError::missing(T::NOUN, org, id))?;
+        self.limit_posted::<T>(org, &owner).await?;
         value.check_references(org, self).await?;
         let now = self.now();
         let mut query = QueryBuilder::<Db>::new("UPDATE ");
@@ -292,14 +339,17 @@ impl Write {
         self.tell::<T>(org, id, Operation::Deleted, public).await
     }
 
-    async fn has_room<T: Posted>(&mut self, owner: &str) -> Result<(), StoreError> {
-        let sql = format!("SELECT COUNT(*) FROM {} WHERE owner = $1", T::TABLE);
-        let query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql)).bind(owner);
-        if query.fetch_one(self.sql()).await? < T::MOST {
-            return Ok(());
+    /// Holds what is written to the limits of its owner and of the organization.
+    async fn limit_posted<T: Posted>(
+        &mut self,
+        org: &OrgId,
+        owner: &str,
+    ) -> Result<(), StoreError> {
+        self.limit(&T::QUOTA, org, owner).await?;
+        match T::PUBLIC_QUOTA {
+            Some(quota) => self.limit_of_org(&quota, org).await,
+            None => Ok(()),
         }
-        let msg = format!("{owner} is over the limit of {} for a {}", T::MOST, T::NOUN);
-        Err(StoreError::Limit { msg })
     }
 
     async fn tell<T: Posted>(
@@ -311,6 +361,11 @@ impl Write {
     ) -> Result<(), StoreError> {
         self.record(Change { org, resource: T::RESOURCE, id, operation, public }).await
     }
+}
+
+fn named<T: Posted>(row: &SqliteRow) -> Result<(String, Stored<T>), StoreError> {
+    let (org, id) = (row.try_get::<&str, _>("org")?, row.try_get::<&str, _>("id")?);
+    Ok((format!("{org}/{id}"), stored(row)?))
 }
 
 pub(super) fn stored<T: Posted>(row: &SqliteRow) -> Result<Stored<T>, StoreError> {

@@ -1,14 +1,15 @@
 //! What nodes say about themselves.
 
+use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use sqlx::QueryBuilder;
 
 use super::{
-    Db, Ownership, Permit, Store, StoreError, Write, bad, column, nodes::NodeOwnershipRow,
+    Db, Ownership, Permit, Quota, Store, StoreError, Write, bad, column, nodes::NodeOwnershipRow,
     readable, time,
 };
 use crate::{
-    exchange::api::{NodeReport, ReceivedReport, RefusingNodes},
+    exchange::api::{MOST_REFUSING, NodeReport, ReceivedReport, RefusingNodes},
     types::{NodeId, NodeRef, OrgId},
 };
 
@@ -76,15 +77,18 @@ impl Store {
         );
         query.push_bind(org.as_str()).push(" AND r.document NOT LIKE ").push_bind(NO_REFUSALS);
         visible(&mut query);
-        let rows: Vec<(String, String)> = query.build_query_as().fetch_all(self.read()).await?;
+        query.push(" ORDER BY r.node_id LIMIT ").push_bind(i64::from(MOST_REFUSING) + 1);
         let mut refusing = RefusingNodes::default();
-        for (id, document) in rows {
+        let query = query.build_query_as::<(String, String)>();
+        let mut rows = query.fetch(self.read());
+        while let Some((id, document)) = rows.try_next().await? {
             let report = serde_json::from_str::<NodeReport>(&document).map_err(StoreError::from);
             let Some(report) = readable("node_reports", report) else { continue };
             let names = report.refusals.into_iter().map(|it| it.attack);
             let names = names.filter(|it| it.len() <= LONGEST_ATTACK).take(MOST_ATTACKS).collect();
             refusing.nodes.insert(id.parse().map_err(bad)?, names);
         }
+        drop(rows);
         let mut query = QueryBuilder::<Db>::new(
             "SELECT r.node_id FROM node_reports r \
              JOIN nodes n ON n.org = r.org AND n.id = r.node_id WHERE r.org = ",
@@ -96,10 +100,15 @@ impl Store {
         query.push_bind(org.as_str());
         query.push(" GROUP BY stamp_seq HAVING MIN(stamp_sha256) <> MAX(stamp_sha256))");
         visible(&mut query);
+        query.push(" ORDER BY r.node_id LIMIT ").push_bind(i64::from(MOST_REFUSING) + 1);
         let split: Vec<String> = query.build_query_scalar().fetch_all(self.read()).await?;
         for id in split {
             let names = refusing.nodes.entry(id.parse().map_err(bad)?).or_default();
             names.insert(SPLIT_VIEW.to_owned());
+        }
+        while refusing.nodes.len() > MOST_REFUSING as usize {
+            refusing.nodes.pop_last();
+            refusing.more = true;
         }
         Ok(refusing)
     }
@@ -112,6 +121,7 @@ impl Write {
         report: &NodeReport,
         document: String,
     ) -> Result<bool, StoreError> {
+        self.limit_of_org(&Quota::NODE_REPORTS, &node.org).await?;
         let now = self.now();
         let sql = "INSERT INTO node_reports \
                    (org, node_id, document, stamp_seq, stamp_sha256, last_updated) \

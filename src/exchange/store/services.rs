@@ -4,18 +4,22 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 
 use super::{
-    Change, Ownership, Permit, Posted, Store, StoreError, Write, posted::OwnershipRow, time,
+    Change, Ownership, Permit, Posted, Quota, Store, StoreError, Write, posted::OwnershipRow,
+    references::ServiceReference, time,
 };
 use crate::{
-    exchange::api::{Dated, Operation, Resource, ServicePolicyRequest, ServiceRequest},
-    types::{OrgId, ServiceUrl, Version, VersionRange},
+    exchange::api::{
+        Dated, Operation, RequiredService, Resource, ServicePolicyRequest, ServiceRequest,
+    },
+    types::OrgId,
 };
 
 impl Posted for ServiceRequest {
     const NOUN: &'static str = "service";
     const TABLE: &'static str = "services";
     const RESOURCE: Resource = Resource::Service;
-    const MOST: i64 = 1000;
+    const QUOTA: Quota = Quota::SERVICES;
+    const PUBLIC_QUOTA: Option<Quota> = Some(Quota::PUBLIC_SERVICES);
 
     fn is_public(&self) -> bool {
         self.public
@@ -30,11 +34,12 @@ impl Posted for ServiceRequest {
     }
 
     async fn check_references(&self, _: &OrgId, write: &mut Write) -> Result<(), StoreError> {
+        let mut references = Vec::with_capacity(self.required_services.len());
         for it in &self.required_services {
-            let range = it.range();
-            write.needs_service(&it.org, &it.url, &it.arch, range.as_ref()).await?;
+            let RequiredService { org, url, arch, .. } = it;
+            references.push(ServiceReference { org, url, arch, range: it.range() });
         }
-        Ok(())
+        write.check_services(references).await
     }
 }
 
@@ -99,6 +104,7 @@ impl Write {
         id: &str,
         policy: &ServicePolicyRequest,
     ) -> Result<(), StoreError> {
+        self.limit_of_org(&Quota::SERVICE_POLICIES, org).await?;
         let now = self.now();
         let sql = "INSERT INTO service_policies (org, service_id, document, last_updated)
                    VALUES ($1, $2, $3, $4)
@@ -113,37 +119,6 @@ impl Write {
             .await
             .map_err(|error| StoreError::without(error, || format!("service '{org}/{id}'")))?;
         self.tell_policy(org, id, Operation::CreatedOrModified).await
-    }
-
-    /// Whether there is a service like this; without `range` any version serves.
-    pub(crate) async fn needs_service(
-        &mut self,
-        org: &OrgId,
-        url: &ServiceUrl,
-        arch: &str,
-        range: Option<&VersionRange>,
-    ) -> Result<(), StoreError> {
-        let any_arch = matches!(arch, "" | "*");
-        let sql = "SELECT version FROM services
-                   WHERE org = $1 AND url = $2 AND ($3 = 1 OR arch = $4)";
-        let versions = sqlx::query_scalar::<_, String>(sql)
-            .bind(org.as_str())
-            .bind(url.as_str())
-            .bind(i64::from(any_arch))
-            .bind(arch)
-            .fetch_all(self.sql())
-            .await?;
-        let serves = |version: &String| match (range, version.parse::<Version>()) {
-            (Some(range), Ok(version)) => range.contains(&version),
-            (Some(_), Err(_)) => false,
-            (None, _) => true,
-        };
-        if versions.iter().any(serves) {
-            return Ok(());
-        }
-        let range = range.map_or_else(|| "any version".to_owned(), ToString::to_string);
-        let msg = format!("there is no service '{url}' of org '{org}', {range}, arch '{arch}'");
-        Err(StoreError::Unfit { msg })
     }
 
     async fn tell_policy(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sqlx::{Row as _, sqlite::SqliteRow};
 
-use super::{Change, Permit, Store, StoreError, Write, bad, permit::Guarded, time};
+use super::{Change, Permit, Quota, Store, StoreError, Write, bad, permit::Guarded, time};
 use crate::{
     exchange::api::{ApiKey, Hidden, Operation, Resource, User},
     types::{OrgId, UserId},
@@ -170,6 +170,7 @@ impl Write {
         user: &UserRecord,
         by: &str,
     ) -> Result<Put, StoreError> {
+        self.limit_of_org(&Quota::USERS, org).await?;
         let now = self.now();
         let sql = "SELECT COUNT(*) FROM users WHERE org = $1 AND id = $2";
         let query = sqlx::query_scalar::<_, i64>(sql).bind(org.as_str()).bind(id.as_str());

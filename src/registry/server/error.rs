@@ -138,6 +138,12 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, ErrorCode::Denied, message)
     }
 
+    pub(super) fn too_many_lists() -> Self {
+        let message = "too many lists are read at once";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, message)
+            .with(axum::http::header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
     pub(super) fn internal() -> Self {
         let code = ErrorCode::Other("INTERNAL".to_owned());
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, code, "the registry could not do this")
@@ -173,6 +179,12 @@ impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::UploadUnknown(id) => Self::upload_unknown(&id.to_string()),
+            StorageError::TooManyUploads(_) => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                ErrorCode::TooManyRequests,
+                error.to_string(),
+            )
+            .with(axum::http::header::RETRY_AFTER, HeaderValue::from_static("60")),
             StorageError::WrongContent { .. } => Self::digest_invalid(error.to_string()),
             StorageError::Incomplete { .. } => {
                 let code = ErrorCode::ManifestBlobUnknown;

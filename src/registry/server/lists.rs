@@ -1,7 +1,5 @@
 //! What there is: tags, repositories, referrers.
 
-use std::fmt::Display;
-
 use axum::{
     Json,
     http::header::{CONTENT_TYPE, LINK},
@@ -11,16 +9,13 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use crate::{
-    image::{Descriptor, Index, media_type},
+    image::{Index, media_type},
     registry::{
         protocol::{RepositoryName, header, path},
-        server::{Registry, error::ApiError, query::Query},
+        server::{Registry, error::ApiError, query::Query, storage::ReferrersPage},
     },
     types::Digest,
 };
-
-/// The most bytes of referrers in one page: what is around them fits into a manifest's length too.
-const PAGE_BYTES: usize = 3 << 20;
 
 /// The tags of a repository.
 pub(super) async fn tags(
@@ -31,15 +26,18 @@ pub(super) async fn tags(
     if !registry.folder.has_repository(name) {
         return Err(ApiError::name_unknown(name));
     }
-    let tags = registry.folder.tags(name).await?;
-    let page = Page::of(&tags, query)?;
+    let _turn = registry.list_turn().await?;
+    let wanted = Wanted::of(query)?;
+    let page = Page::of(registry.folder.tags(name, wanted.last, wanted.length + 1).await?, &wanted);
     Ok(page.answer(&path::tags(name.as_str()), &json!({ "name": name, "tags": page.names })))
 }
 
 /// The repositories that have something.
 pub(super) async fn catalog(registry: &Registry, query: &Query) -> Result<Response, ApiError> {
-    let repositories = registry.folder.repositories().await?;
-    let page = Page::of(&repositories, query)?;
+    let _turn = registry.list_turn().await?;
+    let wanted = Wanted::of(query)?;
+    let page =
+        Page::of(registry.folder.repositories(wanted.last, wanted.length + 1).await?, &wanted);
     Ok(page.answer(path::CATALOG, &json!({ "repositories": page.names })))
 }
 
@@ -50,12 +48,18 @@ pub(super) async fn referrers(
     subject: &Digest,
     query: &Query,
 ) -> Result<Response, ApiError> {
-    let mut referrers = registry.folder.referrers(name, subject).await?;
-    let wanted = query.text("artifactType");
-    if let Some(wanted) = wanted {
-        referrers.retain(|referrer| referrer.artifact_type.as_deref() == Some(wanted));
-    }
-    let (page, next) = page_of(referrers, query.page()?, query.digest("last")?);
+    let _turn = registry.list_turn().await?;
+    let artifact_type = query.text("artifactType");
+    let wanted = ReferrersPage {
+        after: query.digest("last")?,
+        most: query.page()?,
+        artifact_type: artifact_type.map(str::to_owned),
+    };
+    let (page, next) = match wanted.most {
+        0 => (Vec::new(), None),
+        _ => registry.folder.referrers(name, subject, wanted).await?,
+    };
+    let wanted = artifact_type;
     let mut response = Json(Index::new(page)).into_response();
     if let Some(last) = next {
         let mut next = form_urlencoded::Serializer::new(String::new());
@@ -79,26 +83,18 @@ pub(super) async fn referrers(
     Ok(response)
 }
 
-/// The first referrers behind `last`, as many as a page may have, and what the next page comes behind.
-/// A page is no longer than a manifest may be, unless one referrer alone is.
-fn page_of(
-    mut referrers: Vec<Descriptor>,
+/// Which part of a sorted list is asked for.
+#[derive(Debug)]
+struct Wanted<'a> {
+    last: Option<&'a str>,
     length: usize,
-    last: Option<Digest>,
-) -> (Vec<Descriptor>, Option<Digest>) {
-    referrers.retain(|it| last.is_none_or(|last| it.digest > last));
-    referrers.sort_by_key(|it| it.digest);
-    let mut bytes = 0;
-    let fits = |it: &&Descriptor| {
-        let first = bytes == 0;
-        bytes += serde_json::to_vec(it).map_or(0, |json| json.len());
-        first || bytes < PAGE_BYTES
-    };
-    let kept = referrers.iter().take(length).take_while(fits).count();
-    let is_last = kept == referrers.len();
-    referrers.truncate(kept);
-    let next = referrers.last().filter(|_| !is_last).map(|it| it.digest);
-    (referrers, next)
+}
+
+impl<'a> Wanted<'a> {
+    fn of(query: &'a Query) -> Result<Self, ApiError> {
+        let last = query.text("last").filter(|last| !last.is_empty());
+        Ok(Self { last, length: query.page()? })
+    }
 }
 
 /// A part of a sorted list.
@@ -110,24 +106,16 @@ struct Page {
 }
 
 impl Page {
-    /// The first `n` of `all` that come after `last`.
-    fn of(all: &[impl Display], query: &Query) -> Result<Self, ApiError> {
-        let length = query.page()?;
-        let last = query.text("last").unwrap_or_default();
-        let mut rest = all
-            .iter()
-            .map(ToString::to_string)
-            .skip_while(|name| !last.is_empty() && name.as_str() <= last);
-        let names: Vec<String> = rest.by_ref().take(length).collect();
-        let next = match names.last() {
-            Some(last) if rest.next().is_some() => {
-                let mut next = form_urlencoded::Serializer::new(String::new());
-                next.append_pair("n", &length.to_string()).append_pair("last", last);
-                Some(next.finish())
-            }
-            _ => None,
-        };
-        Ok(Self { names, next })
+    /// The page of `names`, which are one more than it holds if another page follows.
+    fn of(mut names: Vec<String>, wanted: &Wanted<'_>) -> Self {
+        let is_more = names.len() > wanted.length;
+        names.truncate(wanted.length);
+        let next = names.last().filter(|_| is_more).map(|last| {
+            let mut next = form_urlencoded::Serializer::new(String::new());
+            next.append_pair("n", &wanted.length.to_string()).append_pair("last", last);
+            next.finish()
+        });
+        Self { names, next }
     }
 
     fn answer(&self, path: &str, body: &serde_json::Value) -> Response {
@@ -144,8 +132,12 @@ impl Page {
 mod tests {
     use super::*;
 
+    /// The page of `a`, `b`, `c` that the storage answers for a query.
     fn page(query: &str) -> Page {
-        Page::of(&["a", "b", "c"], &Query::parse(Some(query))).unwrap()
+        let query = Query::parse(Some(query));
+        let wanted = Wanted::of(&query).unwrap();
+        let names = ["a", "b", "c"].into_iter().filter(|name| Some(*name) > wanted.last);
+        Page::of(names.take(wanted.length + 1).map(str::to_owned).collect(), &wanted)
     }
 
     #[test]
@@ -164,31 +156,9 @@ mod tests {
     }
 
     #[test]
-    fn referrers_come_page_by_page_within_count_and_length() {
-        let one = |text: &str| Descriptor::of("x/y", text.as_bytes());
-        let all: Vec<Descriptor> = ["a", "b", "c", "d", "e"].map(one).to_vec();
-        let (first, next) = page_of(all.clone(), 2, None);
-        let (second, after) = page_of(all.clone(), 2, next);
-        let (third, end) = page_of(all.clone(), 2, after);
-        assert_eq!((first.len(), second.len(), third.len(), end), (2, 2, 1, None));
-        let mut seen = [first, second, third].concat();
-        let mut sorted = all.clone();
-        sorted.sort_by_key(|it| it.digest);
-        assert_eq!(seen, sorted);
-        assert_eq!(page_of(all, 0, None), (vec![], None));
-
-        for it in &mut seen {
-            it.annotations.insert("note".to_owned(), "x".repeat(2 << 20));
-        }
-        let (page, next) = page_of(seen.clone(), 1000, None);
-        assert_eq!((page.len(), next), (1, Some(seen[0].digest)));
-    }
-
-    #[test]
     fn no_page_is_longer_than_the_limit() {
-        let many: Vec<u32> = (10_000..13_000).collect();
-        let page = Page::of(&many, &Query::parse(Some("n=1000000000"))).unwrap();
-        assert_eq!(page.names.len(), 1000);
-        assert!(Page::of(&many, &Query::parse(Some("n=-1"))).is_err());
+        let query = Query::parse(Some("n=1000000000"));
+        assert_eq!(Wanted::of(&query).unwrap().length, 1000);
+        assert!(Wanted::of(&Query::parse(Some("n=-1"))).is_err());
     }
 }

@@ -9,7 +9,11 @@ use std::{
 };
 
 use jiff::SignedDuration;
-use tokio::task::JoinHandle;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinHandle,
+    time::timeout,
+};
 
 use crate::{
     audit::AuditLog,
@@ -44,6 +48,10 @@ const UPLOADS_LIVE: SignedDuration = SignedDuration::from_hours(7 * 24);
 const PURGE_EVERY: Duration = Duration::from_hours(1);
 /// How often counted audit lines are looked at.
 const AUDIT_EVERY: Duration = Duration::from_secs(10);
+/// How many lists are read from the disk at once.
+const LISTS_AT_ONCE: usize = 4;
+/// How long a list waits for others before the answer is 429.
+const LONGEST_LIST_WAIT: Duration = Duration::from_secs(10);
 
 /// Where a registry keeps its content, where it listens, and whom it serves.
 #[derive(Debug, Clone)]
@@ -180,11 +188,21 @@ struct Registry {
     folder: Folder,
     gate: Arc<Gate>,
     audit: Arc<AuditLog>,
+    /// Lists that are read from the disk.
+    lists: Arc<Semaphore>,
 }
 
 impl Registry {
+    /// Waits until few enough other lists are read: each looks at every name in a folder.
+    async fn list_turn(&self) -> Result<OwnedSemaphorePermit, error::ApiError> {
+        let turn = Arc::clone(&self.lists).acquire_owned();
+        let turn = timeout(LONGEST_LIST_WAIT, turn).await.ok().and_then(Result::ok);
+        turn.ok_or_else(error::ApiError::too_many_lists)
+    }
+
     fn new(folder: Folder, access: Access, logins: Authenticator, audit: Arc<AuditLog>) -> Self {
-        Self { folder, gate: Arc::new(Gate::new(access, logins, Arc::clone(&audit))), audit }
+        let gate = Arc::new(Gate::new(access, logins, Arc::clone(&audit)));
+        Self { folder, gate, audit, lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)) }
     }
 }
 

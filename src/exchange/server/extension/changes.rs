@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, response::Response};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     exchange::{
-        api::{ChangesResponse, ChangesWait, LONGEST_WAIT, MOST_CHANGES},
+        api::{ChangesWait, LONGEST_WAIT, MOST_CHANGES},
         server::{
             ApiError, AppState,
             caller::Caller,
+            changes::Changes,
             extract::{Body, Path},
         },
         store::{Audience, Since},
@@ -24,7 +25,7 @@ pub(super) async fn wait(
     caller: Caller,
     Path(org): Path<OrgId>,
     Body(request): Body<ChangesWait>,
-) -> Result<(StatusCode, Json<ChangesResponse>), ApiError> {
+) -> Result<Response, ApiError> {
     caller.may_read_changes(&org)?;
     state.note_heartbeat(&caller);
     let audience = match caller.node() {
@@ -37,15 +38,14 @@ pub(super) async fn wait(
     loop {
         // Before the look, so that what comes during it is not slept through.
         news.mark_unchanged();
-        let told = state.store.changes(&org, &audience, since, MOST_CHANGES).await?;
-        let is_over = !told.changes.is_empty()
+        let read = Changes::read(&state, &caller, &org, &audience, since, MOST_CHANGES).await?;
+        let is_over = !read.response.changes.is_empty()
             || tokio::select! {
                 waited = timeout_at(deadline, news.changed()) => waited.is_err(),
                 _ = closing.wait_for(|it| *it) => true,
             };
         if is_over {
-            let exchange_version = state.version.to_string();
-            return Ok((StatusCode::CREATED, Json(ChangesResponse { exchange_version, ..told })));
+            return read.answer(&state);
         }
     }
 }

@@ -10,7 +10,10 @@ use axum::{
 
 use crate::{
     exchange::{
-        api::{CredentialError, HeldCredentials, NewCredentials, SealedCredential, ServiceRequest},
+        api::{
+            CredentialError, HeldCredentials, NewCredentials, SealedCredential, ServiceRequest,
+            bounds::MOST_CREDENTIALS,
+        },
         server::{
             ApiError, AppState,
             caller::Caller,
@@ -22,9 +25,6 @@ use crate::{
     sign::sealed::NodePublicKey,
     types::{NodeRef, OrgId, ServiceId},
 };
-
-/// More registries than any service has images in.
-const MOST_LOGINS: usize = 1000;
 
 /// Gives a node the logins of a service it is to run, sealed to it, and the service's owner their
 /// names. To everyone else there is no such thing, so that nobody learns who pulls what from where.
@@ -57,8 +57,9 @@ pub(super) async fn set(
         Some(held) if caller.keeps(&org, &held.owner) => Ok(()),
         _ => Err(missing(&org, &id)),
     });
-    if credentials.len() > MOST_LOGINS {
-        return Err(ApiError::InvalidInput(format!("more than {MOST_LOGINS} logins at once")));
+    if credentials.len() > MOST_CREDENTIALS {
+        let msg = format!("more than {MOST_CREDENTIALS} credentials at once");
+        return Err(ApiError::InvalidInput(msg));
     }
     let registries: HashSet<_> = credentials.iter().map(|it| &it.registry).collect();
     if registries.len() < credentials.len() {

@@ -13,6 +13,7 @@ use crate::{
             extract::{Path, Query},
         },
     },
+    sign::envelope::MAX_ENVELOPE,
     types::{Digest, DocumentKey, DocumentKind, OrgId},
 };
 
@@ -32,9 +33,10 @@ pub(super) async fn newest(
     Path(org): Path<OrgId>,
     Query(Named { key }): Query<Named>,
 ) -> Result<Response, ApiError> {
+    let reservation = state.answers.reserve(&caller.name(), MAX_ENVELOPE).await?;
     let envelope = state.store.newest_document(&org, &key).await?;
     may_read_document(&state, &caller, &org, envelope.as_deref()).await?;
-    verbatim(envelope, || format!("signed document '{org}/{key}'"))
+    verbatim(envelope, Some(reservation), || format!("signed document '{org}/{key}'"))
 }
 
 /// Hands out the document with a digest.
@@ -45,9 +47,10 @@ pub(super) async fn by_digest(
 ) -> Result<Response, ApiError> {
     let sha256 =
         Digest::from_hex(&sha256).map_err(|error| ApiError::InvalidInput(error.to_string()))?;
+    let reservation = state.answers.reserve(&caller.name(), MAX_ENVELOPE).await?;
     let envelope = state.store.document(&org, &sha256).await?;
     may_read_document(&state, &caller, &org, envelope.as_deref()).await?;
-    verbatim(envelope, || format!("signed document '{org}/{}'", sha256.hex()))
+    verbatim(envelope, Some(reservation), || format!("signed document '{org}/{}'", sha256.hex()))
 }
 
 /// Which page of the history.

@@ -23,16 +23,21 @@ use std::{
 
 use axum::{
     Router,
-    http::header,
-    response::{IntoResponse as _, Response},
-    routing::{delete, get, post, put},
+    response::Response,
+    routing::{MethodRouter, delete, get, post, put},
 };
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{ApiError, AppState, caller::Caller, extract::body_limit};
+use super::{
+    ApiError, AppState, budget::Reservation, caller::Caller, extract::body_limit, lists::reserved,
+    posted,
+};
 use crate::{
-    exchange::store::{SecretFileError, stamp_key},
+    exchange::{
+        api::{PatternRequest, PolicyRequest, ServiceRequest},
+        store::{SecretFileError, stamp_key},
+    },
     sign::{Envelope, SigningKey},
     trust::{Statement, Trust, TrustRoot},
     types::{OrgId, Subject},
@@ -40,6 +45,10 @@ use crate::{
 
 /// An envelope may have 1 MiB, and logins come on top.
 const LONGEST_PUBLICATION: usize = 2 << 20;
+/// A node's report, in bytes: for each service its images and what went wrong.
+const LONGEST_REPORT: usize = 256 << 10;
+/// What is not a document, in bytes.
+const LONGEST_RECORD: usize = 32 << 10;
 
 /// Every path of ours, below `/v1`.
 pub(super) fn routes() -> Router<AppState> {
@@ -56,8 +65,11 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/documents/history", get(documents::history))
         .route("/documents/{sha256}", get(documents::by_digest))
         .route("/services/{id}/credentials", get(credentials::of_service).put(credentials::set))
-        .route("/settings", get(settings::get).put(settings::put))
-        .route("/changes", post(changes::wait))
+        .route("/services", get(posted::page::<ServiceRequest>))
+        .route("/patterns", get(posted::page::<PatternRequest>))
+        .route("/policies", get(posted::page::<PolicyRequest>))
+        .route("/settings", short(get(settings::get).put(settings::put)))
+        .route("/changes", short(post(changes::wait)))
         .route(
             "/users/{user}/apikeys",
             get(accounts::keys).post(accounts::create_key).delete(accounts::revoke_keys),
@@ -70,10 +82,18 @@ pub(super) fn routes() -> Router<AppState> {
             get(approvals::get).put(approvals::put).delete(approvals::delete),
         )
         .route("/refusals", get(reports::refusing))
-        .route("/nodes/{id}/report", put(reports::put).get(reports::get));
+        .route(
+            "/nodes/{id}/report",
+            put(reports::put).get(reports::get).layer(body_limit(LONGEST_REPORT)),
+        );
     Router::new()
         .nest("/orgs/{org}/edgepost", ours)
         .route("/admin/edgepost/rekey", post(rekey::go_on))
+}
+
+/// A path whose bodies are short.
+fn short(route: MethodRouter<AppState>) -> MethodRouter<AppState> {
+    route.layer(body_limit(LONGEST_RECORD))
 }
 
 /// What the handlers share beyond what all of the exchange shares.
@@ -130,9 +150,13 @@ impl AppState {
 }
 
 /// JSON as it is kept, byte for byte.
-fn verbatim(bytes: Option<Vec<u8>>, what: impl FnOnce() -> String) -> Result<Response, ApiError> {
+fn verbatim(
+    bytes: Option<Vec<u8>>,
+    reservation: Option<Reservation>,
+    what: impl FnOnce() -> String,
+) -> Result<Response, ApiError> {
     let bytes = bytes.ok_or_else(|| ApiError::NotFound(format!("{} not found", what())))?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
+    Ok(reserved(bytes, reservation))
 }
 
 /// What is signed is for the organization's own users and nodes.

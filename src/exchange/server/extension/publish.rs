@@ -11,7 +11,7 @@ use crate::{
     exchange::{
         api::{
             NodePolicyRequest, PatternRequest, PolicyRequest, Publication, Published,
-            ServiceRequest,
+            ServicePolicyRequest, ServiceRequest, bounds::MOST_CREDENTIALS,
         },
         server::{
             ApiError, AppState,
@@ -37,6 +37,9 @@ pub(super) async fn publish(
     let key = header.key();
     if !credentials.is_empty() && key.kind() != DocumentKind::Service {
         return Err(invalid(format!("a {} has no credentials", key.kind())));
+    }
+    if credentials.len() > MOST_CREDENTIALS {
+        return Err(invalid(format!("more than {MOST_CREDENTIALS} credentials")));
     }
     if !credentials.is_empty() && header.state == DocumentState::Withdrawn {
         return Err(invalid("what is withdrawn has no credentials".to_owned()));
@@ -116,7 +119,8 @@ fn open(trust: &Trust, envelope: &Envelope, header: &Header) -> Result<Projectio
         Subject::NodePolicy(node) => {
             let body =
                 trust.open::<NodePolicy>(envelope, &key).map_err(|it| refused(&it))?.into_body();
-            let _: NodePolicyRequest = projected(body.to_horizon())?;
+            let policy: NodePolicyRequest = projected(body.to_horizon())?;
+            policy.problem().map_or(Ok(()), |problem| Err(invalid(problem)))?;
             Ok(Projection::NodePolicy(node.clone()))
         }
         Subject::Policy(_) => {
@@ -140,16 +144,21 @@ fn service(body: ServiceBody) -> Result<Projection, ApiError> {
         return Err(invalid("the cluster deployment is no signed text".to_owned()));
     }
     let request: ServiceRequest = projected(definition.to_horizon())?;
+    let request = request.completed();
     // Ours need no signature of Horizon's; without one, only our own nodes run them.
     let mut unsigned = request.clone();
     unsigned.deployment.clear();
     unsigned.cluster_deployment.clear();
     unsigned.problem().map_or(Ok(()), |problem| Err(invalid(problem)))?;
     let policy = match body.policy {
-        Some(policy) => Some(Box::new(projected(policy.to_horizon())?)),
+        Some(policy) => {
+            let policy: ServicePolicyRequest = projected(policy.to_horizon())?;
+            policy.problem().map_or(Ok(()), |problem| Err(invalid(problem)))?;
+            Some(Box::new(policy))
+        }
         None => None,
     };
-    Ok(Projection::Service { service: Box::new(request.completed()), policy })
+    Ok(Projection::Service { service: Box::new(request), policy })
 }
 
 /// Overrides of ours need no signature of Horizon's either.

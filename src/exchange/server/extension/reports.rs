@@ -1,18 +1,22 @@
 //! What nodes say about themselves.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 
 use crate::{
     exchange::{
-        api::{NodeReport, ReceivedReport, RefusingNodes, Reply},
+        api::{NodeReport, ReceivedReport, Reply},
         server::{
             ApiError, AppState,
             caller::{Caller, Role},
             extract::{Body, Path},
+            lists::reserved_json,
         },
     },
     types::{NodeId, NodeRef, OrgId},
 };
+
+/// What the list of refusing nodes holds in memory while it is answered, in bytes.
+const MOST_BYTES: usize = 8 << 20;
 
 /// Takes a node's report.
 pub(super) async fn put(
@@ -49,8 +53,10 @@ pub(super) async fn refusing(
     State(state): State<AppState>,
     caller: Caller,
     Path(org): Path<OrgId>,
-) -> Result<Json<RefusingNodes>, ApiError> {
+) -> Result<Response, ApiError> {
     caller.may_list_nodes(&org)?;
     let owner = matches!(caller.role, Role::User(_)).then(|| caller.name());
-    Ok(Json(state.store.refusing_nodes(&org, owner.as_deref(), caller.node()).await?))
+    let reservation = state.answers.reserve(&caller.name(), MOST_BYTES).await?;
+    let refusing = state.store.refusing_nodes(&org, owner.as_deref(), caller.node()).await?;
+    reserved_json(StatusCode::OK, &refusing, Some(reservation))
 }

@@ -11,7 +11,7 @@ use crate::{
             caller::Caller,
             extract::{Body, Path},
         },
-        store::TrustPut,
+        store::{TrustPut, Usage},
     },
     sign::Envelope,
     trust::{
@@ -51,7 +51,8 @@ pub(super) async fn version(
     Path((org, version)): Path<(OrgId, u64)>,
 ) -> Result<Response, ApiError> {
     may_read_state(&state, &caller, &org).await?;
-    verbatim(state.store.trust(&org, version).await?, || format!("trust '{org}/{version}'"))
+    let trust = state.store.trust(&org, version).await?;
+    verbatim(trust, None, || format!("trust '{org}/{version}'"))
 }
 
 /// Makes a trust document the newest. Nodes judge it again; this keeps mistakes out.
@@ -104,7 +105,7 @@ pub(super) async fn stamp(
 ) -> Result<Response, ApiError> {
     may_read_state(&state, &caller, &org).await?;
     let stamp = state.store.stamp(&org, &state.extension.stamp_key, state.clock.now()).await?;
-    verbatim(stamp, || format!("stamp of '{org}'"))
+    verbatim(stamp, None, || format!("stamp of '{org}'"))
 }
 
 /// Hands out a version of the catalog.
@@ -114,7 +115,10 @@ pub(super) async fn catalog(
     Path((org, version)): Path<(OrgId, u64)>,
 ) -> Result<Response, ApiError> {
     may_read_state(&state, &caller, &org).await?;
-    verbatim(state.store.catalog(&org, version).await?, || format!("catalog '{org}/{version}'"))
+    let bytes = state.store.catalog_length(&org, version).await?.unwrap_or_default();
+    let reservation = state.reserve_whole(&caller, Usage { count: 1, bytes }).await?;
+    let catalog = state.store.catalog(&org, version).await?;
+    verbatim(catalog, reservation, || format!("catalog '{org}/{version}'"))
 }
 
 /// Hands out what a catalog has that an earlier one has not.

@@ -78,16 +78,22 @@ pub(super) fn remove(path: &Path) -> Result<bool, StorageError> {
 
 /// The names in a folder; none if there is no folder.
 pub(super) fn names(path: &Path) -> Result<Vec<String>, StorageError> {
-    let failed = || StorageError::io("list", path);
+    each_name(path)?.collect()
+}
+
+/// The names in a folder, read while they are taken; none if there is no folder.
+pub(super) fn each_name(
+    path: &Path,
+) -> Result<impl Iterator<Item = Result<String, StorageError>>, StorageError> {
     let entries = match fs::read_dir(path) {
-        Err(error) if is_absent(&error) => return Ok(Vec::new()),
-        entries => entries.map_err(failed())?,
+        Err(error) if is_absent(&error) => None,
+        entries => Some(entries.map_err(StorageError::io("list", path))?),
     };
-    let mut names = Vec::new();
-    for entry in entries {
-        names.extend(entry.map_err(failed())?.file_name().into_string());
-    }
-    Ok(names)
+    let path = path.to_owned();
+    Ok(entries.into_iter().flatten().filter_map(move |entry| match entry {
+        Ok(entry) => entry.file_name().into_string().ok().map(Ok),
+        Err(error) => Some(Err(StorageError::io("list", &path)(error))),
+    }))
 }
 
 /// The text of a small file of ours; nothing if it does not exist.

@@ -24,6 +24,9 @@ pub enum StorageError {
     /// There is no such upload in the repository: it never began, or it has ended.
     #[error("the upload {0} is unknown")]
     UploadUnknown(UploadId),
+    /// More uploads are open than the storage keeps.
+    #[error("{0} uploads are open already")]
+    TooManyUploads(usize),
     /// Content is not what its digest says.
     #[error("expected {expected}, received {received}")]
     WrongContent {
@@ -59,7 +62,14 @@ impl StorageError {
     }
 }
 
+/// How many digests an error names: a manifest may have tens of thousands.
+const NAMED: usize = 16;
+
 fn list(digests: &[Digest]) -> String {
-    let words: Vec<_> = digests.iter().map(Digest::to_string).collect();
-    words.join(", ")
+    let words: Vec<_> = digests.iter().take(NAMED).map(Digest::to_string).collect();
+    let words = words.join(", ");
+    match digests.len().saturating_sub(NAMED) {
+        0 => words,
+        more => format!("{words} and {more} more"),
+    }
 }

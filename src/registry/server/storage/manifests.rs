@@ -6,10 +6,28 @@ use crate::{
     image::{Descriptor, Manifest, RawManifest},
     registry::{
         protocol::{Reference, RepositoryName},
-        server::storage::{Folder, StorageError, durable, repository::Parts},
+        server::storage::{Folder, StorageError, durable, page::Page, repository::Parts},
     },
     types::{Digest, Tag},
 };
+
+/// The most referrers that one page looks at.
+const MOST_READ: usize = 1000;
+/// A page ends when the manifests that were read for it have this many bytes.
+const MOST_READ_BYTES: usize = 16 << 20;
+/// The longest page, in bytes: clients read answers of at most 4 MiB.
+const MOST_WRITTEN_BYTES: usize = 3 << 20;
+
+/// Which referrers of a subject are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct ReferrersPage {
+    /// The last one of the page before.
+    pub after: Option<Digest>,
+    /// How many at most.
+    pub most: usize,
+    /// Of this artifact type alone.
+    pub artifact_type: Option<String>,
+}
 
 impl Folder {
     /// Puts a manifest into `repository`, under `tag` if one is given. What it names becomes the
@@ -68,36 +86,68 @@ impl Folder {
         .await
     }
 
-    /// The tags of `repository`, sorted.
-    pub async fn tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, StorageError> {
+    /// The first `most` tags of `repository` after `after`, in their order.
+    pub async fn tags(
+        &self,
+        repository: &RepositoryName,
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<Vec<String>, StorageError> {
         let tags = self.parts(repository).tags();
+        let mut page = Page::new(after.map(str::to_owned), most);
         durable::blocking(move || {
-            let names = durable::names(&tags)?;
-            let mut tags: Vec<Tag> = names.iter().filter_map(|name| name.parse().ok()).collect();
-            tags.sort_unstable();
-            Ok(tags)
+            for name in durable::each_name(&tags)? {
+                let name = name?;
+                if name.parse::<Tag>().is_ok() {
+                    page.offer(name);
+                }
+            }
+            Ok(page.into_values())
         })
         .await
     }
 
-    /// The manifests of `repository` whose subject is `subject`, by digest, described as the
-    /// distribution-spec wants them listed: with the kind of artifact and the notes.
+    /// The referrers of a subject after the one with digest `after`, in the order of their digests, of
+    /// those that are of this type: as many as fit into one page. `next` is where the next page begins
+    /// if there is one, even where none on this page fits.
     pub async fn referrers(
         &self,
         repository: &RepositoryName,
         subject: &Digest,
-    ) -> Result<Vec<Descriptor>, StorageError> {
+        wanted: ReferrersPage,
+    ) -> Result<(Vec<Descriptor>, Option<Digest>), StorageError> {
         let (folder, parts, subject) = (self.clone(), self.parts(repository), *subject);
         durable::blocking(move || {
-            let names = durable::names(&parts.referrers(&subject))?;
-            let mut digests: Vec<_> =
-                names.iter().filter_map(|hex| Digest::from_hex(hex).ok()).collect();
-            digests.sort_unstable();
-            let manifests = digests.iter().map(|digest| folder.read_manifest(&parts, digest));
-            manifests
-                .filter_map(Result::transpose)
-                .map(|it| it.and_then(|raw| describe(&raw)))
-                .collect()
+            let mut page = Page::new(wanted.after, MOST_READ + 1);
+            for name in durable::each_name(&parts.referrers(&subject))? {
+                if let Ok(digest) = Digest::from_hex(&name?) {
+                    page.offer(digest);
+                }
+            }
+            let digests = page.into_values();
+            let is_more = digests.len() > MOST_READ;
+            let mut digests = digests.into_iter().take(MOST_READ).peekable();
+            let (mut found, mut written, mut read, mut last) = (Vec::new(), 0, 0, wanted.after);
+            while let Some(digest) = digests.peek() {
+                if found.len() >= wanted.most || read >= MOST_READ_BYTES {
+                    return Ok((found, last));
+                }
+                if let Some(raw) = folder.read_manifest(&parts, digest)? {
+                    read += raw.bytes.len();
+                    let descriptor = describe(&raw)?;
+                    let is_wanted = wanted.artifact_type.is_none()
+                        || descriptor.artifact_type == wanted.artifact_type;
+                    if is_wanted {
+                        written += serde_json::to_vec(&descriptor).map_or(0, |json| json.len());
+                        if written > MOST_WRITTEN_BYTES && !found.is_empty() {
+                            return Ok((found, last));
+                        }
+                        found.push(descriptor);
+                    }
+                }
+                last = digests.next();
+            }
+            Ok((found, last.filter(|_| is_more)))
         })
         .await
     }
@@ -284,7 +334,40 @@ mod tests {
         assert_eq!(folder.manifest(&thief, &manifest.digest.into()).await.unwrap(), None);
         let by_tag = folder.manifest(&owner, &tag.into()).await.unwrap();
         assert_eq!(by_tag.as_ref(), Some(&manifest));
-        assert_eq!(folder.repositories().await.unwrap(), [owner]);
+        assert_eq!(folder.repositories(None, 10).await.unwrap(), ["owner"]);
+    }
+
+    #[tokio::test]
+    async fn referrers_come_page_by_page_and_by_type() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        let name: RepositoryName = "app".parse().unwrap();
+        let subject = Descriptor::of(media_type::OCI_MANIFEST, b"absent");
+        for number in 0..5 {
+            let mut image =
+                ImageManifest::new(Descriptor::of(media_type::OCI_CONFIG, b"{}"), vec![]);
+            image.subject = Some(subject.clone());
+            image.artifact_type = Some(format!("text/{}", number % 2));
+            image.annotations.insert("number".to_owned(), number.to_string());
+            let manifest = RawManifest::encode(&Manifest::Image(image)).unwrap();
+            folder.put_manifest(&name, &manifest, None).await.unwrap();
+        }
+        for (artifact_type, pages) in [(None, vec![2, 2, 1]), (Some("text/0"), vec![2, 1])] {
+            let artifact_type = artifact_type.map(str::to_owned);
+            let (mut lengths, mut digests, mut after) = (Vec::new(), Vec::new(), None);
+            loop {
+                let page = ReferrersPage { after, most: 2, artifact_type: artifact_type.clone() };
+                let (page, next) = folder.referrers(&name, &subject.digest, page).await.unwrap();
+                lengths.push(page.len());
+                digests.extend(page.iter().map(|it| it.digest));
+                if next.is_none() {
+                    break;
+                }
+                after = next;
+            }
+            assert_eq!(lengths, pages);
+            assert!(digests.is_sorted_by(|a, b| a < b), "{digests:?}");
+        }
     }
 
     #[tokio::test]
@@ -297,14 +380,16 @@ mod tests {
         for tag in ["a", "b"] {
             folder.put_manifest(&name, &manifest, Some(&tag.parse().unwrap())).await.unwrap();
         }
-        let referrers = folder.referrers(&name, &subject.digest).await.unwrap();
-        assert_eq!(referrers.len(), 1);
+        let all = || ReferrersPage { most: 10, ..ReferrersPage::default() };
+        let (referrers, next) = folder.referrers(&name, &subject.digest, all()).await.unwrap();
+        assert_eq!((referrers.len(), next), (1, None));
         assert_eq!(referrers[0].digest, manifest.digest);
         assert_eq!(referrers[0].artifact_type.as_deref(), Some(media_type::OCI_CONFIG));
         assert!(folder.delete_manifest(&name, &manifest.digest.into()).await.unwrap());
         assert!(!folder.delete_manifest(&name, &manifest.digest.into()).await.unwrap());
-        assert!(folder.tags(&name).await.unwrap().is_empty());
-        assert!(folder.referrers(&name, &subject.digest).await.unwrap().is_empty());
-        assert!(folder.repositories().await.unwrap().is_empty());
+        assert!(folder.tags(&name, None, 10).await.unwrap().is_empty());
+        let (referrers, _) = folder.referrers(&name, &subject.digest, all()).await.unwrap();
+        assert!(referrers.is_empty());
+        assert!(folder.repositories(None, 10).await.unwrap().is_empty());
     }
 }

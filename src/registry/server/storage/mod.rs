@@ -17,9 +17,11 @@ mod durable;
 mod error;
 mod folder;
 mod manifests;
+mod page;
 mod repository;
 mod uploads;
 
 pub use error::StorageError;
 pub use folder::Folder;
+pub use manifests::ReferrersPage;
 pub use uploads::{Upload, UploadId};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     registry::{
         protocol::RepositoryName,
-        server::storage::{Folder, StorageError, durable},
+        server::storage::{Folder, StorageError, durable, page::Page},
     },
     types::{Digest, Tag},
 };
@@ -43,14 +43,17 @@ impl Folder {
         parts.manifests().is_dir() || parts.blobs().is_dir()
     }
 
-    /// The repositories that have manifests, sorted.
-    pub async fn repositories(&self) -> Result<Vec<RepositoryName>, StorageError> {
+    /// The first `most` repositories after `after` that have manifests, in their order.
+    pub async fn repositories(
+        &self,
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<Vec<String>, StorageError> {
         let root = self.repositories_folder();
+        let mut page = Page::new(after.map(str::to_owned), most);
         durable::blocking(move || {
-            let mut found = Vec::new();
-            collect(&root, &root, &mut found)?;
-            found.sort_unstable();
-            Ok(found)
+            collect(&root, &root, &mut page)?;
+            Ok(page.into_values())
         })
         .await
     }
@@ -60,22 +63,19 @@ impl Folder {
     }
 }
 
-/// Finds the repositories at and below `folder`.
-fn collect(
-    root: &Path,
-    folder: &Path,
-    found: &mut Vec<RepositoryName>,
-) -> Result<(), StorageError> {
-    for name in durable::names(folder)? {
+/// Offers the repositories at and below `folder` to a page.
+fn collect(root: &Path, folder: &Path, page: &mut Page<String>) -> Result<(), StorageError> {
+    for name in durable::each_name(folder)? {
+        let name = name?;
         if name == "_manifests" {
             let own = folder.strip_prefix(root).ok().and_then(Path::to_str);
-            if let Some(repository) = own.and_then(|own| own.parse().ok())
-                && !durable::names(&folder.join(name))?.is_empty()
+            if let Some(repository) = own.filter(|own| own.parse::<RepositoryName>().is_ok())
+                && durable::each_name(&folder.join(name))?.next().is_some()
             {
-                found.push(repository);
+                page.offer(repository.to_owned());
             }
         } else if !name.starts_with('_') {
-            collect(root, &folder.join(name), found)?;
+            collect(root, &folder.join(name), page)?;
         }
     }
     Ok(())

@@ -26,6 +26,9 @@ use crate::{
 /// How much of an upload is gathered in memory before it is hashed and written, in bytes.
 const BUFFER: usize = 256 * 1024;
 
+/// The most uploads that are open at once: those that nobody finishes stay for a week.
+const MOST_UPLOADS: usize = 4096;
+
 /// The name of an upload, which nobody guesses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UploadId(Uuid);
@@ -76,7 +79,7 @@ impl Sessions {
 }
 
 impl Folder {
-    /// Begins an upload to `repository`.
+    /// Begins an upload to `repository`, unless too many are open.
     pub async fn begin_upload(
         &self,
         repository: &RepositoryName,
@@ -85,8 +88,12 @@ impl Folder {
         let (folder, name, temporary) =
             (self.upload_folder(id), repository.to_string(), self.temporary());
         let own = self.clone();
+        let uploads = self.uploads_folder();
         durable::blocking(move || {
             own.check_space()?;
+            if durable::each_name(&uploads)?.count() >= MOST_UPLOADS {
+                return Err(StorageError::TooManyUploads(MOST_UPLOADS));
+            }
             durable::make_folder(&folder)?;
             let begun = durable::touch(&folder.join("data")).and_then(|()| {
                 durable::write(&temporary, &folder.join("repository"), name.as_bytes())
