@@ -97,13 +97,11 @@ impl Sandbox {
     /// by what was recorded of its service. What nothing is known of goes on.
     pub(super) fn allows_container(&self, container: &Container) -> bool {
         let allows_all = |all: &BTreeSet<HostAccess>| all.iter().all(|it| self.allows(it));
-        match container.labels.get(labels::HOST_ACCESS) {
-            Some(label) => serde_json::from_str(label).is_ok_and(|all| allows_all(&all)),
-            None => {
-                let service = container.labels.get(labels::SERVICE);
-                service.and_then(|it| self.in_use.get(it)).is_none_or(allows_all)
-            }
+        if let Some(label) = container.labels.get(labels::HOST_ACCESS) {
+            return serde_json::from_str(label).is_ok_and(|all| allows_all(&all));
         }
+        let service = container.labels.get(labels::SERVICE);
+        service.and_then(|it| self.in_use.get(it)).is_none_or(allows_all)
     }
 }
 
