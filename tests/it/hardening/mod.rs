@@ -21,6 +21,7 @@ mod p14_slow_bodies;
 mod p15_login_floods;
 mod p16_work_per_request;
 mod p17_log_bounds;
+mod p18_all_at_once;
 mod server_process;
 mod wire;
 

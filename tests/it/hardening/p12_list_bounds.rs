@@ -90,7 +90,11 @@ async fn every_kind_of_body_has_its_own_limit() {
 }
 
 /// Asks for `path` and reads only the status line.
-fn ask_without_reading(server: &ServerProcess, who: &str, path: &str) -> (TcpStream, String) {
+pub(super) fn ask_without_reading(
+    server: &ServerProcess,
+    who: &str,
+    path: &str,
+) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(server.address()).expect("the hub listens");
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout can be set");
     let authorization = server.authorization(who);

@@ -87,7 +87,7 @@ async fn log_in(client: &Client, url: &str, name: &str, secret: &str) -> Respons
 }
 
 /// The value below which 99 of 100 are.
-fn p99(mut times: Vec<Duration>) -> Duration {
+pub(super) fn p99(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[(times.len() * 99).div_ceil(100) - 1]
 }
