@@ -114,7 +114,7 @@ impl ApiError {
             Self::TooManyGuesses { retry_after } | Self::Overloaded { retry_after } => {
                 Some(*retry_after)
             }
-            Self::Busy => Some(PAUSE),
+            Self::Busy | Self::Recovering => Some(PAUSE),
             _ => None,
         }
     }

@@ -119,6 +119,9 @@ pub(crate) fn staging_folder(file: &Path) -> Result<PathBuf, ImageError> {
     name.push(".partial");
     let folder = file.with_file_name(name);
     let failed = || ImageError::io("use", &folder);
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent).map_err(failed())?;
+    }
     match fs::DirBuilder::new().mode(0o700).create(&folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed()(error)),
         _ => (),
