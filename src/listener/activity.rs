@@ -10,6 +10,8 @@ use std::{
 
 use tokio::sync::Notify;
 
+use super::memory::ResponseMemory;
+
 /// The counters of one connection. They are written without a lock and read by [`Activity::sample`]; a reader may
 /// see one counter a moment before another, which matters to none of the limits.
 #[derive(Debug)]
@@ -29,6 +31,12 @@ pub(super) struct Activity {
     is_blocked: AtomicBool,
     unblocked: Notify,
     is_reset: AtomicBool,
+    /// Bytes of responses that the peer has not taken.
+    pub(super) held: AtomicU64,
+    /// When the peer last took a piece of a response, in milliseconds since `opened`.
+    taken: AtomicU64,
+    /// What all connections hold.
+    pub(super) memory: Arc<ResponseMemory>,
 }
 
 /// Who has to act next on a connection.
@@ -54,7 +62,7 @@ pub(super) struct Sample {
 }
 
 impl Activity {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(memory: Arc<ResponseMemory>) -> Self {
         Self {
             opened: Instant::now(),
             progress: AtomicU64::new(0),
@@ -65,6 +73,9 @@ impl Activity {
             is_blocked: AtomicBool::new(false),
             unblocked: Notify::new(),
             is_reset: AtomicBool::new(false),
+            held: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            memory,
         }
     }
 
@@ -82,7 +93,18 @@ impl Activity {
 
     /// How long nothing has moved.
     pub(super) fn silence(&self) -> Duration {
-        self.opened.elapsed().saturating_sub(Duration::from_millis(self.progress.load(Relaxed)))
+        self.since(&self.progress)
+    }
+
+    /// How much the responses hold, in bytes, times how long the peer has taken nothing, in milliseconds; and the bytes.
+    pub(super) fn burden(&self) -> (u128, u64) {
+        let held = self.held.load(Relaxed);
+        (u128::from(held) * (self.since(&self.taken).as_millis() + 1), held)
+    }
+
+    /// Records that the peer has taken what came before in a response.
+    pub(super) fn record_taken(&self) {
+        self.taken.store(self.now(), Relaxed);
     }
 
     /// Records bytes that were read.
@@ -131,8 +153,15 @@ impl Activity {
     }
 
     fn record_progress(&self) {
-        let since = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.progress.store(since, Relaxed);
+        self.progress.store(self.now(), Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn since(&self, time: &AtomicU64) -> Duration {
+        Duration::from_millis(self.now().saturating_sub(time.load(Relaxed)))
     }
 }
 
@@ -165,6 +194,10 @@ pub(super) struct PeerWait {
 impl PeerWait {
     pub(super) fn new(activity: &Arc<Activity>) -> Self {
         Self { activity: Arc::clone(activity), is_waiting: false }
+    }
+
+    pub(super) fn activity(&self) -> &Activity {
+        &self.activity
     }
 
     pub(super) fn set(&mut self, is_waiting: bool) {

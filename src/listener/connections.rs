@@ -1,6 +1,7 @@
 //! The table of open connections: how many there are, for whom, and which one has to end.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -15,6 +16,7 @@ use super::{
     ListenerLimits,
     activity::{Activity, Phase},
     deadline::{Deadlines, Overdue},
+    memory::ResponseMemory,
     network::PeerNetwork,
 };
 
@@ -43,6 +45,7 @@ pub(super) struct ConnectionTable {
     places: Arc<Semaphore>,
     entries: Mutex<Entries>,
     dropped: Dropped,
+    memory: Arc<ResponseMemory>,
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +94,7 @@ impl ConnectionTable {
             places: Arc::new(Semaphore::new(places)),
             entries: Mutex::default(),
             dropped: Dropped::default(),
+            memory: Arc::new(ResponseMemory::new(limits.response_memory)),
         }
     }
 
@@ -108,7 +112,7 @@ impl ConnectionTable {
             self.dropped.refused.fetch_add(1, Relaxed);
             return None;
         };
-        let activity = Arc::new(Activity::new());
+        let activity = Arc::new(Activity::new(Arc::clone(&self.memory)));
         let (ending, receiver) = watch::channel(Ending::None);
         let entry = Entry {
             network,
@@ -148,7 +152,13 @@ impl ConnectionTable {
         turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut last, mut last_log) = (Instant::now(), None::<Instant>);
         loop {
-            turn.tick().await;
+            tokio::select! {
+                _ = turn.tick() => {}
+                () = self.memory.exceeded() => {
+                    self.end_most_burdensome();
+                    continue;
+                }
+            }
             let elapsed = last.elapsed();
             last = Instant::now();
             self.end_overdue(elapsed);
@@ -180,6 +190,26 @@ impl ConnectionTable {
                     entry.end(Ending::Reset);
                 }
             }
+        }
+    }
+
+    /// Ends the connections whose responses hold the most for the longest time, until no more is held than may be.
+    fn end_most_burdensome(&self) {
+        let entries = self.entries();
+        let holders = entries.by_id.values().map(|it| (it.activity.burden(), it));
+        let (ending, mut holders): (Vec<_>, Vec<_>) =
+            holders.partition(|(_, it)| *it.ending.borrow() == Ending::Reset);
+        // What those hold that were asked to end is about to be free.
+        let ending: u64 = ending.iter().map(|((_, held), _)| held).sum();
+        let mut excess = self.memory.excess().saturating_sub(ending);
+        holders.sort_unstable_by_key(|((burden, _), _)| Reverse(*burden));
+        for ((_, held), entry) in holders {
+            if excess == 0 {
+                break;
+            }
+            entry.end(Ending::Reset);
+            self.dropped.too_slow.fetch_add(1, Relaxed);
+            excess = excess.saturating_sub(held);
         }
     }
 
@@ -282,7 +312,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::listener::activity::OpenRequest;
+    use crate::listener::{activity::OpenRequest, memory::HeldBytes};
 
     fn network(last: u8) -> PeerNetwork {
         IpAddr::from([192, 0, 2, last]).into()
@@ -331,6 +361,27 @@ mod tests {
         assert!(table.admit(network(2)).await.is_some());
         assert_eq!(replaced.await.unwrap(), Ending::Reset);
         assert_eq!(table.dropped.refused.load(Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn connections_whose_responses_hold_the_most_end_until_the_rest_fits() {
+        let limits = ListenerLimits { response_memory: 100, ..ListenerLimits::default() };
+        let table = Arc::new(ConnectionTable::new(limits));
+        let heavy = table.admit(network(1)).await.unwrap();
+        let light = table.admit(network(1)).await.unwrap();
+        let mut held = [&heavy, &light].map(|it| HeldBytes::new(&it.activity));
+        held[0].set(90);
+        table.end_most_burdensome();
+        assert_eq!(*heavy.ending.borrow(), Ending::None);
+        held[1].set(40);
+        // What ends is about to be free, so that the second time ends no more.
+        for _ in 0..2 {
+            table.end_most_burdensome();
+            let endings = (*heavy.ending.borrow(), *light.ending.borrow());
+            assert_eq!(endings, (Ending::Reset, Ending::None));
+        }
+        drop(held);
+        assert_eq!(table.memory.excess(), 0);
     }
 
     #[tokio::test]

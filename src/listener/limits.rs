@@ -8,6 +8,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const MOST_CONNECTIONS: usize = 10_000;
 /// The fewest connections, however few descriptors there are.
 const FEWEST_CONNECTIONS: usize = 16;
+/// The memory that responses may hold by default, in bytes.
+const RESPONSE_MEMORY: u64 = 64 << 20;
 /// Descriptors that connections never use: the database, uploads, blobs that are being read.
 const LEAST_RESERVE: u64 = 128;
 
@@ -27,6 +29,9 @@ pub struct ListenerLimits {
     /// The least rate of a transfer in bytes a second, requests and responses together. It is a quarter of what the
     /// slowest supported link carries (2 KiB/s), since an engine pulls several layers of an image at the same time.
     pub least_rate: u32,
+    /// The bytes of responses that may be held for peers that have not taken them, over all connections. Beyond it,
+    /// the connections end that hold the most for the longest time.
+    pub response_memory: u64,
     /// How often the certificate's files are looked at for a change.
     pub certificate_poll: Duration,
     /// How long requests in progress may go on after a shutdown was asked for.
@@ -43,6 +48,7 @@ impl Default for ListenerLimits {
             idle: Duration::from_mins(1),
             stall: Duration::from_mins(1),
             least_rate: 512,
+            response_memory: RESPONSE_MEMORY,
             certificate_poll: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(5),
             log_interval: Duration::from_mins(1),

@@ -12,21 +12,18 @@ mod connections;
 mod deadline;
 mod discard;
 mod limits;
+mod memory;
 mod network;
 mod service;
 mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use axum::Router;
-use tokio::task::JoinHandle;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{net::TcpListener, task::JoinHandle};
 
 use self::{
     certificate::Certificate,
@@ -39,6 +36,9 @@ pub use self::{
     limits::{ListenerLimits, raise_descriptor_limit},
 };
 use crate::private_file::PrivateFileError;
+
+/// How many connections the system completes before they are accepted.
+const BACKLOG: i32 = 1024;
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -81,9 +81,20 @@ pub enum ListenError {
 /// it. Clients that connect wait until [`BoundListener::serve`].
 #[derive(Debug)]
 pub struct BoundListener {
-    listener: tokio::net::TcpListener,
+    listener: TcpListener,
     address: SocketAddr,
     certificate: Option<Arc<Certificate>>,
+}
+
+/// Binds `address` with a backlog that lasts for a fleet that reconnects at once.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart takes the address again while connections of the process before are being closed.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 /// A router being served on one address.
@@ -103,9 +114,7 @@ impl BoundListener {
     pub fn open(address: SocketAddr, tls: Option<&Tls>) -> Result<Self, ListenError> {
         let certificate = tls.map(Certificate::load).transpose()?.map(Arc::new);
         let refuse = |source| ListenError::Bind { address, source };
-        let listener = TcpListener::bind(address).map_err(refuse)?;
-        listener.set_nonblocking(true).map_err(refuse)?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(refuse)?;
+        let listener = listen(address).map_err(refuse)?;
         let address = listener.local_addr().map_err(refuse)?;
         Ok(Self { listener, address, certificate })
     }

@@ -18,7 +18,10 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tower_service::Service;
 
-use super::activity::{Activity, OpenRequest, PeerWait};
+use super::{
+    activity::{Activity, OpenRequest, PeerWait},
+    memory::HeldBytes,
+};
 
 /// A response is handed to the connection in pieces of this size at most, so that one of which the peer takes nothing
 /// is seen to wait and does not move into the connection's buffers as a whole.
@@ -93,6 +96,7 @@ pub(super) struct ResponseBody {
     body: Body,
     /// What the body has given and the connection has not taken.
     rest: Bytes,
+    held: HeldBytes,
     wait: PeerWait,
     _open: OpenRequest,
 }
@@ -101,7 +105,8 @@ impl ResponseBody {
     fn new(body: Body, activity: &Arc<Activity>, open: OpenRequest) -> Self {
         let mut wait = PeerWait::new(activity);
         wait.set(!body.is_end_stream());
-        Self { body, rest: Bytes::new(), wait, _open: open }
+        let held = HeldBytes::new(activity);
+        Self { body, rest: Bytes::new(), held, wait, _open: open }
     }
 }
 
@@ -114,13 +119,18 @@ impl HttpBody for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.wait.set(false);
+        self.wait.activity().record_taken();
         if self.rest.is_empty() {
+            self.held.set(0);
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) => frame,
                 end => return Poll::Ready(end),
             };
             match frame.into_data() {
-                Ok(data) => self.rest = data,
+                Ok(data) => {
+                    self.held.set(data.len());
+                    self.rest = data;
+                }
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
         }
