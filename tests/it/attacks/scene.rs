@@ -69,10 +69,9 @@ impl<'a> Scene<'a> {
     }
 
     /// Starts such a hub anew, after `change`.
-    pub fn restart_hub(&self, change: impl FnOnce()) {
+    pub fn restart_hub(&self, change: impl FnOnce(), more: &[&str]) {
         let running = self.running.take().expect("it has a hub of its own");
-        change();
-        self.running.replace(Some(self.hub.replace(running)));
+        self.running.replace(Some(self.hub.replace_after(running, change, more)));
     }
 
     /// One pass of the agent.

@@ -158,7 +158,8 @@ fn stolen_stamp_key(scene: &Scene) {
 
 fn the_root_replaces_the_stamp_key(scene: &Scene) {
     let key = scene.hub.data().join("stamp-key.pem");
-    scene.restart_hub(|| fs::remove_file(key).unwrap());
+    let create = ["--create-missing", "timestamp-key"];
+    scene.restart_hub(|| fs::remove_file(key).unwrap(), &create);
     trust(scene, &["stamp-key"]);
 }
 

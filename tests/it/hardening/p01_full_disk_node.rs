@@ -263,7 +263,8 @@ fn run_once(
     };
     let mut agent = lab.agent();
     for _ in 0..=numbers.below(3) {
-        lab.disk.fill_up_to(numbers.below(20) * 4096);
+        // A commit needs some 6 pages: for the first ones of its journal, for all of it, or for the database as well.
+        lab.disk.fill_up_to(numbers.below(8) * 4096);
         let outcome = pass(&mut agent, tally);
         let mut problems = outcome.status.problems.iter();
         tally.full += u64::from(problems.any(|it| it.contains("the disk is full")));

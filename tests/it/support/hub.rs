@@ -164,8 +164,14 @@ impl Hub {
 
     /// Ends `running` at once (SIGKILL), and starts the hub again on the same address and data.
     pub fn replace(&self, running: Running) -> Running {
+        self.replace_after(running, || (), &[])
+    }
+
+    /// Ends `running`, makes a change while no process serves, and starts the hub again with `more` arguments.
+    pub fn replace_after(&self, running: Running, change: impl FnOnce(), more: &[&str]) -> Running {
         running.kill();
-        spawn(&self.folder, self.address).0
+        change();
+        spawn_with(&self.folder, self.address, more).0
     }
 
     /// Takes its process back.
@@ -187,10 +193,15 @@ impl Hub {
 }
 
 fn spawn(folder: &Path, address: SocketAddr) -> (Running, Value) {
+    spawn_with(folder, address, &[])
+}
+
+fn spawn_with(folder: &Path, address: SocketAddr, more: &[&str]) -> (Running, Value) {
     let program = Program::at_home_in(folder);
     let data = folder.join("hub").display().to_string();
     let listen = address.to_string();
-    let arguments = ["hub", "--json", "-vvv", "--data", &data, "--listen", &listen];
+    let own = ["hub", "--json", "-vvv", "--data", &data, "--listen", &listen];
+    let arguments = [&own, more].concat();
     let mut running = program.start(&arguments, &folder.join("hub.log"));
     let line = running.first_line();
     let told = serde_json::from_str(&line).unwrap_or_else(|_| {
