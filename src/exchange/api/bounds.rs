@@ -13,7 +13,7 @@ pub const MOST_INNER_ENTRIES: usize = 4096;
 /// The most bytes of all constraints of a policy: about 4,000 comparisons.
 pub const MOST_CONSTRAINT_BYTES: usize = 32 * 1024;
 /// The most pull credentials of a service: more registries than any service has images in.
-pub const MOST_CREDENTIALS: usize = 256;
+pub const MOST_CREDENTIALS: usize = 1024;
 /// The longest value of a property, in bytes of JSON: every comparison may read it.
 pub const LONGEST_PROPERTY: usize = 4096;
 

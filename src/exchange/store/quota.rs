@@ -93,7 +93,7 @@ impl Quota {
         Self::of_org("service-policy", "service policy", limit(10_000, 16 * MIB));
     /// Pull credentials of a service.
     pub const CREDENTIALS: Self =
-        Self::new("dockauth", "pull credential", limit(256, MIB), limit(100_000, 64 * MIB));
+        Self::new("dockauth", "pull credential", limit(1024, MIB), limit(100_000, 64 * MIB));
     /// Users of an organization.
     pub const USERS: Self = Self::of_org("user", "user", limit(10_000, 4 * MIB));
     /// API keys of a user.
@@ -254,7 +254,7 @@ mod tests {
             match (checked, expected) {
                 (Ok(()), None) => (),
                 (Err(StoreError::Limit { msg }), Some(text)) => {
-                    assert!(msg.contains(text), "{msg}")
+                    assert!(msg.contains(text), "{msg}");
                 }
                 (other, _) => panic!("{before:?} {after:?}: {other:?}"),
             }

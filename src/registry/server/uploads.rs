@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{
-    body::Body,
+    body::{Body, BodyDataStream, Bytes},
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
         header::{CONTENT_LENGTH, LOCATION, RANGE},
@@ -11,7 +11,8 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures_util::StreamExt as _;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     registry::{
@@ -30,6 +31,10 @@ use crate::{
 /// An upload of which nothing comes for so long is interrupted, though its connection moves. It is longer than the
 /// listener's bounds, by which a connection that is too slow ends: an upload may wait for others on the same connection.
 const STALLED: Duration = Duration::from_mins(5);
+/// An upload that another request continues takes what has arrived already: nothing that comes after this pause, and
+/// nothing after this time.
+const DRAIN_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_DRAIN: Duration = Duration::from_secs(1);
 /// What came is written after so long at the latest, so that a crash costs a slow link little.
 const WRITE_EVERY: Duration = Duration::from_secs(2);
 
@@ -171,22 +176,15 @@ async fn receive(mut upload: Upload, body: Body, length: Option<u64>) -> Result<
     let taken_over = upload.taken_over();
     let mut body = body.into_data_stream();
     let (mut received, mut written) = (0, Instant::now());
+    let mut drain_until = None;
     let outcome = loop {
-        let next = tokio::select! {
-            biased;
-            () = taken_over.cancelled() => {
-                break Err(ApiError::upload_interrupted("another request went on with the upload"));
-            }
-            next = timeout(STALLED, body.next()) => next,
-        };
-        let bytes = match next {
-            Ok(Some(Ok(bytes))) => bytes,
-            Ok(Some(Err(_))) => break Err(ApiError::upload_interrupted("the upload was cut off")),
+        let bytes = match next_bytes(&mut body, &taken_over, &mut drain_until).await {
+            Ok(Some(bytes)) => bytes,
             Ok(None) if length.is_some_and(|length| length != received) => {
                 break Err(ApiError::size_invalid("the upload has another length than announced"));
             }
             Ok(None) => break Ok(()),
-            Err(_) => break Err(ApiError::upload_too_slow()),
+            Err(error) => break Err(error),
         };
         received += bytes.len() as u64;
         if length.is_some_and(|length| received > length) {
@@ -200,6 +198,31 @@ async fn receive(mut upload: Upload, body: Body, length: Option<u64>) -> Result<
     };
     upload.flush().await?;
     outcome.map(|()| upload)
+}
+
+/// The next bytes of an upload. Once another request continues it, those that have arrived already are taken, so that
+/// they need not come again: a link that broke leaves them in the system's buffers.
+async fn next_bytes(
+    body: &mut BodyDataStream,
+    taken_over: &CancellationToken,
+    drain_until: &mut Option<Instant>,
+) -> Result<Option<Bytes>, ApiError> {
+    if drain_until.is_none() {
+        tokio::select! {
+            biased;
+            () = taken_over.cancelled() => *drain_until = Some(Instant::now() + LONGEST_DRAIN),
+            next = timeout(STALLED, body.next()) => {
+                let next = next.map_err(|_| ApiError::upload_too_slow())?;
+                let cut_off = |_| ApiError::upload_interrupted("the upload was cut off");
+                return next.transpose().map_err(cut_off);
+            }
+        }
+    }
+    let until = drain_until.unwrap_or_else(Instant::now).min(Instant::now() + DRAIN_PAUSE);
+    match timeout_at(until, body.next()).await {
+        Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
+        _ => Err(ApiError::upload_interrupted("another request went on with the upload")),
+    }
 }
 
 pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {

@@ -34,7 +34,7 @@ use crate::support::{
 const DISK: u64 = 80 << 10;
 
 /// How long something that happens by itself may take on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn id(version: &str) -> String {
     format!("hello_{version}_{}", Arch::of_this_machine())

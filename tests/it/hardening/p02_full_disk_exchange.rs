@@ -368,7 +368,7 @@ async fn images_that_fill_the_disk_leave_the_exchange_beside_them_its_space() {
         };
         let body = client.patch(location).basic_auth("push", Some(&push)).body(vec![7; 16 << 20]);
         // A refusal may come while the body is still sent.
-        let status = body.send().await.map(|it| it.status().as_u16()).unwrap_or(507);
+        let status = body.send().await.map_or(507, |it| it.status().as_u16());
         assert!([202, 507].contains(&status), "{status}");
         refused += u64::from(status == 507);
     }
@@ -378,7 +378,7 @@ async fn images_that_fill_the_disk_leave_the_exchange_beside_them_its_space() {
     assert_eq!(created.json(&body).send().await.unwrap().status(), 201);
 }
 
-/// Numbers that are the same in each run of the tests (SplitMix64).
+/// Numbers that are the same in each run of the tests (`SplitMix64`).
 struct Random(u64);
 
 impl Random {

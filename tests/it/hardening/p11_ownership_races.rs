@@ -45,7 +45,7 @@ async fn ask(session: &Session, (method, path, body): &Request) -> Answer {
 /// Gives the answers to the owner, and every answer to the attacker that granted a write.
 async fn race(
     exchange: &TestExchange,
-    (owner, owned): (&str, Vec<Request>),
+    (owner, writes): (&str, Vec<Request>),
     (attacker, attacks): (&str, Vec<Request>),
 ) -> (Vec<Answer>, Vec<String>) {
     let (start, is_over) = (Arc::new(Barrier::new(CONNECTIONS)), Arc::new(AtomicBool::new(false)));
@@ -77,7 +77,7 @@ async fn race(
     start.wait().await;
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     let mut answers = Vec::new();
-    for it in &owned {
+    for it in &writes {
         answers.push(ask(&session, it).await);
     }
     is_over.store(true, Ordering::Relaxed);
@@ -177,12 +177,12 @@ async fn plain_user_takes_over_nothing_that_another_posts() {
                 request(Method::PATCH, &path, json!({"label": "mal"})),
                 request(Method::DELETE, &path, Value::Null),
             ];
-            let owned = vec![
+            let writes = vec![
                 kind.creation(&name, "ann"),
                 request(Method::PUT, &path, (kind.body)("ann2", &name)),
                 request(Method::PATCH, &path, json!({"label": "ann3"})),
             ];
-            let (answers, granted) = race(&exchange, ("A/ann", owned), ("A/mal", attacks)).await;
+            let (answers, granted) = race(&exchange, ("A/ann", writes), ("A/mal", attacks)).await;
             for answer in answers {
                 answer.is(201);
             }
@@ -237,8 +237,8 @@ async fn node_has_the_token_of_its_owner() {
             request(Method::DELETE, &path, Value::Null),
             request(Method::POST, format!("{path}/heartbeat"), Value::Null),
         ];
-        let owned = vec![request(Method::PUT, &path, node("ann", "ann-token"))];
-        race(&exchange, ("A/ann", owned), ("A/mal", attacks)).await;
+        let writes = vec![request(Method::PUT, &path, node("ann", "ann-token"))];
+        race(&exchange, ("A/ann", writes), ("A/mal", attacks)).await;
         let held = exchange.root().get(&path).await;
         // The attacker may have been first, and may have removed what was its own.
         let Some(held) = held.json()["nodes"].get(format!("A/n{number}")).cloned() else {
@@ -274,11 +274,11 @@ async fn plain_user_writes_nothing_beside_the_node_of_another() {
             request(Method::PUT, at("agreements/a"), agreement.clone()),
             request(Method::DELETE, at("agreements"), Value::Null),
         ];
-        let owned = vec![
+        let writes = vec![
             request(Method::PUT, &path, node("ann", "ann-token")),
             request(Method::PUT, at("policy"), properties("ann")),
         ];
-        let (answers, granted) = race(&exchange, ("A/ann", owned), ("A/mal", attacks)).await;
+        let (answers, granted) = race(&exchange, ("A/ann", writes), ("A/mal", attacks)).await;
         for answer in answers {
             answer.is(201);
         }
@@ -311,13 +311,13 @@ async fn plain_user_writes_nothing_beside_the_service_of_another() {
             request(Method::PUT, at("policy"), properties("mal")),
             request(Method::DELETE, at("policy"), Value::Null),
         ];
-        let owned = vec![
+        let writes = vec![
             request(Method::POST, "/orgs/A/services", service("ann", &format!("z{number}"))),
             request(Method::PUT, at("keys/k"), json!("ann")),
             request(Method::POST, at("dockauths"), login("ann")),
             request(Method::PUT, at("policy"), properties("ann")),
         ];
-        let (answers, granted) = race(&exchange, ("A/ann", owned), ("A/mal", attacks)).await;
+        let (answers, granted) = race(&exchange, ("A/ann", writes), ("A/mal", attacks)).await;
         for answer in answers {
             answer.is(201);
         }
@@ -345,8 +345,8 @@ async fn hub_administrator_changes_no_plain_user_that_is_being_created() {
             request(Method::POST, format!("{path}/apikeys"), json!({"label": "mal"})),
             request(Method::POST, format!("{path}/changepw"), json!({"newPassword": "mal"})),
         ];
-        let owned = vec![request(Method::POST, &path, user("ada", false))];
-        let (answers, granted) = race(&exchange, ("A/ada", owned), ("root/hub", attacks)).await;
+        let writes = vec![request(Method::POST, &path, user("ada", false))];
+        let (answers, granted) = race(&exchange, ("A/ada", writes), ("root/hub", attacks)).await;
         answers[0].is(201);
         assert_eq!(granted, Vec::<String>::new());
         let name = format!("A/new{number}");
@@ -462,8 +462,8 @@ async fn signed_publish_keeps_its_owner_and_its_pull_credentials() {
             let body = signer.publication(&url, seq, &format!("ann{seq}"));
             request(Method::POST, "/orgs/A/edgepost/publish", body)
         };
-        let owned = vec![publish(1), publish(2)];
-        let (answers, _) = race(&exchange, ("A/ann", owned), ("A/mal", attacks)).await;
+        let writes = vec![publish(1), publish(2)];
+        let (answers, _) = race(&exchange, ("A/ann", writes), ("A/mal", attacks)).await;
         for answer in answers {
             answer.is(201);
         }

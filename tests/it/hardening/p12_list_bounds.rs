@@ -96,7 +96,7 @@ pub(super) fn ask_without_reading(
     path: &str,
 ) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(server.address()).expect("the hub listens");
-    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout can be set");
+    stream.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout can be set");
     let authorization = server.authorization(who);
     let head =
         format!("GET /v1{path} HTTP/1.1\r\nHost: hub\r\nAuthorization: {authorization}\r\n\r\n");
@@ -145,7 +145,7 @@ async fn unread_answers_hold_bounded_memory() {
     let names: BTreeSet<_> = whole["services"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(names, posted);
     let peak = server.peak_memory();
-    let figure = format!("{} KiB ({before} KiB before)", peak);
+    let figure = format!("{peak} KiB ({before} KiB before)");
     record_bound(12, "12 unread GETs of a list of 32 MiB", format!("{MOST_MEMORY} KiB"), figure);
     assert!(peak < MOST_MEMORY, "{peak} KiB");
     drop(unread);

@@ -28,7 +28,7 @@ fn required(version: &str) -> Value {
 }
 
 /// A service of organization A that requires these.
-fn requiring(name: &str, required: Vec<Value>) -> Value {
+fn requiring(name: &str, required: &[Value]) -> Value {
     let mut body = service(name, 10);
     body["requiredServices"] = json!(required);
     body
@@ -39,7 +39,7 @@ async fn a_heavy_document_of_one_organization_delays_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let server = Arc::new(ServerProcess::start(folder.path()).await);
     server.send("A/u1", Method::POST, "/orgs/A/services", &service(NEEDED, 10)).await.expect(201);
-    let heavy = requiring("heavy", vec![required("1.0.0"); 12_000]);
+    let heavy = requiring("heavy", &vec![required("1.0.0"); 12_000]);
     assert!((900_000..1_048_576).contains(&heavy.to_string().len()));
     let is_over = Arc::new(AtomicBool::new(false));
     let others = tokio::spawn({
@@ -101,7 +101,7 @@ async fn lists_in_documents_have_at_most_512_entries() {
         base["version"] = json!(format!("1.{version}.0"));
         server.send("A/u1", Method::POST, "/orgs/A/services", &base).await.expect(201);
     }
-    let many = |count: usize, entry: fn(usize) -> Value| Value::from_iter((0..count).map(entry));
+    let many = |count: usize, entry: fn(usize) -> Value| (0..count).map(entry).collect::<Value>();
     let range = |it: usize| json!({"url": "base", "org": "A", "versionRange": format!("[0.0.{it},2.0.0)"), "arch": "amd64"});
     let variable = |it: usize| json!({"name": format!("v{it}"), "label": "", "type": "string"});
     let property = |it: usize| json!({"name": format!("p{it}"), "value": it});

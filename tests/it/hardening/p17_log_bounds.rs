@@ -166,8 +166,8 @@ fn security_events_leave_one_audit_line_with_actor_address_and_object() {
     let path = "/v1/orgs/acme/users/bob/changepw";
     assert_eq!(ask(Method::POST, path, "acme/bob", "bob-secret", Some(change)), 201);
     line("password.changed", "acme/bob", path);
-    let patch = Some(json!({"password": "bob-secret-3"}));
-    assert_eq!(ann(Method::PATCH, "/v1/orgs/acme/users/bob", patch), 201);
+    let reset = Some(json!({"password": "bob-secret-3"}));
+    assert_eq!(ann(Method::PATCH, "/v1/orgs/acme/users/bob", reset), 201);
     line("password.changed", "acme/ann", "/v1/orgs/acme/users/bob");
     let node = json!({"token": "n-secret", "name": "n", "nodeType": "device", "pattern": "", "publicKey": "", "arch": "amd64"});
     assert_eq!(ann(Method::PUT, "/v1/orgs/acme/nodes/n", Some(node)), 201);

@@ -58,7 +58,7 @@ impl ServerProcess {
         let mut running = Program::at_home_in(folder).start(&arguments, &folder.join("hub.log"));
         let first: Value = serde_json::from_str(&running.first_line()).expect("the hub starts");
         let root_password = first["rootPassword"].as_str().expect("a first start").to_owned();
-        let client = Client::builder().timeout(Duration::from_secs(120)).no_proxy();
+        let client = Client::builder().timeout(Duration::from_mins(2)).no_proxy();
         let client = client.build().expect("a client can be made");
         let server = Self { running, address, root_password, client };
         for (org, users) in [("A", &["u1", "u2"][..]), ("B", &["bu"][..])] {

@@ -62,7 +62,7 @@ pub fn connect_narrow(address: SocketAddr, first: &[u8]) -> TcpStream {
 
 /// All that the server sends until it closes the connection; `None` if it does not within half a minute.
 pub fn read_to_end(stream: &mut TcpStream) -> Option<Vec<u8>> {
-    let (mut all, mut buffer) = (Vec::new(), [0; 64 * 1024]);
+    let (mut all, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
     loop {
         match stream.read(&mut buffer) {
             Ok(0) => return Some(all),

@@ -82,12 +82,12 @@ fn a_manifest_a_token_and_a_list_that_trickle_are_given_up() {
 
 #[test]
 fn a_head_that_trickles_and_one_that_never_comes_to_the_point_are_given_up() {
-    let start = Instant::now();
     for answer in [
         Answer::Trickle(String::new(), b"HTTP/1.1 200 OK\r\nx-a: ".to_vec(), PAUSE),
         Answer::Trickle(String::new(), b"HTTP/1.1 100 Continue\r\n\r\n".to_vec(), PAUSE / 10),
         Answer::Endless(String::new(), b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()),
     ] {
+        let start = Instant::now();
         let liar = Liar::new(move |_| answer.clone());
         let (client, repository) = client(&liar);
         let outcome = wait(client.manifest(&repository, &"1".parse().unwrap()));

@@ -42,7 +42,7 @@ impl SmallDisk {
         let mut filler = fs::File::create(self.filler()).unwrap();
         let mut written = 0;
         loop {
-            match filler.write(&[0; 65536]) {
+            match filler.write(&vec![0; 65536]) {
                 Ok(count) => written += count as u64,
                 Err(error) if error.kind() == ErrorKind::StorageFull => break,
                 Err(error) => panic!("{error}"),

@@ -84,7 +84,7 @@ impl TestExchange {
 
 impl Session {
     fn at(url: &str, name: &str, secret: &str) -> Self {
-        let client = Client::builder().timeout(Duration::from_secs(60)).no_proxy();
+        let client = Client::builder().timeout(Duration::from_mins(1)).no_proxy();
         let client = client.tls_certs_only([]).build().expect("a client");
         Self { client, url: url.to_owned(), name: name.to_owned(), secret: secret.to_owned() }
     }
