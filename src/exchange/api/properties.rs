@@ -11,6 +11,9 @@ use crate::{
     types::{OrgId, ServiceUrl},
 };
 
+/// The most that an answer repeats of why a constraint cannot be read, in characters.
+const LONGEST_REASON: usize = 300;
+
 /// Something a policy says: a name and a value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Property {
@@ -96,7 +99,8 @@ pub struct SecretBinding {
 pub(super) fn constraint_problem(constraints: &[String]) -> Option<String> {
     constraints.iter().enumerate().find_map(|(index, text)| {
         let error = Constraint::check_for_horizon(text).err()?;
-        Some(format!("constraints[{index}] cannot be read: {error}"))
+        let why: String = error.to_string().chars().take(LONGEST_REASON).collect();
+        Some(format!("constraints[{index}] cannot be read: {why}"))
     })
 }
 
