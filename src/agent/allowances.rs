@@ -60,7 +60,7 @@ pub enum AllowanceError {
 pub enum AllowanceChange {
     /// Allows more.
     Allow(Vec<HostAccess>),
-    /// Allows these no more, whoever allowed them.
+    /// Removes these from the list, also where an upgrade has carried them over.
     Remove(Vec<HostAccess>),
 }
 

@@ -66,9 +66,9 @@ pub(super) struct SetArgs {
 /// Whose registrations count.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Registrants {
-    /// Nobody else's
+    /// Only an administrator's, and a service owner's for that service
     Admins,
-    /// Any user's of the organization
+    /// Those of every user of the organization
     Members,
 }
 
@@ -84,9 +84,9 @@ impl From<Registrants> for NodeCredentials {
 /// Whether unsigned documents count.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Unsigned {
-    /// They do not
+    /// Unsigned documents give no node pull credentials
     Ignored,
-    /// They do where their author may change the service: for agents of Open Horizon
+    /// They do, where their author may change the service: for agents of Open Horizon
     Counted,
 }
 

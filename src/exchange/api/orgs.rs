@@ -143,10 +143,10 @@ impl OrgSettingsChange {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NodeCredentials {
-    /// Nobody else's.
+    /// Only an administrator's, and a service owner's for that service.
     #[default]
     Admins,
-    /// Any user's of the organization.
+    /// Those of every user of the organization.
     Members,
 }
 
@@ -155,7 +155,7 @@ pub enum NodeCredentials {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnsignedDocuments {
-    /// They do not.
+    /// Unsigned documents give no node pull credentials.
     #[default]
     Ignored,
     /// They do where their author may change the service in question.

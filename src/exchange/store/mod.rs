@@ -108,7 +108,7 @@ const READERS: u32 = 2;
 const CACHE: &str = "-2048";
 /// The longest that the write-ahead log stays once it was brought into the database, in bytes.
 const JOURNAL: &str = "4194304";
-/// Rows that a connection reads ahead of whoever takes them: a row may have 1 MiB.
+/// Rows that a connection reads before they are taken: a row may have 1 MiB.
 const BUFFERED_ROWS: usize = 4;
 /// How long a connection waits for a lock, and a request for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -68,7 +68,7 @@ impl<'a> Scene<'a> {
         self.running.replace(Some(running));
     }
 
-    /// Starts such a hub anew, after `change`.
+    /// Restarts such a hub with `more` arguments, after `change`.
     pub fn restart_hub(&self, change: impl FnOnce(), more: &[&str]) {
         let running = self.running.take().expect("it has a hub of its own");
         self.running.replace(Some(self.hub.replace_after(running, change, more)));

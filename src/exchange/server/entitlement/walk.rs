@@ -47,7 +47,7 @@ pub(super) enum Voucher {
     Trust,
     /// The user who set it last.
     User(Account),
-    /// Nobody but the node itself.
+    /// The node itself.
     Node,
 }
 
