@@ -100,7 +100,7 @@ async fn bytes_of<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, 
     if let Some(BodyLimit(longest)) = request.extensions().get::<BodyLimit>().copied()
         && announced_length(request.headers()).is_some_and(|length| length > longest)
     {
-        discard(request.into_body(), longest);
+        discard(request.into_body());
         return Err(ApiError::TooLong);
     }
     if let Some(need) = BodyNeed::of(&request) {

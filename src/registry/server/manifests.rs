@@ -97,7 +97,7 @@ pub(super) async fn delete(
 async fn collect(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
     let limit = usize::try_from(MAX_MANIFEST).unwrap_or(usize::MAX);
     let too_large = |rest| {
-        discard(rest, limit);
+        discard(rest);
         ApiError::manifest_too_large(MAX_MANIFEST)
     };
     if content_length(headers).is_some_and(|length| length > MAX_MANIFEST) {

@@ -5,10 +5,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-use crate::support::{
-    peers::free_port,
-    program::{Program, Running},
-};
+use crate::support::program::{Program, Running};
 
 /// A hub with organizations `A` (users `u1`, `u2`) and `B` (user `bu`); every password is `pw`.
 #[derive(Debug)]
@@ -51,12 +48,12 @@ impl Answer {
 impl ServerProcess {
     /// Starts a hub in `folder`.
     pub async fn start(folder: &Path) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let data = folder.join("hub").display().to_string();
-        let listen = address.to_string();
-        let arguments = ["hub", "--json", "--data", &data, "--listen", &listen];
+        let arguments = ["hub", "--json", "--data", &data, "--listen", "127.0.0.1:0"];
         let mut running = Program::at_home_in(folder).start(&arguments, &folder.join("hub.log"));
         let first: Value = serde_json::from_str(&running.first_line()).expect("the hub starts");
+        let address = first["registry"].as_str().expect("a hub has a registry");
+        let address = address.parse().expect("an address");
         let root_password = first["rootPassword"].as_str().expect("a first start").to_owned();
         let client = Client::builder().timeout(Duration::from_mins(2)).no_proxy();
         let client = client.build().expect("a client can be made");
