@@ -25,7 +25,7 @@ use super::{
 /// head of a request. The same bound holds for the buffers of HTTP/2 streams and of TLS.
 const BUFFER: usize = 32 * 1024;
 /// The most requests at a time on one HTTP/2 connection.
-const STREAMS: u32 = 32;
+const STREAMS: u32 = 20;
 /// The longest list of headers of an HTTP/2 request, in bytes.
 const HEADER_LIST: u32 = 16 * 1024;
 /// How many HTTP/2 streams may be reset before the server has seen their requests, or for errors of the peer, before
