@@ -1,7 +1,7 @@
 //! One line for each security event: who did what, from where, to what.
 //!
-//! Lines have the target `audit` and the fields `event`, `actor`, `address` and `object`. A refusal that
-//! one address repeats is written a few times, then counted, and told by one line a minute. Names are
+//! Lines have the target `audit` and the fields `event`, `actor`, `address` and `object`. Of a refusal that
+//! one address repeats, a few lines are written; the rest is counted in one line a minute. Names are
 //! escaped and cut; no line holds a secret. Behind a reverse proxy the address is the proxy's.
 
 mod watch;

@@ -106,7 +106,7 @@ impl Environment {
     }
 
     /// The user's own settings: `$EDGEPOST_HOME`, or `edgepost` in the configuration folder; nothing where the
-    /// environment names no home. The current folder never stands in for it: keys do not belong into a checkout.
+    /// environment names no home. The current folder is never used instead: keys do not belong into a checkout.
     pub(crate) fn home(&self) -> Option<PathBuf> {
         let folder = |name: &str| self.get(name).map(PathBuf::from);
         let absolute = |name: &str| folder(name).filter(|it| it.is_absolute());

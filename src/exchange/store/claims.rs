@@ -42,7 +42,7 @@ struct SignedClaim {
 
 impl NameClaims {
     /// Who may publish under the name beside administrators, `org/user`; `None` if it is free. An unsigned row of a
-    /// plain user is no claim: the name is free, or still belongs to whoever signed it before.
+    /// plain user is no claim: the name is free, or still belongs to the publisher who signed it before.
     pub fn holder(&self) -> Option<&str> {
         match (&self.row, &self.signed) {
             (Some(row), _) if row.is_of_admin || !self.is_unsigned(row) => Some(&row.owner),

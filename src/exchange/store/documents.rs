@@ -304,7 +304,7 @@ impl Write {
         claims: &NameClaims,
     ) -> Result<(), StoreError> {
         match &document.projection {
-            // A node that was made anew under this name is vouched for by publishing the same policy again.
+            // Publishing the same policy again vouches for a node that was created again under this name.
             Projection::NodePolicy(node) => {
                 let sha256 = document.envelope.digest();
                 self.register_signed_policy(document.org, node, &sha256).await.map(drop)
