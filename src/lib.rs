@@ -96,6 +96,7 @@ pub mod log_limiter;
 pub mod login;
 pub mod private_file;
 pub mod publish;
+mod recent_map;
 pub mod registry;
 pub mod sign;
 pub mod trust;

@@ -8,8 +8,8 @@ use std::{
 use aws_lc_rs::hmac;
 use uuid::Uuid;
 
-use super::{recent::RecentMap, throttle::NameKey};
-use crate::types::Secret;
+use super::throttle::NameKey;
+use crate::{recent_map::RecentMap, types::Secret};
 
 /// How long a login is remembered after its last use.
 const KEPT_UNUSED: Duration = Duration::from_hours(24);

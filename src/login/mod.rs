@@ -14,7 +14,6 @@
 mod cache;
 mod password;
 mod queue;
-mod recent;
 mod throttle;
 
 use std::{

@@ -5,8 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::recent::RecentMap;
-use crate::types::Subnet;
+use crate::{recent_map::RecentMap, types::Subnet};
 
 /// The most addresses, names, and pairs of both, that are remembered. An entry has some 100 bytes.
 const MOST: usize = 32_768;

@@ -17,8 +17,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("listener", &["private_file"]),
     // It lets audit lines through, which have a bound of their own.
     ("log_limiter", &["audit"]),
-    ("login", &["types"]),
+    ("login", &["types", "recent_map"]),
     ("private_file", &[]),
+    ("recent_map", &[]),
     ("sign", &["types"]),
     ("document", &["types"]),
     ("image", &["types"]),
@@ -65,6 +66,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "data_parts",
             "login",
             "listener",
+            "recent_map",
             "exchange::api",
             "exchange::store",
         ],

@@ -44,7 +44,7 @@ use std::{
 use axum::Router;
 use budget::Budget;
 use caller::Caller;
-use entitlement::OpenedDocuments;
+use entitlement::EntitlementMemory;
 pub use error::ApiError;
 use extension::Extension;
 use jiff::SignedDuration;
@@ -182,8 +182,8 @@ pub struct AppState {
     pub(crate) logins: Authenticator,
     /// Where security events are recorded.
     pub(crate) audit: Arc<AuditLog>,
-    /// Signed documents that were verified for decisions about pull credentials.
-    opened: Arc<OpenedDocuments>,
+    /// What was found out for decisions about pull credentials.
+    entitlement: Arc<EntitlementMemory>,
     /// What signed documents need.
     extension: Arc<Extension>,
     /// The memory of answers that are being sent.
@@ -222,7 +222,7 @@ impl AppState {
             passwords: Passwords::new(logins.clone()),
             logins,
             audit: Arc::clone(&config.audit),
-            opened: Arc::default(),
+            entitlement: Arc::default(),
             extension: Arc::new(extension),
             answers: Arc::new(lists::answers()),
             bodies: Arc::new(bodies::bodies()),

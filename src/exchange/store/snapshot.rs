@@ -3,7 +3,6 @@
 
 use std::fmt;
 
-use serde::de::DeserializeOwned;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, Transaction, sqlite::SqliteRow};
 use tokio::sync::RwLockReadGuard;
 
@@ -21,7 +20,7 @@ use super::{
 use crate::{
     exchange::api::{
         MaskedCredential, NodePolicyRequest, OrgSettings, PatternRequest, PolicyRequest,
-        ServicePolicyRequest, ServiceRequest, Stored,
+        ServiceRequest, Stored,
     },
     types::{Arch, Digest, DocumentKey, NodeId, OrgId, ServiceUrl},
 };
@@ -72,13 +71,13 @@ pub(crate) struct RegisteredNode {
     pub(crate) own_policy: Option<String>,
 }
 
-/// A row of Horizon's API, and who wrote it.
+/// A row of Horizon's API that no signed document of its name exists for.
 #[derive(Debug)]
-pub(crate) struct UnsignedDocument<T> {
+pub(crate) struct UnsignedDocument {
+    /// Its id in the organization.
+    pub(crate) id: String,
     /// Its owner.
     pub(crate) author: Account,
-    /// What it says.
-    pub(crate) value: T,
 }
 
 impl Store {
@@ -103,6 +102,14 @@ impl Snapshot<'_> {
     ) -> Result<Option<OrgSettings>, StoreError> {
         let row = sqlx::query(SETTINGS).bind(org.as_str()).fetch_optional(self.sql()).await?;
         row.as_ref().map(settings).transpose()
+    }
+
+    /// The number of the organization that grows with every change of what decides about pull credentials, other than
+    /// a node's own rows.
+    pub(crate) async fn entitlement_version(&mut self, org: &OrgId) -> Result<i64, StoreError> {
+        let sql = "SELECT version FROM entitlement_versions WHERE org = $1";
+        let query = sqlx::query_scalar(sql).bind(org.as_str());
+        Ok(query.fetch_optional(self.sql()).await?.unwrap_or_default())
     }
 
     /// A service, as Horizon's API shows it.
@@ -236,7 +243,7 @@ impl Snapshot<'_> {
         &mut self,
         org: &OrgId,
         id: &str,
-    ) -> Result<Option<UnsignedDocument<PatternRequest>>, StoreError> {
+    ) -> Result<Option<UnsignedDocument>, StoreError> {
         let all = self.unsigned::<PatternRequest>(org, "pattern", "t.id = $2", &[id]).await?;
         Ok(all.into_iter().next())
     }
@@ -247,9 +254,9 @@ impl Snapshot<'_> {
         &mut self,
         org: &OrgId,
         owner: &str,
-    ) -> Result<Vec<UnsignedDocument<PolicyRequest>>, StoreError> {
+    ) -> Result<Vec<UnsignedDocument>, StoreError> {
         let by_whom = "(t.owner = $2 OR t.owner = 'root/root' OR (u.org = t.org AND u.admin <> 0))";
-        self.unsigned(org, "policy", by_whom, &[owner]).await
+        self.unsigned::<PolicyRequest>(org, "policy", by_whom, &[owner]).await
     }
 
     /// The versions of a service for `arch` that no signed document of their names exists for.
@@ -258,21 +265,34 @@ impl Snapshot<'_> {
         org: &OrgId,
         url: &ServiceUrl,
         arch: &Arch,
-    ) -> Result<Vec<UnsignedDocument<ServiceRequest>>, StoreError> {
+    ) -> Result<Vec<UnsignedDocument>, StoreError> {
         let which = "t.url = $2 AND t.arch = $3";
-        self.unsigned(org, "service", which, &[url.as_str(), arch.as_str()]).await
+        self.unsigned::<ServiceRequest>(org, "service", which, &[url.as_str(), arch.as_str()]).await
     }
 
-    /// Rows without a signed document of the same name; those that cannot be read are left out.
+    /// What a row of Horizon's API says; `None` if it cannot be read.
+    pub(crate) async fn posted<T: Posted>(
+        &mut self,
+        org: &OrgId,
+        id: &str,
+    ) -> Result<Option<T>, StoreError> {
+        let sql = format!("SELECT document FROM {} WHERE org = $1 AND id = $2", T::TABLE);
+        let query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(org.as_str()).bind(id);
+        let document: Option<String> = query.fetch_optional(self.sql()).await?;
+        let parse = |it: String| readable(T::TABLE, serde_json::from_str(&it).map_err(Into::into));
+        Ok(document.and_then(parse))
+    }
+
+    /// Rows without a signed document of the same name: names only, since one row may have a megabyte.
     async fn unsigned<T: Posted>(
         &mut self,
         org: &OrgId,
         kind: &str,
         which: &str,
         values: &[&str],
-    ) -> Result<Vec<UnsignedDocument<T>>, StoreError> {
+    ) -> Result<Vec<UnsignedDocument>, StoreError> {
         let sql = format!(
-            "SELECT t.document, t.owner, u.org AS owner_org, u.admin AS owner_admin \
+            "SELECT t.id, t.owner, u.org AS owner_org, u.admin AS owner_admin \
              FROM {} t JOIN users u ON u.name = t.owner \
              WHERE t.org = $1 AND {which} AND NOT EXISTS (SELECT 1 FROM signed_documents s \
                  WHERE s.org = t.org AND s.document_key = '{kind}/' || t.id)",
@@ -283,19 +303,18 @@ impl Snapshot<'_> {
             query = query.bind(*value);
         }
         let rows = query.fetch_all(self.sql()).await?;
-        Ok(rows.iter().filter_map(|row| readable(T::TABLE, unsigned(org, row))).collect())
+        rows.iter().map(|row| unsigned(org, row)).collect()
     }
 
-    /// The policy of a service, as Horizon's API has it; `None` where it has none, or one that cannot be read.
+    /// The policy of a service as JSON, as Horizon's API has it.
     pub(crate) async fn service_policy(
         &mut self,
         org: &OrgId,
         id: &str,
-    ) -> Result<Option<ServicePolicyRequest>, StoreError> {
+    ) -> Result<Option<String>, StoreError> {
         let sql = "SELECT document FROM service_policies WHERE org = $1 AND service_id = $2";
         let query = sqlx::query_scalar(sql).bind(org.as_str()).bind(id);
-        let document: Option<String> = query.fetch_optional(self.sql()).await?;
-        document.map(|it| Ok(serde_json::from_str(&it)?)).transpose()
+        Ok(query.fetch_optional(self.sql()).await?)
     }
 
     /// The pull credentials of a service with their tokens, oldest first.
@@ -320,10 +339,7 @@ impl Snapshot<'_> {
     }
 }
 
-fn unsigned<T: DeserializeOwned>(
-    org: &OrgId,
-    row: &SqliteRow,
-) -> Result<UnsignedDocument<T>, StoreError> {
+fn unsigned(org: &OrgId, row: &SqliteRow) -> Result<UnsignedDocument, StoreError> {
     let (name, of): (String, &str) = (row.try_get("owner")?, row.try_get("owner_org")?);
     let is_admin = row.try_get::<i64, _>("owner_admin")? != 0;
     let role = match () {
@@ -331,8 +347,7 @@ fn unsigned<T: DeserializeOwned>(
         () if of == org.as_str() => role(is_admin),
         () => AccountRole::Outsider,
     };
-    let value = serde_json::from_str(row.try_get("document")?)?;
-    Ok(UnsignedDocument { author: Account { name, role }, value })
+    Ok(UnsignedDocument { id: row.try_get("id")?, author: Account { name, role } })
 }
 
 fn role(is_admin: bool) -> AccountRole {

@@ -300,3 +300,52 @@ async fn heartbeats_that_cannot_be_written_are_written_later() {
     store.write_heartbeats(now()).await.unwrap();
     assert_eq!(store.heartbeats.len(), 0);
 }
+
+#[tokio::test]
+async fn whatever_decides_about_credentials_raises_the_number_of_the_organization() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("e.db")).await.unwrap();
+    let id = "A".parse::<OrgId>().unwrap();
+    let version = async || store.snapshot().await.unwrap().entitlement_version(&id).await.unwrap();
+    let run = async |sql: &'static str| {
+        let before = version().await;
+        let mut write = store.write(now()).await.unwrap();
+        sqlx::query(sql).execute(write.sql()).await.unwrap();
+        write.commit().await.unwrap();
+        version().await - before
+    };
+    assert_eq!(version().await, 0);
+    create(&store, &id, "a").await.unwrap();
+    for raises in [
+        "INSERT INTO users (org, id, name, password_hash, admin, hub_admin, email, updated_by, last_updated) \
+         VALUES ('A', 'u', 'A/u', '', 0, 0, '', '', 0)",
+        "UPDATE users SET admin = 1",
+        "INSERT INTO services (org, id, owner, url, version, arch, public, document, created, last_updated) \
+         VALUES ('A', 's', 'A/u', 's', '1', 'amd64', 0, '{}', 0, 0)",
+        "UPDATE services SET document = '{ }'",
+        "INSERT INTO service_policies VALUES ('A', 's', '{}', 0)",
+        "UPDATE service_policies SET document = '{ }'",
+        "DELETE FROM service_policies",
+        "INSERT INTO patterns (org, id, owner, public, document, created, last_updated) \
+         VALUES ('A', 'p', 'A/u', 0, '{}', 0, 0)",
+        "UPDATE patterns SET document = '{ }'",
+        "DELETE FROM patterns",
+        "INSERT INTO policies (org, id, owner, public, document, created, last_updated) \
+         VALUES ('A', 'p', 'A/u', 0, '{}', 0, 0)",
+        "UPDATE policies SET document = '{ }'",
+        "INSERT INTO signed_documents VALUES ('A', '00', 'policy/p', 1, 1, 'A/u', x'', 0)",
+        "UPDATE signed_documents SET envelope = x'00'",
+        "DELETE FROM signed_documents",
+        "UPDATE orgs SET unsigned_documents = 'counted'",
+        "UPDATE orgs SET node_credentials = 'members'",
+        // What the user owns goes with the user.
+        "DELETE FROM users",
+        "DELETE FROM orgs",
+    ] {
+        assert!(run(raises).await > 0, "{raises}");
+    }
+    create(&store, &id, "a").await.unwrap();
+    for leaves in ["UPDATE users SET password_hash = 'x'", "UPDATE orgs SET last_updated = 1"] {
+        assert_eq!(run(leaves).await, 0, "{leaves}");
+    }
+}

@@ -1,91 +1,39 @@
 //! What decides about a node, fetched from one snapshot: signed documents, verified by the trust of today, and rows of
 //! Horizon's API where the organization counts them.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::walk::{
-    Author, Definition, KNOWN_TO_THE_NODE, KnownServices, Offer, Question, Step, Voucher, Walk,
+use super::{
+    EntitlementMemory,
+    answers::AnswerKey,
+    opened::Opened,
+    walk::{
+        Author, Definition, KNOWN_TO_THE_NODE, KnownServices, Offer, Question, Step, Voucher, Walk,
+    },
 };
 use crate::{
-    document::{DeploymentPolicy, NodeFacts, NodePolicy, Pattern, ServiceBody},
+    document::{DeploymentPolicy, NodeFacts, NodePolicy, Pattern, ServiceBody, ServicePolicy},
     exchange::{
         api::{
-            NodeDescription, NodePolicyRequest, NodeType, OrgSettings, ServiceRequest,
-            UnsignedDocuments,
+            NodeDescription, NodePolicyRequest, NodeType, OrgSettings, PatternRequest,
+            PolicyRequest, ServicePolicyRequest, ServiceRequest, UnsignedDocuments,
         },
         server::ApiError,
         store::{NodeRecord, RegisteredNode, Snapshot, UnsignedDocument},
     },
-    sign::Envelope,
-    trust::{State, Trust},
-    types::{
-        Arch, Digest, DocumentBody, DocumentKey, DocumentKind, NodeId, OrgId, PatternRef,
-        ServiceUrl,
-    },
+    trust::Trust,
+    types::{Arch, Digest, DocumentKey, NodeId, OrgId, PatternRef, ServiceUrl},
 };
-
-/// The most bytes of signed documents that stay opened. Their parsed form takes a few times as much memory.
-const MOST_BYTES: usize = 8 << 20;
-
-/// A signed document after its signatures were judged.
-#[derive(Debug, Clone)]
-enum Opened {
-    Service(Arc<ServiceBody>),
-    Pattern(Arc<Pattern>),
-    Policy(Arc<DeploymentPolicy>),
-    NodePolicy(Arc<NodePolicy>),
-    /// Its publisher took it back.
-    Withdrawn,
-    /// The trust of today does not vouch for it, or it cannot be read.
-    Untrusted,
-}
-
-/// Signed documents that were opened, by the trust that judged them and their own digest: neither ever changes.
-#[derive(Debug, Default)]
-pub(in crate::exchange::server) struct OpenedDocuments(Mutex<Held>);
-
-#[derive(Debug, Default)]
-struct Held {
-    documents: HashMap<(Digest, Digest), (DocumentKey, Opened)>,
-    bytes: usize,
-}
-
-impl OpenedDocuments {
-    fn get(&self, trust: Digest, sha256: Digest, key: &DocumentKey) -> Option<Opened> {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (of, opened) = held.documents.get(&(trust, sha256))?;
-        (of == key).then(|| opened.clone())
-    }
-
-    fn insert(
-        &self,
-        trust: Digest,
-        sha256: Digest,
-        key: &DocumentKey,
-        opened: Opened,
-        bytes: usize,
-    ) {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.bytes + bytes > MOST_BYTES {
-            *held = Held::default();
-        }
-        held.bytes += bytes;
-        held.documents.insert((trust, sha256), (key.clone(), opened));
-    }
-}
 
 /// The documents of an organization, as one snapshot has them.
 pub(super) struct Documents<'s, 'a> {
     org: &'s OrgId,
     snapshot: &'s mut Snapshot<'a>,
     trust: Option<&'s Trust>,
-    opened: &'s OpenedDocuments,
+    memory: &'s EntitlementMemory,
 }
 
 impl<'s, 'a> Documents<'s, 'a> {
@@ -97,13 +45,13 @@ impl<'s, 'a> Documents<'s, 'a> {
         org: &'s OrgId,
         snapshot: &'s mut Snapshot<'a>,
         trust: Option<&'s Trust>,
-        opened: &'s OpenedDocuments,
+        memory: &'s EntitlementMemory,
     ) -> Result<Self, ApiError> {
         let newest = snapshot.newest_trust(org).await?;
         if newest != trust.map(|it| (it.version(), it.digest())) {
             return Err(ApiError::Busy);
         }
-        Ok(Self { org, snapshot, trust, opened })
+        Ok(Self { org, snapshot, trust, memory })
     }
 
     /// Node `id`, if it is to run `service`, which belongs to `owner`, and may have its credentials.
@@ -143,10 +91,27 @@ impl<'s, 'a> Documents<'s, 'a> {
         if !question.vouches(&voucher) {
             return Ok(false);
         }
-        let mut search = Search { walk: Walk::new(&question), known: KnownServices::new() };
+        let pattern = pattern.map(String::as_str);
+        let version = self.snapshot.entitlement_version(org).await?;
+        let key = AnswerKey::new(version, self.trust.map(Trust::digest), pattern, &question);
+        if let Some(answer) = self.memory.answers.get(&key) {
+            return Ok(answer);
+        }
+        let answer = self.answer(pattern, &question).await?;
+        self.memory.answers.insert(key, answer);
+        Ok(answer)
+    }
+
+    /// Whether a pattern, or the policies if there is none, lead to the service.
+    async fn answer(
+        &mut self,
+        pattern: Option<&str>,
+        question: &Question<'_>,
+    ) -> Result<bool, ApiError> {
+        let mut search = Search { walk: Walk::new(question), known: KnownServices::new() };
         match pattern {
-            Some(pattern) => self.by_pattern(pattern, &question, &mut search).await,
-            None => self.by_policies(&question, &mut search).await,
+            Some(pattern) => self.by_pattern(pattern, question, &mut search).await,
+            None => self.by_policies(question, &mut search).await,
         }
     }
 
@@ -173,8 +138,9 @@ impl<'s, 'a> Documents<'s, 'a> {
             return Ok(false);
         }
         let row = self.snapshot.unsigned_pattern(self.org, name.id.as_str()).await?;
-        let Some(UnsignedDocument { author, value }) = row else { return Ok(false) };
-        let Some(pattern) = document::<Pattern>(&value) else { return Ok(false) };
+        let Some(UnsignedDocument { id, author }) = row else { return Ok(false) };
+        let value = self.snapshot.posted::<PatternRequest>(self.org, &id).await?;
+        let Some(pattern) = value.as_ref().and_then(document::<Pattern>) else { return Ok(false) };
         self.leads(Offer::Pattern(&pattern), &Author::User(author), question, search).await
     }
 
@@ -199,10 +165,16 @@ impl<'s, 'a> Documents<'s, 'a> {
             return Ok(false);
         }
         let rows = self.snapshot.unsigned_policies(self.org, question.owner).await?;
-        for UnsignedDocument { author, value } in rows {
-            // A policy that cannot be read fits no node.
-            let Some(policy) = document::<DeploymentPolicy>(&value) else { continue };
+        for UnsignedDocument { id, author } in rows {
             let author = Author::User(author);
+            if !question.counts(&author) {
+                continue;
+            }
+            let value = self.snapshot.posted::<PolicyRequest>(self.org, &id).await?;
+            // A policy that cannot be read fits no node.
+            let Some(policy) = value.as_ref().and_then(document::<DeploymentPolicy>) else {
+                continue;
+            };
             if self.leads(Offer::Policy(&policy), &author, question, search).await? {
                 return Ok(true);
             }
@@ -249,26 +221,24 @@ impl<'s, 'a> Documents<'s, 'a> {
         if question.settings.unsigned_documents == UnsignedDocuments::Ignored {
             return Ok(found);
         }
-        for UnsignedDocument { author, value } in
+        for UnsignedDocument { id, author } in
             self.snapshot.unsigned_versions(org, url, arch).await?
         {
-            if let Some(body) = self.unsigned_service(&value).await? {
+            if let Some(body) = self.unsigned_service(&id).await? {
                 let author = Author::User(author);
-                found.push(Definition { id: value.id(), author, body: Arc::new(body) });
+                found.push(Definition { id, author, body: Arc::new(body) });
             }
         }
         Ok(found)
     }
 
     /// A service as a row has it, with its policy; `None` if either cannot be read.
-    async fn unsigned_service(
-        &mut self,
-        row: &ServiceRequest,
-    ) -> Result<Option<ServiceBody>, ApiError> {
-        let Some(definition) = document(row) else { return Ok(None) };
-        let policy = match self.snapshot.service_policy(self.org, &row.id()).await? {
+    async fn unsigned_service(&mut self, id: &str) -> Result<Option<ServiceBody>, ApiError> {
+        let row = self.snapshot.posted::<ServiceRequest>(self.org, id).await?;
+        let Some(definition) = row.as_ref().and_then(document) else { return Ok(None) };
+        let policy = match self.snapshot.service_policy(self.org, id).await? {
             None => None,
-            Some(policy) => match document(&policy) {
+            Some(text) => match service_policy(&text) {
                 Some(policy) => Some(policy),
                 None => return Ok(None),
             },
@@ -316,15 +286,13 @@ impl<'s, 'a> Documents<'s, 'a> {
     /// Verifies a signed document, unless that was done under this very trust.
     async fn open(&mut self, key: &DocumentKey, sha256: Digest) -> Result<Opened, ApiError> {
         let Some(trust) = self.trust else { return Ok(Opened::Untrusted) };
-        if let Some(opened) = self.opened.get(trust.digest(), sha256, key) {
+        let memory = &self.memory.opened;
+        if let Some(opened) = memory.get(trust.digest(), sha256, key) {
             return Ok(opened);
         }
         let bytes = self.snapshot.envelope(self.org, &sha256).await?.unwrap_or_default();
-        let opened = match Envelope::from_json(&bytes) {
-            Ok(envelope) if envelope.digest() == sha256 => open(trust, &envelope, key),
-            _ => Opened::Untrusted,
-        };
-        self.opened.insert(trust.digest(), sha256, key, opened.clone(), bytes.len());
+        let opened = Opened::open(trust, &bytes, sha256, key);
+        memory.insert(trust.digest(), sha256, key, opened.clone());
         Ok(opened)
     }
 }
@@ -333,35 +301,6 @@ impl<'s, 'a> Documents<'s, 'a> {
 struct Search<'q> {
     walk: Walk<'q>,
     known: KnownServices,
-}
-
-fn open(trust: &Trust, envelope: &Envelope, key: &DocumentKey) -> Opened {
-    match key.kind() {
-        DocumentKind::Service => opened(trust, envelope, key, Opened::Service),
-        DocumentKind::Pattern => opened(trust, envelope, key, Opened::Pattern),
-        DocumentKind::Policy => opened(trust, envelope, key, Opened::Policy),
-        DocumentKind::NodePolicy => opened(trust, envelope, key, Opened::NodePolicy),
-        DocumentKind::Other(_) => Opened::Untrusted,
-    }
-}
-
-fn opened<T: DeserializeOwned + DocumentBody>(
-    trust: &Trust,
-    envelope: &Envelope,
-    key: &DocumentKey,
-    active: fn(Arc<T>) -> Opened,
-) -> Opened {
-    match trust.open::<T>(envelope, key) {
-        Ok(document) if document.header().state == State::Active => {
-            active(Arc::new(document.into_body()))
-        }
-        Ok(_) => Opened::Withdrawn,
-        // What is withdrawn has no body of its kind.
-        Err(_) => match trust.open::<Value>(envelope, key) {
-            Ok(document) if document.header().state == State::Withdrawn => Opened::Withdrawn,
-            _ => Opened::Untrusted,
-        },
-    }
 }
 
 /// What the exchange knows of the node beside its policy, which states the rest.
@@ -392,6 +331,11 @@ fn stated(own: &str) -> Option<NodePolicy> {
         "deployment": {"properties": own.deployment.properties},
     });
     serde_json::from_value(properties).ok()
+}
+
+/// The policy of a service in a row; `None` if it cannot be read.
+fn service_policy(text: &str) -> Option<ServicePolicy> {
+    document(&serde_json::from_str::<ServicePolicyRequest>(text).ok()?)
 }
 
 /// The same document, by the type that decides; `None` if it cannot be read.

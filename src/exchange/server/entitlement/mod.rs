@@ -9,16 +9,17 @@
 //! 3. Somebody who may stands for that registration: an administrator, the service's owner, any member where the
 //!    organization chose so, or a signed policy of the node. What the node itself changes never counts.
 //!
-//! [`grant`] and [`walk`] decide and are pure; [`documents`] fetches and verifies what they ask for.
+//! [`grant`] and [`walk`] decide and are pure; [`documents`] fetches and verifies what they ask for. [`answers`] remembers
+//! what a walk has found until something that it depends on changes.
 
+mod answers;
 mod documents;
+mod opened;
 #[cfg(test)]
 mod tests;
 mod walk;
 
-pub(super) use documents::OpenedDocuments;
-
-use self::documents::Documents;
+use self::{answers::Answers, documents::Documents, opened::OpenedDocuments};
 use super::{ApiError, AppState, caller::Caller};
 use crate::{
     exchange::{
@@ -27,6 +28,13 @@ use crate::{
     },
     types::OrgId,
 };
+
+/// What was found out for earlier decisions.
+#[derive(Debug, Default)]
+pub(super) struct EntitlementMemory {
+    opened: OpenedDocuments,
+    answers: Answers,
+}
 
 /// The way by which credentials are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +118,7 @@ pub(super) async fn decide(
         (Grant::TokensIfEntitled, Some(node)) => {
             let service = (id, ownership.owner.as_str());
             let mut documents =
-                Documents::new(org, &mut snapshot, trust.as_deref(), &state.opened).await?;
+                Documents::new(org, &mut snapshot, trust.as_deref(), &state.entitlement).await?;
             match documents.entitled(node, service, settings).await? {
                 Some(NodeRecord { public_key, registration, .. }) => {
                     let key = Some(public_key).filter(|it| *it == registration.key);

@@ -7,7 +7,7 @@ use std::{
 
 /// At most `most` entries, in the order of their last use.
 #[derive(Debug)]
-pub(super) struct RecentMap<K, V> {
+pub(crate) struct RecentMap<K, V> {
     most: usize,
     uses: u64,
     entries: HashMap<K, (u64, V)>,
@@ -16,17 +16,17 @@ pub(super) struct RecentMap<K, V> {
 
 impl<K: Copy + Eq + Hash, V> RecentMap<K, V> {
     /// An empty map with room for `most` entries, at least one.
-    pub(super) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self { most: most.max(1), uses: 0, entries: HashMap::new(), order: BTreeMap::new() }
     }
 
     /// The entry, without counting that as a use.
-    pub(super) fn peek(&self, key: &K) -> Option<&V> {
+    pub(crate) fn peek(&self, key: &K) -> Option<&V> {
         self.entries.get(key).map(|(_, value)| value)
     }
 
     /// The entry, which becomes the one used last.
-    pub(super) fn get(&mut self, key: &K) -> Option<&mut V> {
+    pub(crate) fn get(&mut self, key: &K) -> Option<&mut V> {
         let (used, value) = self.entries.get_mut(key)?;
         self.uses += 1;
         self.order.remove(used);
@@ -36,7 +36,7 @@ impl<K: Copy + Eq + Hash, V> RecentMap<K, V> {
     }
 
     /// Adds or replaces an entry, which becomes the one used last.
-    pub(super) fn insert(&mut self, key: K, value: V) {
+    pub(crate) fn insert(&mut self, key: K, value: V) {
         self.remove(&key);
         while self.entries.len() >= self.most {
             let Some((_, oldest)) = self.order.pop_first() else { break };
@@ -48,7 +48,7 @@ impl<K: Copy + Eq + Hash, V> RecentMap<K, V> {
     }
 
     /// Removes an entry.
-    pub(super) fn remove(&mut self, key: &K) {
+    pub(crate) fn remove(&mut self, key: &K) {
         if let Some((used, _)) = self.entries.remove(key) {
             self.order.remove(&used);
         }
@@ -56,7 +56,7 @@ impl<K: Copy + Eq + Hash, V> RecentMap<K, V> {
 
     /// How many entries there are.
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         assert_eq!(self.entries.len(), self.order.len());
         self.entries.len()
     }
