@@ -312,7 +312,7 @@ impl FirstStart<'_> {
             let password = password.expose();
             lines.push(format!("root's password, not shown again: {password}"));
             lines.push("next, in another terminal:".to_owned());
-            lines.push(format!("  export EDGEPOST_EXCHANGE_URL={url} EDGEPOST_ORG=root"));
+            lines.push(format!("  export EDGEPOST_EXCHANGE_URL={url} EDGEPOST_ORG=ORG"));
             lines.push(format!("  export EDGEPOST_USER_AUTH=root/root:{password}"));
             lines.push("  edgepost org create ORG".to_owned());
         }

@@ -26,6 +26,7 @@ mod copy;
 mod cosign;
 mod credentials;
 mod demo;
+mod documentation;
 mod documents;
 mod engines;
 mod fleet;

@@ -1,4 +1,4 @@
-//! Progress for programs: one JSON object a line. The README's table of these fields is a promise: fields
+//! Progress for programs: one JSON object a line. The table in docs/images.md of these fields is a promise: fields
 //! are added, and none changes its meaning while `v` stays what it is.
 
 use std::{collections::HashMap, time::Duration};

@@ -12,9 +12,6 @@ use crate::{
     types::{Digest, OrgId, UserId},
 };
 
-/// The most keys of one user.
-const MOST: i64 = 100;
-
 impl Store {
     /// Keeps a key of a user, if the permit allows it; its value itself is not kept.
     pub async fn create_api_key<E: From<StoreError>>(
@@ -143,12 +140,6 @@ impl Write {
         (ExpiringKey { key, expires }, value): (&ExpiringKey, &Digest),
     ) -> Result<(), StoreError> {
         let now = self.now();
-        let sql = "SELECT COUNT(*) FROM api_keys WHERE org = $1 AND user_id = $2";
-        let query = sqlx::query_scalar::<_, i64>(sql).bind(org.as_str()).bind(user.as_str());
-        if query.fetch_one(self.sql()).await? >= MOST {
-            let msg = format!("{org}/{user} is over the limit of {MOST} API keys");
-            return Err(StoreError::Limit { msg });
-        }
         self.limit(&Quota::API_KEYS, org, format!("{org}/{user}")).await?;
         let sql = "INSERT INTO api_keys
                      (id, org, user_id, label, description, value_sha256, last_updated, expires)

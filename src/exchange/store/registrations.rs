@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 
 use super::{
-    NodePart as _, NodeRecord, Ownership, Permit, Store, StoreError, Write, nodes::NodeOwnershipRow,
+    NodePart as _, NodeRecord, Ownership, Permit, RegisteredNode, Store, StoreError, Write,
+    nodes::NodeOwnershipRow,
 };
 use crate::{
     exchange::api::{NodeApproval, NodePolicyRequest, Operation, Resource},
@@ -119,10 +120,9 @@ impl Store {
         &self,
         org: &OrgId,
         node: &NodeId,
-        now: Timestamp,
     ) -> Result<NodeApproval, StoreError> {
-        let mut write = self.write(now).await?;
-        write.approval(org, node).await
+        let held = self.snapshot().await?.node(org, node).await?;
+        held.map(approval).ok_or_else(|| StoreError::missing("node", org, node))
     }
 }
 
@@ -132,20 +132,11 @@ impl Write {
     }
 
     async fn approval(&mut self, org: &OrgId, node: &NodeId) -> Result<NodeApproval, StoreError> {
-        let NodeRecord { pattern, public_key, registration, .. } =
-            self.registered(org, node).await?;
-        let Registration { pattern_by, policy_by, key, policy_sha256, .. } = registration.clone();
-        let registered = self.node_row(org, node, REGISTERED_POLICY).await?;
-        let own = self.node_row(org, node, NodePolicyRequest::SAID).await?;
-        Ok(NodeApproval {
-            same_pattern: registration.pattern == pattern,
-            same_policy: stated(registered.as_deref()) == stated(own.as_deref()),
-            same_key: key == public_key,
-            pattern: registration.pattern,
-            pattern_by: some(pattern_by),
-            policy_by: some(policy_by),
-            signed_policy: some(policy_sha256),
-        })
+        Ok(approval(RegisteredNode {
+            record: self.registered(org, node).await?,
+            registered_policy: self.node_row(org, node, REGISTERED_POLICY).await?,
+            own_policy: self.node_row(org, node, NodePolicyRequest::SAID).await?,
+        }))
     }
 
     /// Records that `author` has set the policy of a node, or removed it.
@@ -223,6 +214,21 @@ pub(super) fn registration(row: &sqlx::sqlite::SqliteRow) -> Result<Registration
         key: row.try_get("registered_key")?,
         policy_sha256: row.try_get("policy_sha256")?,
     })
+}
+
+/// Who stands for the registration of a node, and whether the node differs from it now.
+fn approval(node: RegisteredNode) -> NodeApproval {
+    let RegisteredNode { record, registered_policy, own_policy } = node;
+    let Registration { pattern, pattern_by, policy_by, key, policy_sha256 } = record.registration;
+    NodeApproval {
+        same_pattern: pattern == record.pattern,
+        same_policy: stated(registered_policy.as_deref()) == stated(own_policy.as_deref()),
+        same_key: key == record.public_key,
+        pattern,
+        pattern_by: some(pattern_by),
+        policy_by: some(policy_by),
+        signed_policy: some(policy_sha256),
+    }
 }
 
 /// What of a policy does not come from measuring the node.

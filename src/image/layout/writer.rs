@@ -60,7 +60,11 @@ impl OciLayoutWriter {
         tokio::io::copy_buf(&mut BufReader::with_capacity(BUFFER, reader), &mut file)
             .await
             .map_err(|error| match VerifyError::inside(&error) {
-                None if error.kind() == io::ErrorKind::StorageFull => {
+                None if matches!(
+                    error.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                ) =>
+                {
                     ImageError::io("write", &path)(error)
                 }
                 _ => read_error(&error, &descriptor.digest.to_string()),

@@ -12,7 +12,7 @@ use aws_lc_rs::{
     signature::{KeyPair as _, RSA_PSS_SHA256},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use rsa::{RsaPublicKey, pkcs8::DecodePublicKey as _, pkcs8::spki, pss, signature::Verifier as _};
+use rsa::{PublicKey, pkcs8::DecodePublicKey as _, pkcs8::spki, pss, signature::Verifier as _};
 use rustls_pki_types::{
     CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer,
     pem::{self, PemObject as _, SectionKind},
@@ -101,7 +101,7 @@ impl fmt::Debug for HorizonKey {
 
 /// The public key that checks Horizon's signatures.
 #[derive(Debug, Clone)]
-pub struct HorizonPublicKey(RsaPublicKey);
+pub struct HorizonPublicKey(PublicKey);
 
 impl HorizonPublicKey {
     /// Reads the first section of SPKI PEM, or of a certificate, of which only the key is taken: like
@@ -117,7 +117,7 @@ impl HorizonPublicKey {
                 .subject_public_key_info(),
             _ => return Err(HorizonKeyError::Pem { wanted, source: pem::Error::NoItemsFound }),
         };
-        RsaPublicKey::from_public_key_der(&spki).map(Self).map_err(HorizonKeyError::Public)
+        PublicKey::from_public_key_der(&spki).map(Self).map_err(HorizonKeyError::Public)
     }
 
     /// Whether `signature`, in base64, is this key's over the exact text of a deployment, with a salt of

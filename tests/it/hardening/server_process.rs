@@ -72,8 +72,13 @@ impl ServerProcess {
 
     /// Registers node `A/{id}` of user `A/u1`, whose token is `tok`.
     pub async fn node(&self, id: &str) {
+        self.node_with_token(id, "tok").await;
+    }
+
+    /// Registers node `A/{id}` of user `A/u1` with this token.
+    pub async fn node_with_token(&self, id: &str, token: &str) {
         let body = json!({
-            "token": "tok", "name": id, "pattern": "", "publicKey": "", "arch": "amd64",
+            "token": token, "name": id, "pattern": "", "publicKey": "", "arch": "amd64",
         });
         let path = format!("/orgs/A/nodes/{id}");
         self.send("A/u1", Method::PUT, &path, &body).await.expect(201);

@@ -19,7 +19,7 @@ pub(super) async fn get(
 ) -> Result<Json<NodeApproval>, ApiError> {
     let owner = state.store.node_owner(&org, &id).await?;
     caller.may_read_node(&org, &id, owner.as_deref())?;
-    Ok(Json(state.store.node_approval(&org, &id, state.clock.now()).await?))
+    Ok(Json(state.store.node_approval(&org, &id).await?))
 }
 
 /// Approves a node as it is now.
