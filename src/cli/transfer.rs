@@ -112,8 +112,9 @@ fn chunk_size(text: &str) -> Result<u64, String> {
 /// What is pushed besides what everybody may serve.
 #[derive(Debug, Args)]
 pub(super) struct PushArgs {
-    /// Push layers, too, that only their maker may serve by their manifest, as those of Windows, if the source has
-    /// them: for machines that do not reach the maker
+    /// Push foreign layers too, as those of Windows, if the source has them: for nodes that do not reach their maker, and
+    /// for registries that take no image without them. The manifest that is pushed lists them as ordinary layers, so that
+    /// the image has a new digest
     #[arg(long, env = "EDGEPOST_INCLUDE_FOREIGN_LAYERS")]
     include_foreign_layers: bool,
 }

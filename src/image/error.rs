@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use crate::{
-    image::{ManifestError, manifest::LONGEST},
+    image::{LayerMismatch, ManifestError, manifest::LONGEST},
     types::{Digest, Platform},
 };
 
@@ -20,6 +20,22 @@ pub enum ImageError {
         wanted: String,
         /// What there is.
         available: Vec<String>,
+    },
+    /// The source has several images, and nothing says which one is meant.
+    #[error("{origin} has {} images, and nothing says which one is meant: {}", .images.len(), listed(.images))]
+    SeveralImages {
+        /// The source.
+        origin: String,
+        /// The name of each, or its digest if it has none.
+        images: Vec<String>,
+    },
+    /// The manifest of an image and its configuration contradict each other.
+    #[error("{origin} has a damaged image: {mismatch}")]
+    Layers {
+        /// The source.
+        origin: String,
+        /// How they differ.
+        mismatch: LayerMismatch,
     },
     /// The image has nothing for a platform.
     #[error("{origin} has nothing for {wanted}{}", hint(.available))]
@@ -125,9 +141,44 @@ impl ImageError {
     }
 }
 
+/// The most names of images that a message lists.
+const MAX_LISTED: usize = 20;
+/// The most characters of a name that a message shows.
+const MAX_SHOWN: usize = 300;
+
 fn hint(available: &[String]) -> String {
     match available {
         [] => String::new(),
-        some => format!("; it has {}", some.join(", ")),
+        some => format!("; it has {}", listed(some)),
+    }
+}
+
+/// Names of images in a message. A source may hold any text as a name, and any number of them.
+fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(MAX_LISTED).map(|name| {
+        let name: String = name.chars().take(MAX_SHOWN).collect();
+        name.escape_debug().to_string()
+    });
+    let mut text = shown.collect::<Vec<_>>().join(", ");
+    let rest = names.len().saturating_sub(MAX_LISTED);
+    if rest > 0 {
+        text += &format!(" and {rest} more");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_from_a_source_are_escaped_and_bounded() {
+        let mut images = vec!["a\u{1b}[31m".to_owned(), "b".repeat(1000)];
+        images.extend((0..30).map(|number| number.to_string()));
+        let error = ImageError::SeveralImages { origin: "the archive x".to_owned(), images };
+        let text = error.to_string();
+        assert!(text.starts_with("the archive x has 32 images"), "{text}");
+        assert!(!text.contains('\u{1b}') && text.ends_with(" and 12 more"), "{text}");
+        assert!(text.len() < 1000, "{}", text.len());
     }
 }

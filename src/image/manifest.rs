@@ -6,7 +6,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    image::media_type,
+    image::{
+        json::{self, JsonProblem},
+        media_type,
+    },
     types::{Digest, Platform},
 };
 
@@ -25,8 +28,8 @@ pub enum ManifestError {
     Malformed {
         /// The manifest.
         digest: Digest,
-        /// What the JSON parser says.
-        source: serde_json::Error,
+        /// What is wrong with it.
+        source: JsonProblem,
     },
     /// Its media type is none that we know; schema 1 is one of these.
     #[error("the manifest {digest} has the unknown media type `{media_type}`")]
@@ -67,16 +70,20 @@ pub struct Descriptor {
     /// The length of the content in bytes.
     pub size: u64,
     /// In an index: what the manifest runs on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::platform", skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
     /// Where a foreign layer can be had besides the registry. Never followed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "json::list", skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// Free notes.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "json::null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: BTreeMap<String, String>,
     /// The kind of artifact, if the content is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::string", skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
 }
 
@@ -122,20 +129,25 @@ pub struct ImageManifest {
     /// Always 2.
     pub schema_version: u32,
     /// The media type, if it is repeated inside; Docker always does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::string", skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     /// The kind of artifact, if it is no image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::string", skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
     /// How to run it.
     pub config: Descriptor,
     /// The layers, lowest first.
+    #[serde(default, deserialize_with = "json::list")]
     pub layers: Vec<Descriptor>,
     /// What this manifest is about: a signature's image, for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Free notes.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "json::null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -155,6 +167,14 @@ impl ImageManifest {
         }
     }
 
+    /// Whether it is a container image: its configuration is one, and so are all its layers. An artifact may borrow the
+    /// type of the configuration.
+    pub fn is_container_image(&self) -> bool {
+        self.artifact_type.is_none()
+            && media_type::is_config(&self.config.media_type)
+            && self.layers.iter().all(|layer| media_type::is_layer(&layer.media_type))
+    }
+
     /// Everything the registry must have before it takes this manifest: configuration, then layers.
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
         std::iter::once(&self.config).chain(&self.layers)
@@ -168,18 +188,23 @@ pub struct Index {
     /// Always 2.
     pub schema_version: u32,
     /// The media type, if it is repeated inside.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::string", skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     /// The kind of artifact, if it is no image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::string", skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
     /// The manifests.
+    #[serde(default, deserialize_with = "json::list")]
     pub manifests: Vec<Descriptor>,
     /// What this index is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Free notes.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "json::null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -213,6 +238,7 @@ pub struct RawManifest {
 #[serde(rename_all = "camelCase")]
 struct Outline {
     schema_version: u32,
+    #[serde(default, deserialize_with = "json::string")]
     media_type: Option<String>,
     config: Option<serde::de::IgnoredAny>,
     layers: Option<serde::de::IgnoredAny>,
@@ -252,7 +278,10 @@ impl RawManifest {
     /// What it says; refused if it could be read in two ways.
     pub fn parse(&self) -> Result<Manifest, ManifestError> {
         let digest = self.digest;
-        let malformed = |source| ManifestError::Malformed { digest, source };
+        let malformed = |error: serde_json::Error| {
+            let source = error.into();
+            ManifestError::Malformed { digest, source }
+        };
         let ambiguous = |contradiction| ManifestError::Ambiguous {
             digest,
             media_type: self.media_type.clone(),
@@ -327,6 +356,51 @@ mod tests {
         let raw = RawManifest::encode(&Manifest::Image(image())).unwrap();
         let relabelled = RawManifest::new(media_type::OCI_INDEX, raw.bytes);
         assert!(matches!(relabelled.parse(), Err(ManifestError::Ambiguous { .. })));
+    }
+
+    #[test]
+    fn null_and_an_empty_object_mean_nothing_where_go_writes_them() {
+        let config = Descriptor::of(media_type::OCI_CONFIG, b"{}");
+        let config = serde_json::to_value(&config).unwrap();
+        let image = |layers: serde_json::Value| {
+            let mut config = config.clone();
+            config["urls"] = serde_json::Value::Null;
+            config["annotations"] = serde_json::Value::Null;
+            config["platform"] = serde_json::json!({});
+            let image = serde_json::json!({
+                "schemaVersion": 2, "mediaType": "", "config": config, "layers": layers,
+                "annotations": null, "subject": null, "artifactType": "",
+            });
+            RawManifest::new(media_type::OCI_MANIFEST, image.to_string()).parse()
+        };
+        for none in [serde_json::Value::Null, serde_json::json!({}), serde_json::json!([])] {
+            let Ok(Manifest::Image(read)) = image(none.clone()) else { panic!("{none}") };
+            assert_eq!((read.layers.len(), read.config.platform), (0, None));
+            assert!(read.annotations.is_empty() && read.artifact_type.is_none());
+        }
+        assert!(matches!(image(serde_json::json!({"a": 1})), Err(ManifestError::Malformed { .. })));
+        for none in ["null", "{}"] {
+            let json = format!(r#"{{"schemaVersion":2,"manifests":{none},"annotations":{{}}}}"#);
+            let raw = RawManifest::new(media_type::OCI_INDEX, json);
+            let Ok(Manifest::Index(index)) = raw.parse() else { panic!("{none}") };
+            assert!(index.manifests.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_platform_without_a_system_or_an_architecture_is_none() {
+        let read = |platform: &str| {
+            let digest = Digest::of(b"");
+            let json = format!(
+                r#"{{"mediaType":"a/b","digest":"{digest}","size":0,"platform":{platform}}}"#
+            );
+            serde_json::from_str::<Descriptor>(&json).unwrap().platform
+        };
+        for none in ["null", "{}", r#"{"architecture":"","os":""}"#, r#"{"os":"linux"}"#] {
+            assert_eq!(read(none), None, "{none}");
+        }
+        let full = r#"{"architecture":"arm64","os":"linux","variant":"","os.version":"","os.features":null}"#;
+        assert_eq!(read(full), Some("linux/arm64".parse().unwrap()));
     }
 
     #[test]

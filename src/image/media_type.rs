@@ -1,5 +1,9 @@
 //! The media types of images (OCI image-spec, "Media Types"; Docker image manifest v2, schema 2).
 
+use serde::Deserialize as _;
+
+use crate::image::json;
+
 /// An image manifest by OCI.
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// An image index by OCI: manifests, one a platform.
@@ -38,6 +42,23 @@ pub fn is_plain_layer(media_type: &str) -> bool {
     media_type == OCI_LAYER || media_type == DOCKER_LAYER
 }
 
+/// Whether `media_type` names the configuration of a container image.
+pub fn is_config(media_type: &str) -> bool {
+    media_type == OCI_CONFIG || media_type == DOCKER_CONFIG
+}
+
+/// Whether `media_type` names a layer of a container image, however it is compressed or encrypted.
+pub fn is_layer(media_type: &str) -> bool {
+    ["application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs."]
+        .iter()
+        .any(|prefix| media_type.starts_with(prefix))
+}
+
+/// The type of an ordinary layer with the content of a foreign one, as [`is_foreign_layer`] has it.
+pub fn ordinary_layer(media_type: &str) -> String {
+    media_type.replace(".nondistributable.", ".").replace(".foreign.", ".")
+}
+
 /// Whether a registry may lack a layer of this type: Windows base layers and their like, which come
 /// from their maker's own server.
 pub fn is_foreign_layer(media_type: &str) -> bool {
@@ -50,12 +71,19 @@ pub fn of_manifest(json: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Said {
+        #[serde(default, deserialize_with = "json::string")]
         media_type: Option<String>,
-        manifests: Option<serde::de::IgnoredAny>,
+        config: Option<serde::de::IgnoredAny>,
+        #[serde(default, deserialize_with = "is_there")]
+        manifests: bool,
+    }
+    /// An empty list may be written as `null`.
+    fn is_there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
     }
     match serde_json::from_slice(json) {
         Ok(Said { media_type: Some(said), .. }) => said,
-        Ok(Said { manifests: Some(_), .. }) => OCI_INDEX.to_owned(),
+        Ok(Said { manifests: true, config: None, .. }) => OCI_INDEX.to_owned(),
         _ => OCI_MANIFEST.to_owned(),
     }
 }
@@ -65,12 +93,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_foreign_layer_has_an_ordinary_type() {
+        for (foreign, ordinary) in [
+            ("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", DOCKER_LAYER_GZIP),
+            ("application/vnd.oci.image.layer.nondistributable.v1.tar", OCI_LAYER),
+            ("application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", OCI_LAYER_ZSTD),
+        ] {
+            assert!(is_foreign_layer(foreign) && is_layer(foreign));
+            assert_eq!(ordinary_layer(foreign), ordinary);
+        }
+    }
+
+    #[test]
     fn a_manifest_tells_its_type_or_shows_it() {
         let docker = format!(r#"{{"mediaType":"{DOCKER_MANIFEST}","layers":[]}}"#);
         for (json, expected) in [
             (docker.as_str(), DOCKER_MANIFEST),
             (r#"{"schemaVersion":2,"manifests":[]}"#, OCI_INDEX),
+            (r#"{"schemaVersion":2,"mediaType":"","manifests":null}"#, OCI_INDEX),
             (r#"{"schemaVersion":2,"layers":[]}"#, OCI_MANIFEST),
+            (r#"{"schemaVersion":2,"config":{},"manifests":null}"#, OCI_MANIFEST),
             ("nonsense", OCI_MANIFEST),
         ] {
             assert_eq!(of_manifest(json.as_bytes()), expected, "{json}");

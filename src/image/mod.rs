@@ -4,19 +4,22 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::types::{ImageRef, Repository};
+use crate::types::{ImageRef, Platform, Repository};
 
 pub mod archive;
 mod blob_reader;
+mod choice;
 pub mod compression;
 pub mod config;
 mod copy;
 pub mod engine;
 pub mod error;
 mod hashing;
+mod json;
 pub mod layout;
 pub mod manifest;
 pub mod media_type;
+mod ordinary;
 mod parts;
 pub mod place;
 pub mod platforms;
@@ -28,11 +31,13 @@ pub mod verified;
 
 pub use blob_reader::BlobReader;
 pub use compression::{Compression, Packing};
-pub use config::ImageConfig;
+pub use config::{ImageConfig, LayerMismatch};
 pub use copy::{Copied, CopyWatch, copy};
 pub use error::ImageError;
+pub use json::JsonProblem;
 pub use manifest::{Descriptor, ImageManifest, Index, Manifest, ManifestError, RawManifest};
 pub use parts::Parts;
+pub(crate) use parts::check_layers;
 pub use place::{LocalPlace, ParsePlaceError, Place};
 pub use platforms::Platforms;
 pub use remembered::Remembered;
@@ -46,8 +51,21 @@ pub enum Wanted<'a> {
     Only,
     /// The one that a file or folder has under this name.
     Name(&'a str),
-    /// The one that an engine would know by this reference; the only one, if it has no name.
+    /// The one with the digest of this reference; without a digest, the one that an engine would know by this
+    /// reference, or the only one, if it has no name.
     Image(&'a ImageRef),
+    /// As [`Wanted::Image`], or the only one, even under another name.
+    ImageOrOnly(&'a ImageRef),
+}
+
+impl<'a> Wanted<'a> {
+    /// The reference that is asked for, if it is one.
+    pub fn image(self) -> Option<&'a ImageRef> {
+        match self {
+            Self::Image(image) | Self::ImageOrOnly(image) => Some(image),
+            Self::Only | Self::Name(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Wanted<'_> {
@@ -55,7 +73,7 @@ impl fmt::Display for Wanted<'_> {
         match self {
             Self::Only => f.write_str("(the only one)"),
             Self::Name(name) => f.write_str(name),
-            Self::Image(image) => image.fmt(f),
+            Self::Image(image) | Self::ImageOrOnly(image) => image.fmt(f),
         }
     }
 }
@@ -75,6 +93,17 @@ pub trait ImageSource: fmt::Debug + Send + Sync {
     /// The repository whose registry can give these blobs to a repository beside it without a
     /// transfer; none unless the source is a registry.
     fn repository(&self) -> Option<&Repository> {
+        None
+    }
+
+    /// What the list that names the root says about its platform; none where there is no list, or it says nothing.
+    fn listed_platform(&self) -> Option<&Platform> {
+        None
+    }
+
+    /// The name that the image has in its source, where it was taken as the only one though another name was asked for
+    /// ([`Wanted::ImageOrOnly`]).
+    fn other_name(&self) -> Option<&str> {
         None
     }
 

@@ -2,25 +2,24 @@
 
 use std::collections::{HashMap, HashSet};
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 
 use crate::{
     image::{
         Descriptor, ImageConfig, ImageError, ImageManifest, ImageSource, Index, Manifest,
-        Platforms, RawManifest, VerifiedReader,
-        config::MAX_CONFIG,
+        Platforms, RawManifest,
         manifest::{LONGEST, MAX_MANIFEST},
         media_type,
         platforms::Taken,
-        select,
+        select::{self, MAX_DEPTH},
     },
-    types::Digest,
+    types::{Digest, Platform},
 };
 
 /// The most manifests an image may have below its root.
 const MAX_MANIFESTS: usize = 1000;
-/// How deep indexes may lie in indexes; nobody makes them deeper than one in another.
-const MAX_DEPTH: usize = 4;
+/// How many configurations are read at a time.
+const AT_A_TIME: usize = 8;
 
 /// The most bytes that all manifests of an image have together: what they say is held in memory.
 pub(in crate::image) const MAX_BYTES: u64 = 2 * MAX_MANIFEST;
@@ -43,32 +42,29 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Reads every manifest of `source` that `platforms` asks for.
+    /// Reads every manifest of `source` that `platforms` asks for, and refuses an image that is not whole by its own
+    /// words.
     pub async fn of(source: &dyn ImageSource, platforms: &Platforms) -> Result<Self, ImageError> {
         let mut gathering = Gathering::new(source);
         let mut root = source.root().await?;
         let mut left_out = Vec::new();
+        let mut listed = source.listed_platform().cloned();
         // The image of one platform may lie in an index that lies in an index.
         for _ in 0..=MAX_DEPTH {
             match gathering.parse(&root)? {
                 Manifest::Image(image) => {
-                    gathering.check_platform(&image, platforms).await?;
+                    gathering.check_platform(&image, platforms, listed.as_ref()).await?;
                     break;
                 }
+                Manifest::Index(_) if *platforms == Platforms::All => break,
                 Manifest::Index(index) => {
-                    let taken = platforms.of(&index).map_err(|wanted| {
-                        let available = select::images(&index)
-                            .filter_map(|it| it.platform.as_ref())
-                            .map(ToString::to_string);
-                        ImageError::NoSuchPlatform {
-                            origin: source.describe(),
-                            wanted: Box::new(wanted.clone()),
-                            available: available.collect(),
-                        }
-                    })?;
-                    match taken {
+                    let index = gathering.flatten(index).await?;
+                    match gathering.taken(&index, platforms)? {
                         Taken::Whole => break,
-                        Taken::One(child) => root = source.manifest(child).await?,
+                        Taken::One(child) => {
+                            root = source.manifest(child).await?;
+                            listed.clone_from(&child.platform);
+                        }
                         Taken::Sparse(taken) => {
                             left_out = without(&index, &taken);
                             break;
@@ -78,7 +74,8 @@ impl Parts {
             }
         }
         gathering.seen.extend(left_out.iter().map(|it| it.digest));
-        gathering.gather(root.clone(), 0).await?;
+        gathering.gather(root.clone(), true, 0).await?;
+        gathering.check_layers().await?;
 
         let Gathering { manifests, blobs, foreign, .. } = gathering;
         let mut blobs: Vec<_> = blobs.into_values().collect();
@@ -99,6 +96,8 @@ struct Gathering<'a> {
     seen: HashSet<Digest>,
     blobs: HashMap<Digest, Descriptor>,
     foreign: HashMap<Digest, Descriptor>,
+    /// The container images among the manifests.
+    images: Vec<ImageManifest>,
     /// How long all manifests are, in bytes.
     bytes: u64,
 }
@@ -111,6 +110,7 @@ impl<'a> Gathering<'a> {
             seen: HashSet::new(),
             blobs: HashMap::new(),
             foreign: HashMap::new(),
+            images: Vec::new(),
             bytes: 0,
         }
     }
@@ -120,8 +120,34 @@ impl<'a> Gathering<'a> {
             .map_err(|source| ImageError::Manifest { origin: self.source.describe(), source })
     }
 
-    /// Gathers `raw` and everything below it.
-    fn gather(&mut self, raw: RawManifest, depth: usize) -> BoxFuture<'_, Result<(), ImageError>> {
+    /// `index` with what the indexes within it list in their places.
+    async fn flatten(&self, index: Index) -> Result<Index, ImageError> {
+        let fetch = |descriptor: Descriptor| -> BoxFuture<'_, Result<Manifest, ImageError>> {
+            Box::pin(async move { self.parse(&self.source.manifest(&descriptor).await?) })
+        };
+        select::flatten(index, &fetch).await
+    }
+
+    /// What of `index`, which has no index within it, is wanted.
+    fn taken<'i>(&self, index: &'i Index, platforms: &Platforms) -> Result<Taken<'i>, ImageError> {
+        platforms.of(index).map_err(|wanted| {
+            let platforms = select::images(index).filter_map(|it| it.platform.as_ref());
+            ImageError::NoSuchPlatform {
+                origin: self.source.describe(),
+                wanted: Box::new(wanted.clone()),
+                available: platforms.map(ToString::to_string).collect(),
+            }
+        })
+    }
+
+    /// Gathers `raw` and everything below it. `is_image` is false for what lies beside images in an index, such as
+    /// attestations.
+    fn gather(
+        &mut self,
+        raw: RawManifest,
+        is_image: bool,
+        depth: usize,
+    ) -> BoxFuture<'_, Result<(), ImageError>> {
         Box::pin(async move {
             self.bytes += raw.size();
             if self.bytes > MAX_BYTES {
@@ -146,6 +172,9 @@ impl<'a> Gathering<'a> {
                         let why = format!("it names more than {MAX_BLOBS} blobs");
                         return Err(ImageError::malformed(self.source.describe(), why));
                     }
+                    if is_image && image.is_container_image() {
+                        self.images.push(image);
+                    }
                 }
                 Manifest::Index(index) => {
                     for child in &index.manifests {
@@ -154,8 +183,9 @@ impl<'a> Gathering<'a> {
                             return Err(ImageError::malformed(self.source.describe(), why));
                         }
                         if self.seen.insert(child.digest) {
+                            let is_image = is_image && select::is_image(child);
                             let child = self.source.manifest(child).await?;
-                            self.gather(child, depth + 1).await?;
+                            self.gather(child, is_image, depth + 1).await?;
                         }
                     }
                 }
@@ -165,37 +195,46 @@ impl<'a> Gathering<'a> {
         })
     }
 
-    /// Refuses an image without an index that is of another platform. An artifact runs nowhere, so
-    /// it is of any.
+    /// Refuses images whose manifest lists another number of layers than their configuration names.
+    async fn check_layers(&self) -> Result<(), ImageError> {
+        let checks: Vec<BoxFuture<'_, Result<(), ImageError>>> =
+            self.images.iter().map(|image| check_layers(self.source, image).boxed()).collect();
+        stream::iter(checks).buffer_unordered(AT_A_TIME).try_collect().await
+    }
+
+    /// Refuses an image without an index that is of another platform; `listed` is what a list says about it. An
+    /// artifact runs nowhere, so it is of any.
     async fn check_platform(
         &self,
         image: &ImageManifest,
         platforms: &Platforms,
+        listed: Option<&Platform>,
     ) -> Result<(), ImageError> {
         let Platforms::Only(wanted) = platforms else { return Ok(()) };
-        let types = [media_type::OCI_CONFIG, media_type::DOCKER_CONFIG];
-        let Some(wanted) = wanted.first().filter(|_| types.contains(&&*image.config.media_type))
-        else {
+        let is_image = media_type::is_config(&image.config.media_type);
+        let Some(wanted) = wanted.first().filter(|_| is_image) else {
             return Ok(());
         };
-        let origin = self.source.describe();
-        let unreadable =
-            |why: String| ImageError::malformed(&origin, format!("configuration: {why}"));
-        let config = self.source.blob(&image.config).await?;
-        let config = VerifiedReader::new(config, &image.config)
-            .into_bytes(MAX_CONFIG)
-            .await
-            .map_err(|error| unreadable(error.to_string()))?;
-        let platform = ImageConfig::from_json(&config)
-            .map_err(|error| unreadable(error.to_string()))?
-            .platform();
-        if platforms.includes(&platform) {
+        let config = ImageConfig::fetch(self.source, &image.config).await?;
+        let platform = config.platform_in(listed);
+        if platform.as_ref().is_some_and(|platform| platforms.includes(platform)) {
             return Ok(());
         }
         Err(ImageError::NoSuchPlatform {
             origin: self.source.describe(),
             wanted: Box::new(wanted.clone()),
-            available: vec![platform.to_string()],
+            available: platform.iter().map(ToString::to_string).collect(),
         })
     }
+}
+
+/// Refuses `image` if its manifest lists another number of layers than its configuration names.
+pub(crate) async fn check_layers(
+    source: &dyn ImageSource,
+    image: &ImageManifest,
+) -> Result<(), ImageError> {
+    let config = ImageConfig::fetch(source, &image.config).await?;
+    config
+        .check_layers(image)
+        .map_err(|mismatch| ImageError::Layers { origin: source.describe(), mismatch })
 }

@@ -84,23 +84,20 @@ fn in_engine(rest: &str, engine: &EngineEndpoint) -> Option<LocalPlace> {
 }
 
 impl LocalPlace {
-    /// The image that lies here: the one that the place names, or else `asked`, or else the only one.
+    /// The image that lies here: the one that the place names, or else the one that is `asked` for.
     pub async fn open(
         &self,
-        asked: Option<&ImageRef>,
+        asked: Wanted<'_>,
         packing: &Packing,
     ) -> Result<Box<dyn ImageSource>, ImageError> {
-        let wanted = match self.name() {
-            Some(name) => Wanted::Name(name),
-            None => asked.map_or(Wanted::Only, Wanted::Image),
-        };
+        let wanted = self.name().map_or(asked, Wanted::Name);
         Ok(match self {
             Self::Layout(folder, _) => Box::new(OciLayout::open_wanted(folder, wanted)?),
             Self::OciArchive(file, _) | Self::DockerArchive(file, _) => {
                 Box::new(archive::open(file, wanted, packing).await?)
             }
             Self::Engine(endpoint, image) => {
-                let Some(image) = image.as_ref().or(asked) else {
+                let Some(image) = image.as_ref().or(asked.image()) else {
                     return Err(ImageError::malformed(
                         self.to_string(),
                         "an engine has many images, and none is named",

@@ -2,19 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::future::BoxFuture;
+
 use crate::{
     document::{Deployment, NativeDeployment, ServiceDefinition},
     image::{
-        Descriptor, ImageConfig, ImageError, ImageManifest, ImageSource, Manifest, Packing, Place,
-        RawManifest, VerifiedReader, select,
+        Descriptor, ImageConfig, ImageError, ImageManifest, ImageSource, Index, LocalPlace,
+        Manifest, Parts, Place, Platforms, RawManifest, Wanted, check_layers, select,
     },
-    publish::{Order, Registries, error::PublishError, order::Source},
-    registry::client::RegistryImage,
+    publish::{ImageNote, Order, Registries, error::PublishError, order::Source},
+    registry::client::{Foreign, RegistryImage},
     types::{Arch, ImageRef, PinnedImage, Platform},
 };
-
-/// A config file is some kilobytes; the bound keeps a hostile one out of memory.
-const LARGEST_CONFIG: u64 = 4 * 1024 * 1024;
 
 /// An image of the service, found.
 #[derive(Debug)]
@@ -25,12 +24,14 @@ pub(super) struct FoundImage {
     pub(super) source: Box<dyn ImageSource>,
     /// Whether it has to be pushed, or lies in its registry already.
     pub(super) outside: bool,
-    /// Its manifest, or the index over several.
+    /// Its manifest, or the index over several, as nodes pull it.
     pub(super) root: RawManifest,
     /// What it runs on, for the service's architecture.
     pub(super) platform: Platform,
     /// The bytes of its config and layers, for the service's architecture.
     pub(super) size: u64,
+    /// What its publisher should know about it.
+    pub(super) notes: Vec<ImageNote>,
 }
 
 impl FoundImage {
@@ -47,10 +48,21 @@ pub(super) async fn find_images(
     registries: &Registries,
 ) -> Result<Vec<FoundImage>, PublishError> {
     let mut found = Vec::new();
-    for image in images(&order.definition)? {
-        found.push(find_image(&image, arch, order, registries).await?);
+    let images = images(&order.definition)?;
+    for image in &images {
+        let search = ImageSearch { order, registries, is_only: images.len() == 1 };
+        found.push(find_image(image, arch, &search).await?);
     }
     Ok(found)
+}
+
+/// Where images are looked for, and how.
+#[derive(Debug, Clone, Copy)]
+struct ImageSearch<'a> {
+    order: &'a Order,
+    registries: &'a Registries,
+    /// Whether the definition has one image alone.
+    is_only: bool,
 }
 
 /// The images of the definition, each once.
@@ -75,49 +87,131 @@ fn images(definition: &ServiceDefinition) -> Result<Vec<ImageRef>, PublishError>
     })
 }
 
+impl ImageSearch<'_> {
+    /// Opens `image` from `place`, where it is the one that is `wanted`.
+    async fn look_at(
+        &self,
+        place: &Place,
+        image: &ImageRef,
+        wanted: Wanted<'_>,
+    ) -> Result<Located, ImageError> {
+        let source: Box<dyn ImageSource> = match place {
+            Place::Registry(other) => {
+                let mut there = other.as_ref().unwrap_or(image).clone();
+                there.digest = there.digest.or(image.digest);
+                Box::new(RegistryImage::new(self.registries.push.clone(), &there))
+            }
+            Place::Local(place) => place.open(wanted, &self.order.packing).await?,
+        };
+        let root = source.root().await?;
+        Ok(Located { place: place.clone(), source, root })
+    }
+}
+
 async fn find_image(
     image: &ImageRef,
     arch: &Arch,
-    order: &Order,
-    registries: &Registries,
+    search: &ImageSearch<'_>,
 ) -> Result<FoundImage, PublishError> {
-    let Located { place, source, root } = Box::pin(locate(image, order, registries)).await?;
-    let (platform, size) = inspect(image, source.as_ref(), &root, arch).await?;
-    let outside = !is_its_own_registry(place, image);
-    Ok(FoundImage { image: image.clone(), source, outside, root, platform, size })
+    let Located { place, source, mut root } = Box::pin(locate(image, search)).await?;
+    let mut notes = Vec::new();
+    if let Some(name) = source.other_name() {
+        notes.push(ImageNote::OtherName { place: source.describe(), name: name.to_owned() });
+    }
+    let Inspected { platform, size, is_listed } =
+        inspect(image, source.as_ref(), &root, arch).await?;
+    if is_listed {
+        notes.push(ImageNote::PlatformOfIndex { platform: platform.clone() });
+    }
+    if platform.os != "linux" {
+        notes.push(ImageNote::OtherSystem { platform: platform.clone() });
+    }
+    let mut outside = !is_its_own_registry(&place, image);
+    let foreign = search.order.foreign;
+    if outside || foreign == Foreign::Include {
+        let parts = Parts::of(source.as_ref(), &Platforms::All).await;
+        let parts = parts.map_err(|error| PublishError::of(image, error))?;
+        let layers = parts.foreign.len();
+        match foreign {
+            _ if layers == 0 => (),
+            Foreign::LeaveOut => notes.push(ImageNote::LeftOutLayers { layers }),
+            Foreign::Include => {
+                let ordinary = parts.with_ordinary_layers();
+                let ordinary = ordinary.map_err(|error| PublishError::of(image, error))?.root;
+                let (from, to) = (root.digest, ordinary.digest);
+                notes.push(ImageNote::OrdinaryLayers { layers, from, to });
+                root = ordinary;
+                outside = true;
+            }
+        }
+    }
+    Ok(FoundImage { image: image.clone(), source, outside, root, platform, size, notes })
 }
 
 /// An image, and where it is.
-struct Located<'a> {
-    place: &'a Place,
+struct Located {
+    place: Place,
     source: Box<dyn ImageSource>,
     root: RawManifest,
 }
 
-/// Looks for an image in each place where it may be.
-async fn locate<'a>(
-    image: &ImageRef,
-    order: &'a Order,
-    registries: &Registries,
-) -> Result<Located<'a>, PublishError> {
+/// Looks for an image in each place where it may be, and then for the only image of a folder or file, whatever its name.
+async fn locate(image: &ImageRef, search: &ImageSearch<'_>) -> Result<Located, PublishError> {
     let mut searched = Vec::new();
-    for place in places(image, &order.sources) {
-        match look(image, place, &order.packing, registries).await {
-            Ok((source, root)) => return Ok(Located { place, source, root }),
+    let places = places(image, &search.order.sources);
+    for source in &places {
+        match search.look_at(&source.place, image, Wanted::Image(image)).await {
+            // What the place has under this name may be packed otherwise than what is asked for.
+            Ok(found) if image.digest.is_some_and(|digest| digest != found.root.digest) => {
+                let (origin, digest) = (found.source.describe(), found.root.digest);
+                searched.push(format!("{origin} has {digest} instead"));
+            }
+            Ok(found) => return Ok(found),
             Err(error) if is_absence(&error) => searched.push(error.to_string()),
-            Err(source) => return Err(PublishError::of(image, source)),
+            Err(error) => return Err(PublishError::of(image, error)),
+        }
+    }
+    let may_have_other_name = |it: &&Source| {
+        let is_for_one = search.is_only || it.image.is_some();
+        is_for_one && image.digest.is_none() && is_nameless_file(&it.place)
+    };
+    for source in places.iter().filter(may_have_other_name) {
+        match search.look_at(&source.place, image, Wanted::ImageOrOnly(image)).await {
+            Ok(found) => return Ok(found),
+            Err(error) if is_absence(&error) => (),
+            Err(error) => return Err(PublishError::of(image, error)),
         }
     }
     Err(PublishError::NotFound { image: Box::new(image.clone()), searched })
 }
 
-/// Where to look for an image, in this order: in the places that were said, or else in its registry. A
-/// digest says that it is there: pushing could only change it.
-fn places<'a>(image: &ImageRef, sources: &'a [Source]) -> Vec<&'a Place> {
-    const REGISTRY: &Place = &Place::Registry(None);
-    let said = sources.iter().filter(|it| it.is_for(image) && image.digest.is_none());
-    let said: Vec<_> = said.map(|it| &it.place).collect();
-    if said.is_empty() { vec![REGISTRY] } else { said }
+/// Whether a place is a folder or file, and names no image in it.
+fn is_nameless_file(place: &Place) -> bool {
+    match place {
+        Place::Local(LocalPlace::Engine(..)) | Place::Registry(_) => false,
+        Place::Local(local) => local.name().is_none(),
+    }
+}
+
+/// Where to look for an image, in this order: in the places that are given for it, or else in its registry. An image
+/// with a digest is looked for in its registry too, and before an engine, which has to export an image to tell its
+/// digest.
+fn places(image: &ImageRef, sources: &[Source]) -> Vec<Source> {
+    let registry = || Source { image: None, place: Place::Registry(None) };
+    let mut places: Vec<Source> = sources.iter().filter(|it| it.is_for(image)).cloned().collect();
+    if image.digest.is_some() {
+        let (engines, mut others): (Vec<_>, Vec<_>) = places
+            .into_iter()
+            .partition(|it| matches!(it.place, Place::Local(LocalPlace::Engine(..))));
+        if others.iter().all(|it| it.place != Place::Registry(None)) {
+            others.push(registry());
+        }
+        places = others.into_iter().chain(engines).collect();
+    }
+    if places.is_empty() {
+        places.push(registry());
+    }
+    places
 }
 
 /// Whether an image that is found at `place` lies where nodes will pull it from.
@@ -142,16 +236,18 @@ fn is_absence(error: &ImageError) -> bool {
     }
 }
 
-/// The architectures of Linux that every image of the definition is there for, in the order of the
-/// first one's index.
+/// The architectures that every image of the definition is there for, in the order of the first one's index: those of
+/// Linux, or of another system where an image has none for Linux.
 pub(super) async fn architectures(
     order: &Order,
     registries: &Registries,
 ) -> Result<Vec<Arch>, PublishError> {
     let mut common: Option<Vec<Arch>> = None;
-    for image in images(&order.definition)? {
-        let Located { source, root, .. } = Box::pin(locate(&image, order, registries)).await?;
-        let there = architectures_of(&image, source.as_ref(), &root).await?;
+    let images = images(&order.definition)?;
+    let search = ImageSearch { order, registries, is_only: images.len() == 1 };
+    for image in &images {
+        let Located { source, root, .. } = Box::pin(locate(image, &search)).await?;
+        let there = architectures_of(image, source.as_ref(), &root).await?;
         common = Some(match common {
             None => there,
             Some(before) => before.into_iter().filter(|it| there.contains(it)).collect(),
@@ -165,62 +261,78 @@ async fn architectures_of(
     source: &dyn ImageSource,
     root: &RawManifest,
 ) -> Result<Vec<Arch>, PublishError> {
-    let platforms = match parse(image, root)? {
+    let platforms: Vec<Platform> = match parse(image, root)? {
         Manifest::Index(index) => {
-            select::images(&index).filter_map(|it| it.platform.clone()).collect()
+            let index = flatten(image, source, index).await?;
+            let mut platforms = Vec::new();
+            for child in select::images(&index) {
+                platforms.push(match &child.platform {
+                    Some(platform) => platform.clone(),
+                    None => platform_of_child(image, source, child).await?,
+                });
+            }
+            platforms
         }
         Manifest::Image(manifest) => {
-            let platform = platform_of(source, &manifest.config).await;
-            vec![platform.map_err(|error| PublishError::of(image, error))?]
+            let listed = source.listed_platform();
+            vec![platform_of(image, source, &manifest.config, listed).await?.0]
         }
     };
+    let has_linux = platforms.iter().any(|it| it.os == "linux");
     let mut arches = Vec::new();
-    for platform in platforms {
-        if platform.os == "linux" && !arches.contains(&platform.arch) {
+    for platform in platforms.into_iter().filter(|it| it.os == "linux" || !has_linux) {
+        if !arches.contains(&platform.arch) {
             arches.push(platform.arch);
         }
     }
     Ok(arches)
 }
 
+/// What an image runs on that an index lists without a platform.
+async fn platform_of_child(
+    image: &ImageRef,
+    source: &dyn ImageSource,
+    child: &Descriptor,
+) -> Result<Platform, PublishError> {
+    let raw = source.manifest(child).await.map_err(|error| PublishError::of(image, error))?;
+    match parse(image, &raw)? {
+        Manifest::Image(manifest) => {
+            Ok(platform_of(image, source, &manifest.config, None).await?.0)
+        }
+        Manifest::Index(_) => Err(PublishError::NestedIndex { image: Box::new(image.clone()) }),
+    }
+}
+
 fn parse(image: &ImageRef, raw: &RawManifest) -> Result<Manifest, PublishError> {
     raw.parse().map_err(|source| PublishError::Manifest { image: Box::new(image.clone()), source })
 }
 
-async fn look(
-    image: &ImageRef,
-    place: &Place,
-    packing: &Packing,
-    registries: &Registries,
-) -> Result<(Box<dyn ImageSource>, RawManifest), ImageError> {
-    let source: Box<dyn ImageSource> = match place {
-        Place::Registry(other) => {
-            let image = other.as_ref().unwrap_or(image);
-            Box::new(RegistryImage::new(registries.push.clone(), image))
-        }
-        Place::Local(place) => place.open(Some(image), packing).await?,
-    };
-    let root = source.root().await?;
-    Ok((source, root))
+/// What a node of an architecture pulls.
+struct Inspected {
+    platform: Platform,
+    /// The bytes of the configuration and the layers.
+    size: u64,
+    /// Whether the configuration leaves out the platform, so that the word of the index counts.
+    is_listed: bool,
 }
 
-/// The platform and the size of what a node of `arch` pulls.
+/// What a node of `arch` pulls. The image is one for Linux, or one for Windows where there is none for Linux.
 async fn inspect(
     image: &ImageRef,
     source: &dyn ImageSource,
     root: &RawManifest,
     arch: &Arch,
-) -> Result<(Platform, u64), PublishError> {
-    let wanted = Platform::linux(arch.clone());
-    let manifest = manifest_for(image, source, root, &wanted).await?;
+) -> Result<Inspected, PublishError> {
+    let wanted = [Platform::linux(arch.clone()), Platform::new("windows", arch.clone())];
+    let (manifest, listed) = manifest_for(image, source, root, &wanted).await?;
     let size = manifest.blobs().map(|blob| blob.size).sum();
-    let platform = platform_of(source, &manifest.config)
-        .await
-        .map_err(|error| PublishError::of(image, error))?;
-    if platform.os == wanted.os && platform.arch == wanted.arch {
-        return Ok((platform, size));
+    let (platform, is_listed) =
+        platform_of(image, source, &manifest.config, listed.as_ref()).await?;
+    if !wanted.iter().any(|it| platform.serves(it)) {
+        return Err(wrong_platform(image, &wanted[0], Some(platform)));
     }
-    Err(wrong_platform(image, &wanted, Some(platform)))
+    check_layers(source, &manifest).await.map_err(|error| PublishError::of(image, error))?;
+    Ok(Inspected { platform, size, is_listed })
 }
 
 fn wrong_platform(image: &ImageRef, wanted: &Platform, has: Option<Platform>) -> PublishError {
@@ -231,37 +343,63 @@ fn wrong_platform(image: &ImageRef, wanted: &Platform, has: Option<Platform>) ->
     }
 }
 
-/// The one image manifest for a platform: the root itself, or a child of the index.
+/// The one image manifest for the first of `wanted` that there is one for, and what is said about its platform: the
+/// root itself, or a manifest below the index.
 async fn manifest_for(
     image: &ImageRef,
     source: &dyn ImageSource,
     root: &RawManifest,
-    wanted: &Platform,
-) -> Result<ImageManifest, PublishError> {
+    wanted: &[Platform; 2],
+) -> Result<(ImageManifest, Option<Platform>), PublishError> {
     let index = match parse(image, root)? {
-        Manifest::Image(manifest) => return Ok(manifest),
-        Manifest::Index(index) => index,
+        Manifest::Image(manifest) => return Ok((manifest, source.listed_platform().cloned())),
+        Manifest::Index(index) => flatten(image, source, index).await?,
     };
-    let child =
-        select::for_platform(&index, wanted).ok_or_else(|| wrong_platform(image, wanted, None))?;
-    let child = source.manifest(child).await.map_err(|error| PublishError::of(image, error))?;
-    match parse(image, &child)? {
-        Manifest::Image(manifest) => Ok(manifest),
+    let child = wanted
+        .iter()
+        .find_map(|wanted| select::for_platform(&index, wanted))
+        .ok_or_else(|| wrong_platform(image, &wanted[0], None))?;
+    let raw = source.manifest(child).await.map_err(|error| PublishError::of(image, error))?;
+    match parse(image, &raw)? {
+        Manifest::Image(manifest) => Ok((manifest, child.platform.clone())),
         Manifest::Index(_) => Err(PublishError::NestedIndex { image: Box::new(image.clone()) }),
     }
 }
 
+/// `index` with what the indexes within it list in their places.
+async fn flatten(
+    image: &ImageRef,
+    source: &dyn ImageSource,
+    index: Index,
+) -> Result<Index, PublishError> {
+    let fetch = |descriptor: Descriptor| -> BoxFuture<'_, Result<Manifest, PublishError>> {
+        Box::pin(async move {
+            let raw = source.manifest(&descriptor).await;
+            parse(image, &raw.map_err(|error| PublishError::of(image, error))?)
+        })
+    };
+    select::flatten(index, &fetch).await
+}
+
+/// What the image with the configuration `config` runs on, and whether that is the word of `listed`, what an index says
+/// about it.
 async fn platform_of(
+    image: &ImageRef,
     source: &dyn ImageSource,
     config: &Descriptor,
-) -> Result<Platform, ImageError> {
-    let unreadable = |why: String| ImageError::Malformed { origin: source.describe(), why };
-    let bytes = VerifiedReader::new(source.blob(config).await?, config)
-        .into_bytes(LARGEST_CONFIG)
-        .await
-        .map_err(|error| unreadable(error.to_string()))?;
-    let config = ImageConfig::from_json(&bytes).map_err(|error| unreadable(error.to_string()))?;
-    Ok(config.platform())
+    listed: Option<&Platform>,
+) -> Result<(Platform, bool), PublishError> {
+    let digest = config.digest;
+    let config = ImageConfig::fetch(source, config).await;
+    let config = config.map_err(|error| PublishError::of(image, error))?;
+    let is_listed = config.platform().is_none();
+    let platform = config.platform_in(listed).ok_or_else(|| {
+        let why = format!(
+            "the configuration {digest} of the image names no architecture, and no index names one for it"
+        );
+        PublishError::of(image, ImageError::malformed(source.describe(), why))
+    })?;
+    Ok((platform, is_listed))
 }
 
 #[cfg(test)]
@@ -270,17 +408,25 @@ mod tests {
     use crate::image::LocalPlace;
 
     #[test]
-    fn what_is_said_is_searched_and_nothing_else() {
+    fn the_given_places_are_searched_and_for_a_digest_the_registry_too() {
         let image: ImageRef = "a.b/c:1".parse().unwrap();
         let other: ImageRef = "a.b/d:1".parse().unwrap();
+        let places = |image: &ImageRef, given: &[Source]| -> Vec<Place> {
+            places(image, given).into_iter().map(|it| it.place).collect()
+        };
+        let registry = Place::Registry(None);
         let layout = Place::Local(LocalPlace::Layout("x".into(), None));
-        let said = [Source { image: Some(image.clone()), place: layout.clone() }];
-        assert_eq!(places(&image, &said), [&layout]);
-        assert_eq!(places(&other, &said), [&Place::Registry(None)]);
+        let given = [Source { image: Some(image.clone()), place: layout.clone() }];
+        assert_eq!(places(&image, &given), [layout.clone()]);
+        assert_eq!(places(&other, &given), [registry.clone()]);
+        let engine = "unix:///x".parse().unwrap();
+        let engine = Place::Local(LocalPlace::Engine(engine, None));
         let pinned = format!("a.b/c@sha256:{}", "1".repeat(64)).parse().unwrap();
+        let any = |place: &Place| Source { image: None, place: place.clone() };
         assert_eq!(
-            places(&pinned, &[Source { image: None, place: layout }]),
-            [&Place::Registry(None)]
+            places(&pinned, &[any(&engine), any(&layout)]),
+            [layout, registry.clone(), engine.clone()]
         );
+        assert_eq!(places(&pinned, &[any(&engine), any(&registry)]), [registry, engine]);
     }
 }

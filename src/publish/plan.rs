@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    publish::find::FoundImage,
+    publish::{ImageNote, find::FoundImage},
     types::{DocumentKey, PinnedImage, Platform},
 };
 
@@ -48,6 +48,9 @@ pub struct ImagePlan {
     pub from: String,
     /// Whether the registry has it already, so that no byte would be sent.
     pub in_registry: bool,
+    /// What its publisher should know about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<ImageNote>,
 }
 
 impl ImagePlan {
@@ -58,6 +61,7 @@ impl ImagePlan {
             size: found.size,
             from: found.source.describe(),
             in_registry,
+            notes: found.notes.clone(),
         }
     }
 }

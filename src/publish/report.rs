@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::{
-    publish::find::FoundImage,
+    publish::{ImageNote, find::FoundImage},
     registry::client::Pushed,
     types::{DocumentKey, PinnedImage, Platform, Repository},
 };
@@ -61,6 +61,9 @@ pub struct ShippedReport {
     pub blobs: BlobCounts,
     /// How many bytes of blobs were sent.
     pub sent_bytes: u64,
+    /// What its publisher should know about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<ImageNote>,
 }
 
 /// What became of an image's blobs.
@@ -88,6 +91,7 @@ impl ShippedReport {
             size: found.size,
             blobs: blobs.unwrap_or_default(),
             sent_bytes: pushed.map_or(0, |it| it.bytes),
+            notes: found.notes.clone(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A processor architecture by its Go name: `amd64`, `arm64`, `arm`, `riscv64`, …
 ///
@@ -93,12 +93,34 @@ pub struct Platform {
     /// `v7`, `v8`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
+    /// The version of the operating system that the image needs; images for Windows name it.
+    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+    /// The features of the operating system that the image needs, such as `win32k`.
+    #[serde(
+        rename = "os.features",
+        default,
+        deserialize_with = "null_is_empty",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub os_features: Vec<String>,
+}
+
+/// Reads a list; Go writes an empty one as `null`.
+fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Option::<Vec<String>>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 impl Platform {
+    /// `os` on `arch`, any variant and version.
+    pub fn new(os: impl Into<String>, arch: Arch) -> Self {
+        let (variant, os_version, os_features) = (None, None, Vec::new());
+        Self { os: os.into(), arch, variant, os_version, os_features }
+    }
+
     /// Linux on `arch`, any variant.
     pub fn linux(arch: Arch) -> Self {
-        Self { os: "linux".to_owned(), arch, variant: None }
+        Self::new("linux", arch)
     }
 
     /// Whether an image for `self` runs where `wanted` is asked for; a variant not asked for is any.
@@ -132,7 +154,7 @@ impl FromStr for Platform {
             return Err(refuse());
         }
         let arch = arch.parse().map_err(|_| refuse())?;
-        Ok(Self { os: os.to_owned(), arch, variant })
+        Ok(Self { variant, ..Self::new(os, arch) })
     }
 }
 
@@ -153,6 +175,19 @@ mod tests {
         assert_eq!("aarch64".parse::<Arch>(), "arm64".parse());
         assert!("".parse::<Arch>().is_err());
         assert!("a b".parse::<Arch>().is_err());
+    }
+
+    #[test]
+    fn the_version_of_windows_is_kept() {
+        let json = r#"{"os":"windows","architecture":"amd64","os.version":"10.0.17763.1","os.features":["win32k"]}"#;
+        let platform: Platform = serde_json::from_str(json).unwrap();
+        assert_eq!(platform.os_version.as_deref(), Some("10.0.17763.1"));
+        let again: Platform =
+            serde_json::from_str(&serde_json::to_string(&platform).unwrap()).unwrap();
+        assert_eq!(again, platform);
+        let null = r#"{"os":"linux","architecture":"amd64","os.features":null,"variant":null}"#;
+        let platform: Platform = serde_json::from_str(null).unwrap();
+        assert_eq!(platform, "linux/amd64".parse().unwrap());
     }
 
     #[test]

@@ -5,13 +5,18 @@ mod origin;
 
 use std::{collections::BTreeSet, fmt::Display, io, path::PathBuf};
 
-use futures_util::{FutureExt as _, TryStreamExt as _, stream::FuturesUnordered};
+use futures_util::{
+    FutureExt as _, TryStreamExt as _, future::BoxFuture, stream::FuturesUnordered,
+};
 
 pub(super) use origin::Origin;
 
 use crate::{
     bundle::BundleError,
-    image::{Descriptor, ImageManifest, Manifest, ManifestError, RawManifest, select},
+    image::{
+        Descriptor, ImageConfig, ImageManifest, LayerMismatch, Manifest, ManifestError,
+        RawManifest, config::MAX_CONFIG, media_type, select,
+    },
     registry::{
         client::{DownloadError, RegistryError, download::room_needed},
         protocol::{Reference, RepositoryName},
@@ -66,7 +71,23 @@ pub enum PullError {
         /// What is wrong with it.
         source: Box<ManifestError>,
     },
-    /// It is an index without an image for this node, or an index of indexes.
+    /// Its manifest and its configuration contradict each other: an engine would run it without its files, if at all.
+    #[error("{image} is damaged: {mismatch}")]
+    Layers {
+        /// The image.
+        image: PinnedImage,
+        /// How they differ.
+        mismatch: LayerMismatch,
+    },
+    /// Its configuration cannot be read.
+    #[error("{image} has a configuration that cannot be used: {why}")]
+    Config {
+        /// The image.
+        image: PinnedImage,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It is an index without an image for this node.
     #[error("{image} has no image for {platform}")]
     NoPlatform {
         /// The image.
@@ -216,7 +237,17 @@ impl Images {
         let Some(root) = self.kept_manifest(image, image.digest).await? else {
             return Ok(None);
         };
-        Ok(choose(image, &root, platform)?.map_or(Some(root.digest), |chosen| Some(chosen.digest)))
+        let fetch = |digest| -> BoxFuture<'_, Result<RawManifest, Unresolved>> {
+            Box::pin(
+                async move { self.kept_manifest(image, digest).await?.ok_or(Unresolved::NotKept) },
+            )
+        };
+        match choose(image, &root, platform, &fetch).await {
+            Ok(None) => Ok(Some(root.digest)),
+            Ok(Some(chosen)) => Ok(Some(chosen.digest)),
+            Err(Unresolved::NotKept) => Ok(None),
+            Err(Unresolved::Failed(error)) => Err(error),
+        }
     }
 
     /// The image, if the store has all of it.
@@ -236,8 +267,11 @@ impl Images {
         };
         let name = RepositoryName::from(&image.repository);
         let here = |blob: &Descriptor| self.store.blob_in(&name, &blob.digest) == Some(blob.size);
-        let stored = Stored { repository: name.clone(), manifest: digest };
-        Ok(manifest.blobs().all(here).then_some(stored))
+        if !manifest.blobs().all(here) {
+            return Ok(None);
+        }
+        self.check_layers(image, &manifest).await?;
+        Ok(Some(Stored { repository: name, manifest: digest }))
     }
 
     /// The manifest of `image` for `platform`, and what it is made of: from the store as far as it
@@ -248,13 +282,14 @@ impl Images {
         platform: &Platform,
         origin: Origin<'_>,
     ) -> Result<(RawManifest, ImageManifest), PullError> {
-        let unusable =
-            |source| PullError::Manifest { image: image.clone(), source: Box::new(source) };
         let mut raw = self.manifest(image, image.digest, origin).await?;
-        if let Some(chosen) = choose(image, &raw, platform)? {
+        let fetch = |digest| -> BoxFuture<'_, Result<RawManifest, PullError>> {
+            Box::pin(self.manifest(image, digest, origin))
+        };
+        if let Some(chosen) = choose(image, &raw, platform, &fetch).await? {
             raw = self.manifest(image, chosen.digest, origin).await?;
         }
-        match raw.parse().map_err(unusable)? {
+        match parse(image, &raw)? {
             Manifest::Image(manifest) => Ok((raw, manifest)),
             Manifest::Index(_) => Err(no_platform(image, platform)),
         }
@@ -269,10 +304,15 @@ impl Images {
     ) -> Result<Stored, PullError> {
         let stored = |source| PullError::Store { image: image.clone(), source: Box::new(source) };
         let (raw, manifest) = self.resolve(image, platform, origin).await?;
+        if manifest.is_container_image() && self.is_missing(&manifest.config) {
+            self.check_disk(image, &[&manifest.config])?;
+            origin.fetch(self, image, &manifest.config).await?;
+        }
+        self.check_layers(image, &manifest).await?;
         let mut seen = BTreeSet::new();
         let missing: Vec<_> = manifest
             .blobs()
-            .filter(|blob| self.store.has_blob(&blob.digest) != Some(blob.size))
+            .filter(|blob| self.is_missing(blob))
             .filter(|blob| seen.insert(blob.digest))
             .collect();
         self.check_disk(image, &missing)?;
@@ -285,6 +325,32 @@ impl Images {
         self.store.link_blobs(&repository, blobs).await.map_err(stored)?;
         self.store.put_manifest(&repository, &raw, None).await.map_err(stored)?;
         Ok(Stored { repository, manifest: raw.digest })
+    }
+
+    fn is_missing(&self, blob: &Descriptor) -> bool {
+        self.store.has_blob(&blob.digest) != Some(blob.size)
+    }
+
+    /// Refuses an image whose manifest lists another number of layers than its configuration, which the store has.
+    async fn check_layers(
+        &self,
+        image: &PinnedImage,
+        manifest: &ImageManifest,
+    ) -> Result<(), PullError> {
+        if !manifest.is_container_image() {
+            return Ok(());
+        }
+        let unusable = |why: String| PullError::Config { image: image.clone(), why };
+        if manifest.config.size > MAX_CONFIG {
+            return Err(unusable(format!("it has more than {MAX_CONFIG} bytes")));
+        }
+        let bytes = tokio::fs::read(self.store.blob_path(&manifest.config.digest)).await;
+        let bytes = bytes.map_err(|error| unusable(error.to_string()))?;
+        let config = ImageConfig::from_json(&bytes);
+        config
+            .map_err(|problem| unusable(problem.to_string()))?
+            .check_layers(manifest)
+            .map_err(|mismatch| PullError::Layers { image: image.clone(), mismatch })
     }
 
     async fn kept_manifest(
@@ -333,20 +399,45 @@ impl Images {
     }
 }
 
-/// What `raw` has for `platform`, if it is an index.
-fn choose(
+/// Why it is not known which manifest of an image is for a platform.
+enum Unresolved {
+    /// The store lacks a manifest.
+    NotKept,
+    Failed(PullError),
+}
+
+impl From<PullError> for Unresolved {
+    fn from(error: PullError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Fetches a manifest by its digest.
+type FetchByDigest<'f, 'a, E> = dyn Fn(Digest) -> BoxFuture<'a, Result<RawManifest, E>> + Sync + 'f;
+
+/// What `raw` has for `platform`, if it is an index. Indexes within it are looked into if it lists nothing itself.
+async fn choose<E: From<PullError> + Send>(
     image: &PinnedImage,
     raw: &RawManifest,
     platform: &Platform,
-) -> Result<Option<Descriptor>, PullError> {
-    let unusable = |source| PullError::Manifest { image: image.clone(), source: Box::new(source) };
-    match raw.parse().map_err(unusable)? {
-        Manifest::Image(_) => Ok(None),
-        Manifest::Index(index) => match select::for_platform(&index, platform) {
-            Some(chosen) => Ok(Some(chosen.clone())),
-            None => Err(no_platform(image, platform)),
-        },
+    fetch: &FetchByDigest<'_, '_, E>,
+) -> Result<Option<Descriptor>, E> {
+    let Manifest::Index(index) = parse(image, raw)? else { return Ok(None) };
+    let is_image = |it: &&Descriptor| !media_type::is_index(&it.media_type);
+    if let Some(chosen) = select::for_platform(&index, platform).filter(is_image) {
+        return Ok(Some(chosen.clone()));
     }
+    let fetch = |descriptor: Descriptor| -> BoxFuture<'_, Result<Manifest, E>> {
+        Box::pin(async move { Ok(parse(image, &fetch(descriptor.digest).await?)?) })
+    };
+    let flat = select::flatten(index, &fetch).await?;
+    let chosen = select::for_platform(&flat, platform).filter(is_image).cloned();
+    chosen.map(Some).ok_or_else(|| no_platform(image, platform).into())
+}
+
+fn parse(image: &PinnedImage, raw: &RawManifest) -> Result<Manifest, PullError> {
+    raw.parse()
+        .map_err(|source| PullError::Manifest { image: image.clone(), source: Box::new(source) })
 }
 
 fn no_platform(image: &PinnedImage, platform: &Platform) -> PullError {

@@ -137,3 +137,54 @@ async fn a_registry_that_is_away_is_told_from_one_that_lies() {
     let error = images.ensure(&image, &platform(), Origin::Registry(&client())).await.unwrap_err();
     assert!(error.is_network() && error.attack().is_none(), "{error}");
 }
+
+#[tokio::test]
+async fn an_image_without_the_layers_of_its_configuration_is_refused_before_any_is_fetched() {
+    let mut site = Site::new().await;
+    let registry = client();
+    let raw = registry.manifest(&site.image.repository, &site.image.digest.into()).await.unwrap();
+    let Ok(Manifest::Image(mut manifest)) = raw.parse() else { panic!("an image") };
+    manifest.layers.truncate(1);
+    let damaged = RawManifest::encode(&Manifest::Image(manifest)).unwrap();
+    let reference = Reference::Digest(damaged.digest);
+    registry.put_manifest(&site.image.repository, &reference, &damaged).await.unwrap();
+    let whole = site.image.clone();
+    site.image.digest = damaged.digest;
+    for _ in 0..2 {
+        let error = site.pull().await.unwrap_err();
+        assert!(matches!(error, PullError::Layers { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains("lists 1 layers") && text.contains("names 2"), "{text}");
+        assert_eq!(site.images().store.has_blob(&site.layers[0].digest), None);
+    }
+    // What another image brought does not make it whole.
+    let damaged = std::mem::replace(&mut site.image, whole);
+    site.pull().await.unwrap();
+    let name = RepositoryName::from(&damaged.repository);
+    let blobs = site.layers.iter().map(|layer| layer.digest).collect();
+    site.images().store.link_blobs(&name, blobs).await.unwrap();
+    let error = site.images().whole(&damaged, &platform()).await.unwrap_err();
+    assert!(matches!(error, PullError::Layers { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_index_within_an_index_leads_to_the_image_for_the_node() {
+    let mut site = Site::new().await;
+    let registry = client();
+    let repository = site.image.repository.clone();
+    let raw = registry.manifest(&repository, &site.image.digest.into()).await.unwrap();
+    let listed = Descriptor { platform: Some(platform()), ..raw.descriptor() };
+    let mut below = listed;
+    for _ in 0..2 {
+        let index = Manifest::Index(crate::image::Index::new(vec![below]));
+        let index = RawManifest::encode(&index).unwrap();
+        registry.put_manifest(&repository, &index.digest.into(), &index).await.unwrap();
+        below = index.descriptor();
+    }
+    let image = site.image.digest;
+    site.image.digest = below.digest;
+    let stored = site.pull().await.unwrap();
+    assert_eq!(stored.manifest, image);
+    assert_eq!(site.images().known(&site.image, &platform()).await.unwrap(), Some(image));
+    assert_eq!(site.images().whole(&site.image, &platform()).await.unwrap(), Some(stored));
+}

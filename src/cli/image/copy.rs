@@ -132,7 +132,9 @@ impl CopyArgs {
             Place::Registry(Some(image)) => {
                 let source = choose(from, source, &platforms).await?;
                 tell_root(&source, context);
-                self.push(from, &source, image, context, teller).await?
+                let copied = self.push(from, &source, image, context, teller).await?;
+                note_new_digest(&source, &copied, context);
+                copied
             }
             Place::Registry(None) => return Err(nameless(to)),
             Place::Local(local) => {
@@ -250,6 +252,16 @@ fn tell_root(source: &Opened, context: &Context) {
         let platforms = select::images(&index).filter_map(|it| it.platform.as_ref());
         let names: Vec<_> = platforms.map(ToString::to_string).collect();
         context.output.step("image", format!("an index of {}", names.join(", ")));
+    }
+}
+
+/// Says that the image has a new digest, since foreign layers were pushed as ordinary ones.
+fn note_new_digest(source: &Opened, copied: &Copied, context: &Context) {
+    if copied.digest != source.root.digest {
+        context.output.note(format!(
+            "note: foreign layers were pushed as ordinary layers, so that the image has a new digest: {} instead of {}",
+            copied.digest, source.root.digest
+        ));
     }
 }
 

@@ -14,13 +14,13 @@ use crate::{
     },
     image::{
         BlobReader, Descriptor, ImageError, ImageSource, ImageTarget, LocalPlace, Packing, Place,
-        RawManifest,
+        RawManifest, Wanted,
         archive::{ArchiveTarget, Form},
         engine::{EngineEndpoint, EngineTarget},
         layout::OciLayoutWriter,
     },
     registry::client::{DownloadError, RegistryClient, RegistryError, RegistryImage},
-    types::{Digest, Repository},
+    types::{Digest, Platform, Repository},
 };
 
 /// Reads a place.
@@ -76,6 +76,14 @@ impl ImageSource for Opened {
         self.source.repository()
     }
 
+    fn listed_platform(&self) -> Option<&Platform> {
+        self.source.listed_platform()
+    }
+
+    fn other_name(&self) -> Option<&str> {
+        self.source.other_name()
+    }
+
     fn describe(&self) -> String {
         self.source.describe()
     }
@@ -89,7 +97,7 @@ pub(super) async fn open(
 ) -> Result<Opened, CliError> {
     let failed = |error| unusable(place, error);
     let source: Box<dyn ImageSource> = match place {
-        Place::Local(local) => local.open(None, packing).await.map_err(failed)?,
+        Place::Local(local) => local.open(Wanted::Only, packing).await.map_err(failed)?,
         Place::Registry(Some(image)) => Box::new(RegistryImage::new(client.clone(), image)),
         Place::Registry(None) => return Err(nameless(place)),
     };
@@ -173,6 +181,12 @@ pub(super) fn unusable(place: &impl fmt::Display, error: ImageError) -> CliError
     let (code, help) = match error {
         ImageError::NoSuchImage { .. } => {
             (code::IMAGE_NOT_FOUND, "name one that there is: oci:FOLDER:NAME, docker:IMAGE")
+        }
+        ImageError::SeveralImages { .. } => {
+            (code::IMAGE_NOT_FOUND, "name the one that is meant behind the path: oci:FOLDER:NAME")
+        }
+        ImageError::Layers { .. } => {
+            (code::CONTENT, "build or save the image again; nodes could not run it")
         }
         ImageError::NoSuchPlatform { .. } => {
             (code::IMAGE_NOT_FOUND, "ask for a platform that there is")

@@ -5,7 +5,10 @@ use std::path::Path;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{NEXT, PublishArgs, describe_plan, name_of, note_host_access, note_no_login, stopped};
+use super::{
+    NEXT, PublishArgs, describe_plan, name_of, note_host_access, note_images, note_no_login,
+    stopped,
+};
 use crate::{
     cli::{
         Context, code, documents::describe_published, error::CliError, project::read_definition,
@@ -83,6 +86,8 @@ impl PublishArgs {
             for order in &orders {
                 services.push(publisher.plan(order, &registries).await?);
             }
+            let images = services.iter().flat_map(|it| &it.images);
+            note_images(images.flat_map(|it| &it.notes), output);
             output.result(&PlanEach { services: services.clone() }, || {
                 services.iter().map(|plan| describe_plan(plan) + "\n").collect()
             });
@@ -102,6 +107,8 @@ impl PublishArgs {
         drop(teller);
         note_no_login(first, output);
         note_host_access(first, output);
+        let images = services.iter().flat_map(|it| &it.images);
+        note_images(images.flat_map(|it| &it.notes), output);
         let pushable = services.iter().flat_map(|it| it.pushable.clone()).collect();
         warn_of_pushable(&pushable, context);
         let each = PublishedEach { services };

@@ -3,7 +3,7 @@
 mod each;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -29,7 +29,8 @@ use crate::{
     document::{ServiceDefinition, ServicePolicy},
     image::{LocalPlace, Place, engine::EngineEndpoint},
     publish::{
-        DocumentPlan, Existing, Order, PublishPlan, Publisher, PullLogin, Registries, Source,
+        DocumentPlan, Existing, ImageNote, Order, PublishPlan, Publisher, PullLogin, Registries,
+        Source,
     },
     registry::client::RegistryClient,
     types::Registry,
@@ -95,6 +96,7 @@ impl PublishArgs {
         if self.dry_run {
             let plan = publisher.plan(&order, &registries).await?;
             note_host_access(&order, output);
+            note_images(plan.images.iter().flat_map(|it| &it.notes), output);
             output.result(&plan, || describe_plan(&plan));
             return Ok(());
         }
@@ -106,6 +108,7 @@ impl PublishArgs {
         drop(teller);
         note_no_login(&order, output);
         note_host_access(&order, output);
+        note_images(outcome.images.iter().flat_map(|it| &it.notes), output);
         warn_of_pushable(&outcome.pushable, context);
         tell_published(&outcome, context);
         output.next(NEXT);
@@ -188,6 +191,14 @@ const NEXT: &str = "edgepost pattern publish FILE, or edgepost policy publish NA
 fn note_no_login(order: &Order, output: Output) {
     if order.logins.is_empty() && order.definition.has_deployment() {
         output.note("note: without -r, nodes pull with no credentials");
+    }
+}
+
+/// Says what the publisher should know about the images; each sentence once.
+fn note_images<'a>(notes: impl Iterator<Item = &'a ImageNote>, output: Output) {
+    let sentences: BTreeSet<String> = notes.map(ToString::to_string).collect();
+    for sentence in sentences {
+        output.note(format!("note: {sentence}"));
     }
 }
 

@@ -4,6 +4,7 @@ use super::registry::of_registry;
 use crate::{
     cli::{code, error::CliError},
     document::matching::required::RequiredError,
+    image::ImageError,
     publish::PublishError,
     registry::client::RegistryError,
 };
@@ -20,6 +21,8 @@ impl From<PublishError> for CliError {
             E::Registry { source, .. } => of_registry(what, &source),
             E::NotFound { searched, .. } => with(code::SOURCE, "build it, or say where it is: --source oci:FOLDER, docker-archive:FILE or docker:SOCKET")
                 .details(searched.into_iter().map(|place| format!("searched: {place}"))),
+            E::Source { source: source @ ImageError::SeveralImages { .. }, .. } => with(code::SOURCE, "name the one that is meant behind the path: --source oci:FOLDER:NAME, docker-archive:FILE:NAME; a digest is a name, too").because(&source),
+            E::Source { source: source @ ImageError::Layers { .. }, .. } => with(code::SOURCE, "build or save the image again: nodes could not run it").because(&source),
             E::Source { source, .. } => with(code::SOURCE, "the text says what is wrong with the image").because(&source),
             E::Manifest { source, .. } => with(code::SOURCE, "is it an OCI or Docker image?").because(&source),
             E::NestedIndex { .. } => with(code::SOURCE, "name one of its indexes by digest"),

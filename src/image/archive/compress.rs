@@ -14,7 +14,7 @@ use tempfile::TempPath;
 
 use super::{
     Place, Reading,
-    tar_index::{Slice, TarIndex},
+    tar_index::{Slice, SliceReader, TarIndex},
 };
 use crate::{
     image::{Compression, Descriptor, ImageError, hashing::HashingWriter, parts::MAX_BLOBS},
@@ -25,8 +25,10 @@ use crate::{
 const AT_A_TIME: usize = 2;
 /// How much larger than itself a compressed archive may become; beyond that it is a bomb.
 const MAX_RATIO: u64 = 200;
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// How long a layer may become in any case, in bytes: a short one may be compressed further than [`MAX_RATIO`].
+const ALWAYS_READ: u64 = 16 << 20;
+/// How many bytes tell how something is compressed.
+const MAGIC_LENGTH: u64 = 10;
 /// How far back a compressed archive may refer, as a power of two: 32 MiB of memory, and what zstd
 /// writes up to level 20.
 const ZSTD_WINDOW: u32 = 25;
@@ -79,9 +81,12 @@ pub(super) async fn layers(
         .try_collect()
         .await?;
 
-    let media_type = reading.compression.layer_type(dockers);
     let mut by_slice = HashMap::new();
     for (slice, layer) in done {
+        // A layer that is compressed already stays so.
+        let compression =
+            if layer.file.is_none() { Compression::GZIP } else { reading.compression };
+        let media_type = compression.layer_type(dockers);
         let place = layer.file.map_or(Place::Slice(slice), Place::File);
         places.insert(layer.digest, place);
         by_slice.insert(slice, Descriptor::new(media_type, layer.digest, layer.size));
@@ -105,16 +110,25 @@ fn one_layer(
     folder: PathBuf,
     compression: Compression,
 ) -> io::Result<Layer> {
-    let head = Slice { size: slice.size.min(2), ..slice };
-    if tar.read(head)? == GZIP_MAGIC {
-        let mut hasher = HashingWriter::new(io::sink());
-        io::copy(&mut tar.reader(slice), &mut hasher)?;
-        let (digest, size, _) = hasher.finish()?;
-        return Ok(Layer { digest, size, diff_id: None, file: None });
-    }
+    let head = tar.read(Slice { size: slice.size.min(MAGIC_LENGTH), ..slice })?;
+    let plain = match CompressedForm::of(&head) {
+        None => LayerReader::Plain(tar.reader(slice)),
+        Some(CompressedForm::Gzip) => {
+            let mut hasher = HashingWriter::new(io::sink());
+            io::copy(&mut tar.reader(slice), &mut hasher)?;
+            let (digest, size, _) = hasher.finish()?;
+            return Ok(Layer { digest, size, diff_id: None, file: None });
+        }
+        // Docker's manifest has no type for it, so that it is compressed in the way that was asked for.
+        Some(CompressedForm::Zstd) => LayerReader::Zstd(zstd_decoder(
+            io::BufReader::with_capacity(BUFFER, tar.reader(slice)),
+        )?),
+        Some(other) => return Err(other.unreadable()),
+    };
+    let limit = slice.size.saturating_mul(MAX_RATIO).max(ALWAYS_READ);
     let file = tempfile::NamedTempFile::new_in(folder)?;
     let target = HashingWriter::new(io::BufWriter::with_capacity(BUFFER, file.as_file()));
-    let mut source = Hashed { reader: tar.reader(slice), hasher: DigestHasher::new() };
+    let mut source = Hashed { reader: plain.take(limit + 1), hasher: DigestHasher::new() };
     let target = match compression {
         // No name and no time: the same layer gives the same bytes, and the registry knows it again.
         Compression::Gzip(level) => {
@@ -129,9 +143,27 @@ fn one_layer(
             encoder.finish()?
         }
     };
+    if source.hasher.length() > limit {
+        return Err(too_large());
+    }
     let (digest, size, _) = target.finish()?;
     let (_, path) = file.keep().map_err(|error| error.error)?; // its folder is a temporary one
     Ok(Layer { digest, size, diff_id: Some(source.hasher.finish()), file: Some(path) })
+}
+
+/// The bytes of a layer in plain.
+enum LayerReader<'a> {
+    Plain(SliceReader<'a>),
+    Zstd(zstd::Decoder<'static, io::BufReader<SliceReader<'a>>>),
+}
+
+impl io::Read for LayerReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(reader) => reader.read(buffer),
+            Self::Zstd(reader) => reader.read(buffer).map_err(|error| damaged("zstd", error)),
+        }
+    }
 }
 
 /// Hashes what is read.
@@ -161,26 +193,101 @@ fn copy(source: &mut impl io::Read, target: &mut impl io::Write) -> io::Result<(
 /// The plain form of an archive that was compressed whole; none if it is plain.
 pub(super) fn inflate_archive(mut file: &File) -> io::Result<Option<TempPath>> {
     let mut head = Vec::new();
-    file.take(4).read_to_end(&mut head)?;
+    file.take(MAGIC_LENGTH).read_to_end(&mut head)?;
     file.rewind()?;
     let limit = file.metadata()?.len().saturating_mul(MAX_RATIO);
     let source = io::BufReader::with_capacity(BUFFER, file);
-    if head.starts_with(&GZIP_MAGIC) {
-        inflate(MultiGzDecoder::new(source), limit).map(Some)
-    } else if head == ZSTD_MAGIC {
-        let mut decoder = zstd::Decoder::with_buffer(source)?;
-        decoder.window_log_max(ZSTD_WINDOW)?;
-        inflate(decoder, limit).map(Some)
-    } else {
-        Ok(None)
+    match CompressedForm::of(&head) {
+        None => Ok(None),
+        Some(CompressedForm::Gzip) => inflate(MultiGzDecoder::new(source), limit, "gzip").map(Some),
+        Some(CompressedForm::Zstd) => inflate(zstd_decoder(source)?, limit, "zstd").map(Some),
+        Some(other) => Err(other.unreadable()),
     }
 }
 
-fn inflate(source: impl io::Read, limit: u64) -> io::Result<TempPath> {
+fn zstd_decoder<R: io::BufRead>(source: R) -> io::Result<zstd::Decoder<'static, R>> {
+    let mut decoder = zstd::Decoder::with_buffer(source)?;
+    decoder.window_log_max(ZSTD_WINDOW)?;
+    Ok(decoder)
+}
+
+/// How some bytes are compressed, by their beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CompressedForm {
+    Gzip,
+    Zstd,
+    Xz,
+    Bzip2,
+}
+
+impl CompressedForm {
+    /// By the first [`MAGIC_LENGTH`] bytes; none if they are not compressed.
+    fn of(head: &[u8]) -> Option<Self> {
+        // A tar may begin with a file called `BZh`, so that more is compared.
+        let is_bzip2 = head.starts_with(b"BZh") && head.get(4..10) == Some(b"1AY&SY");
+        if head.starts_with(&[0x1f, 0x8b]) {
+            Some(Self::Gzip)
+        } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+            Some(Self::Zstd)
+        } else if head.starts_with(b"\xfd7zXZ\0") {
+            Some(Self::Xz)
+        } else if is_bzip2 {
+            Some(Self::Bzip2)
+        } else {
+            None
+        }
+    }
+
+    /// The error for a form that is not read here.
+    fn unreadable(self) -> io::Error {
+        let (form, tool) = match self {
+            Self::Xz => ("xz", "xz -d"),
+            Self::Bzip2 => ("bzip2", "bzip2 -d"),
+            Self::Gzip => ("gzip", "gzip -d"),
+            Self::Zstd => ("zstd", "zstd -d"),
+        };
+        let why = format!(
+            "it is compressed with {form}, which is not read here; decompress it first: {tool} FILE"
+        );
+        io::Error::new(io::ErrorKind::InvalidData, why)
+    }
+}
+
+/// An error of a decoder: the system's as it is, and else in our own words.
+fn damaged(form: &str, error: io::Error) -> io::Error {
+    if error.raw_os_error().is_some() {
+        return error;
+    }
+    io::Error::new(io::ErrorKind::InvalidData, format!("its {form} stream is damaged or cut short"))
+}
+
+fn too_large() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "it becomes too large when it is inflated")
+}
+
+fn inflate(source: impl io::Read, limit: u64, form: &str) -> io::Result<TempPath> {
     let mut target = tempfile::NamedTempFile::new()?;
-    let written = io::copy(&mut source.take(limit + 1), &mut target)?;
+    let copied = io::copy(&mut source.take(limit + 1), &mut target);
+    let written = copied.map_err(|error| damaged(form, error))?;
     if written > limit {
-        return Err(io::Error::other("it becomes too large when it is inflated"));
+        return Err(too_large());
     }
     Ok(target.into_temp_path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_known_by_its_beginning_and_named_if_it_is_not_read() {
+        assert_eq!(CompressedForm::of(b"\x1f\x8b\x08"), Some(CompressedForm::Gzip));
+        assert_eq!(CompressedForm::of(b"\x28\xb5\x2f\xfd\0\0"), Some(CompressedForm::Zstd));
+        assert_eq!(CompressedForm::of(b"hello"), None);
+        assert_eq!(CompressedForm::of(b"BZhang.txt"), None);
+        let xz = CompressedForm::of(b"\xfd7zXZ\0").unwrap().unreadable();
+        assert!(xz.to_string().contains("xz -d"), "{xz}");
+        let bzip2 = CompressedForm::of(b"BZh91AY&SY").unwrap().unreadable();
+        assert!(bzip2.to_string().contains("bzip2 -d"), "{bzip2}");
+    }
 }

@@ -1,89 +1,105 @@
-//! Docker's own archive format: `manifest.json`, and a tar for each layer.
+//! Docker's own archive format: `manifest.json`, and a tar for each layer. Since Docker 25 an archive is an OCI layout
+//! as well; `manifest.json` is what `docker load` and skopeo read, and its order of layers counts.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::{Contents, Place, Reading, compress, compress::PlainLayer};
-use crate::image::{
-    Descriptor, ImageConfig, ImageError, ImageManifest, Manifest, RawManifest, Wanted,
-    config::MAX_CONFIG, layout::means, manifest::MAX_MANIFEST, media_type,
+use super::{Place, Reading, Slice, compress, compress::PlainLayer, shown};
+use crate::{
+    image::{
+        Descriptor, ImageConfig, ImageError, ImageManifest, JsonProblem, LayerMismatch, Manifest,
+        RawManifest,
+        choice::{CandidateName, ImageCandidate},
+        config::MAX_CONFIG,
+        json,
+        manifest::MAX_MANIFEST,
+        media_type,
+    },
+    types::Digest,
 };
 
+/// Where an archive lists its images in Docker's form.
+pub(super) const LIST: &str = "manifest.json";
+
 /// An image as `manifest.json` has it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct SavedImage {
+pub(super) struct SavedImage {
     config: String,
-    repo_tags: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "json::list")]
+    repo_tags: Vec<String>,
+    #[serde(default, deserialize_with = "json::list")]
     layers: Vec<String>,
 }
 
+/// The images that `manifest.json` lists; none if the archive has no such file.
+pub(super) fn read_list(reading: &Reading) -> Result<Vec<SavedImage>, ImageError> {
+    if reading.tar.find(LIST).is_none() {
+        return Ok(Vec::new());
+    }
+    let list: Option<Vec<SavedImage>> = serde_json::from_slice(&reading.small(LIST, MAX_MANIFEST)?)
+        .map_err(|error| reading.malformed(format!("{LIST}: {}", JsonProblem::from(error))))?;
+    Ok(list.unwrap_or_default())
+}
+
 impl SavedImage {
-    fn names(&self) -> &[String] {
-        self.repo_tags.as_deref().unwrap_or_default()
-    }
-}
-
-pub(super) async fn read(reading: &Reading, wanted: Wanted<'_>) -> Result<Contents, ImageError> {
-    let saved: Vec<SavedImage> =
-        serde_json::from_slice(&reading.small("manifest.json", MAX_MANIFEST)?)
-            .map_err(|error| reading.malformed(format!("manifest.json: {error}")))?;
-    let saved = choose(reading, &saved, wanted)?;
-
-    let config = reading.small(&saved.config, MAX_CONFIG)?;
-    let parsed = ImageConfig::from_json(&config)
-        .map_err(|error| reading.malformed(format!("`{}`: {error}", saved.config)))?;
-    if parsed.rootfs.diff_ids.len() != saved.layers.len() {
-        let (named, there) = (parsed.rootfs.diff_ids.len(), saved.layers.len());
-        let why = format!("its configuration names {named} layers, and it has {there}");
-        return Err(reading.malformed(why));
-    }
-    let mut layers = Vec::new();
-    for (name, diff_id) in saved.layers.iter().zip(&parsed.rootfs.diff_ids) {
-        layers.push(PlainLayer { slice: reading.slice(name)?, diff_id: *diff_id });
+    pub(super) fn candidate<T>(&self, item: T) -> ImageCandidate<T> {
+        ImageCandidate {
+            names: self.names().collect(),
+            digests: self.id().into_iter().collect(),
+            is_beside: false,
+            item,
+        }
     }
 
-    let mut blobs = HashMap::new();
-    let dockers = reading.compression.is_dockers();
-    let config_type = if dockers { media_type::DOCKER_CONFIG } else { media_type::OCI_CONFIG };
-    let config = Descriptor::of(config_type, &config);
-    blobs.insert(config.digest, Place::Slice(reading.slice(&saved.config)?));
-    let layers = compress::layers(reading, &layers, dockers, &mut blobs).await?;
-    let root = RawManifest::encode(&Manifest::Image(ImageManifest::new(config, layers)))
-        .map_err(|error| reading.malformed(error.to_string()))?;
-    Ok(Contents { root, manifests: HashMap::new(), blobs })
-}
+    pub(super) fn names(&self) -> impl Iterator<Item = CandidateName> {
+        self.repo_tags.iter().cloned().map(CandidateName::Whole)
+    }
 
-/// The image with the name, or the only one where none is asked for or none has a name.
-fn choose<'a>(
-    reading: &Reading,
-    saved: &'a [SavedImage],
-    wanted: Wanted<'_>,
-) -> Result<&'a SavedImage, ImageError> {
-    let is_called = |image: &&SavedImage, is_it: &dyn Fn(&str) -> bool| {
-        image.names().iter().any(|name| is_it(name))
-    };
-    let only = match saved {
-        [only] => Some(only),
-        _ => None,
-    };
-    let found = match wanted {
-        Wanted::Only => only,
-        Wanted::Name(wanted) => saved.iter().find(|image| {
-            let parsed = wanted.parse().ok();
-            is_called(image, &|name| {
-                name == wanted || parsed.as_ref().is_some_and(|parsed| means(name, parsed))
-            })
-        }),
-        Wanted::Image(wanted) => saved
-            .iter()
-            .find(|image| is_called(image, &|name| means(name, wanted)))
-            .or_else(|| only.filter(|image| image.names().is_empty())),
-    };
-    found.ok_or_else(|| ImageError::NoSuchImage {
-        origin: reading.origin.clone(),
-        wanted: wanted.to_string(),
-        available: saved.iter().flat_map(|image| image.names().iter().cloned()).collect(),
-    })
+    /// The digest of the configuration, by which Docker knows the image, as the name of the file has it.
+    pub(super) fn id(&self) -> Option<Digest> {
+        let name = self.config.rsplit('/').next()?;
+        let hex = name.strip_suffix(".json").unwrap_or(name);
+        format!("sha256:{hex}").parse().ok()
+    }
+
+    /// Where the archive has the configuration.
+    pub(super) fn config(&self, reading: &Reading) -> Option<Slice> {
+        reading.tar.find(&self.config)
+    }
+
+    /// Where the archive has the layers, lowest first.
+    pub(super) fn layers(&self, reading: &Reading) -> Result<Vec<Slice>, ImageError> {
+        self.layers.iter().map(|name| reading.slice(name)).collect()
+    }
+
+    /// Makes the image's manifest, with its configuration as of `config_type`, and records in `places` where its blobs
+    /// are.
+    pub(super) async fn pack(
+        &self,
+        reading: &Reading,
+        config_type: &str,
+        places: &mut HashMap<Digest, Place>,
+    ) -> Result<RawManifest, ImageError> {
+        let bytes = reading.small(&self.config, MAX_CONFIG)?;
+        let parsed = ImageConfig::from_json(&bytes).map_err(|problem| {
+            reading.malformed(format!("`{}`: {problem}", shown(&self.config)))
+        })?;
+        let slices = self.layers(reading)?;
+        let (layers, diff_ids) = (slices.len(), parsed.rootfs.diff_ids.len());
+        if layers != diff_ids {
+            let mismatch = LayerMismatch { config: Digest::of(&bytes), layers, diff_ids };
+            return Err(ImageError::Layers { origin: reading.origin.clone(), mismatch });
+        }
+        let layers = slices.into_iter().zip(parsed.rootfs.diff_ids);
+        let layers: Vec<_> = layers.map(|(slice, diff_id)| PlainLayer { slice, diff_id }).collect();
+
+        let dockers = config_type == media_type::DOCKER_CONFIG && reading.compression.is_dockers();
+        let config_type = if dockers { media_type::DOCKER_CONFIG } else { media_type::OCI_CONFIG };
+        let config = Descriptor::of(config_type, &bytes);
+        places.insert(config.digest, Place::Slice(reading.slice(&self.config)?));
+        let layers = compress::layers(reading, &layers, dockers, places).await?;
+        reading.encode(&Manifest::Image(ImageManifest::new(config, layers)))
+    }
 }

@@ -23,6 +23,9 @@ pub(super) struct Header {
     pub(super) content: Slice,
 }
 
+/// What is wrong with a header that says nothing sensible.
+const DAMAGED: &str = "a header in it is damaged";
+
 /// Goes through a tar from header to header.
 #[derive(Debug)]
 pub(super) struct Headers<'a> {
@@ -62,7 +65,8 @@ impl<'a> Headers<'a> {
                     | EntryType::XHeader
                     | EntryType::XGlobalHeader
             );
-            let own_size = header.entry_size()?;
+            // The errors of the tar library quote the header.
+            let own_size = header.entry_size().map_err(|_| wrong(DAMAGED))?;
             let size = if is_record { own_size } else { said.size.unwrap_or(own_size) };
             let content = self.content(size)?;
             match kind {
@@ -83,21 +87,29 @@ impl<'a> Headers<'a> {
         }
     }
 
+    fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => wrong("it is cut short"),
+            _ => error,
+        })
+    }
+
     /// The next header as it is; none at the end.
     fn block(&mut self) -> io::Result<Option<[u8; 512]>> {
         if self.at == self.length {
             return Ok(None);
         }
         let mut block = [0; 512];
-        self.file.read_exact_at(&mut block, self.at)?;
+        self.read(&mut block, self.at)?;
         if block.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
         // The sum is over the header with eight spaces in the place of the sum.
         let sum = |part: &[u8]| part.iter().map(|byte| u32::from(*byte)).sum::<u32>();
         let expected = sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..]);
-        if tar::Header::from_byte_slice(&block).cksum()? != expected {
-            return Err(wrong("a header in it is damaged"));
+        let named = tar::Header::from_byte_slice(&block).cksum().map_err(|_| wrong(DAMAGED))?;
+        if named != expected {
+            return Err(wrong(DAMAGED));
         }
         self.at += BLOCK;
         Ok(Some(block))
@@ -121,7 +133,7 @@ impl<'a> Headers<'a> {
             return Err(wrong("it has a name that is too long"));
         }
         let mut record = vec![0; usize::try_from(content.size).map_err(io::Error::other)?];
-        self.file.read_exact_at(&mut record, content.offset)?;
+        self.read(&mut record, content.offset)?;
         Ok(record)
     }
 }
@@ -130,7 +142,7 @@ impl Said {
     /// Takes in the records of POSIX (pax).
     fn take_in(&mut self, records: &[u8]) -> io::Result<()> {
         for record in PaxExtensions::new(records) {
-            let record = record?;
+            let record = record.map_err(|_| wrong(DAMAGED))?;
             match record.key_bytes() {
                 b"path" => self.name = Some(name(record.value_bytes())?),
                 b"linkpath" => self.target = Some(name(record.value_bytes())?),

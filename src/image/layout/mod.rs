@@ -13,12 +13,13 @@ use tokio::fs;
 
 use crate::{
     image::{
-        BlobReader, Descriptor, ImageError, ImageSource, Index, Manifest, RawManifest,
+        BlobReader, Descriptor, ImageError, ImageSource, Index, JsonProblem, Manifest, RawManifest,
         VerifiedReader, VerifyError, Wanted,
+        choice::{self, ChosenRoot, SmallBlobs},
         manifest::{MAX_MANIFEST, ManifestError},
         media_type,
     },
-    types::{Digest, ImageRef},
+    types::{Digest, Platform},
 };
 
 mod writer;
@@ -44,7 +45,7 @@ pub(in crate::image) const BLOBS: &str = "blobs/sha256";
 #[derive(Debug)]
 pub struct OciLayout {
     folder: PathBuf,
-    root: Descriptor,
+    root: ChosenRoot,
 }
 
 impl OciLayout {
@@ -60,14 +61,23 @@ impl OciLayout {
         let marker = read_bounded(&folder.join("oci-layout"))?;
         let index = read_bounded(&folder.join("index.json"))?;
         check_version(&origin, &marker)?;
-        let index = read_index(&origin, index)?;
-        let root = choose(&origin, &index, wanted)?.clone();
+        let candidates = choice::candidates(&read_index(&origin, index)?);
+        let root = choice::choose_root(&origin, &candidates, wanted, &FolderBlobs(folder))?;
         Ok(Self { folder: folder.to_owned(), root })
     }
 
     /// The descriptor of the image's manifest or index.
     pub fn descriptor(&self) -> &Descriptor {
-        &self.root
+        &self.root.descriptor
+    }
+}
+
+/// The blobs of a layout folder.
+struct FolderBlobs<'a>(&'a Path);
+
+impl SmallBlobs for FolderBlobs<'_> {
+    fn small_blob(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, ImageError> {
+        read_at_most(&blob_path(self.0, digest), limit)
     }
 }
 
@@ -77,8 +87,9 @@ fn origin(folder: &Path) -> String {
 
 /// Refuses a layout of a version that does not exist yet.
 pub(super) fn check_version(origin: &str, marker: &[u8]) -> Result<(), ImageError> {
-    let marker: LayoutFile = serde_json::from_slice(marker)
-        .map_err(|error| ImageError::malformed(origin, format!("oci-layout: {error}")))?;
+    let marker: LayoutFile = serde_json::from_slice(marker).map_err(|error| {
+        ImageError::malformed(origin, format!("oci-layout: {}", JsonProblem::from(error)))
+    })?;
     if marker.image_layout_version.starts_with("1.") {
         return Ok(());
     }
@@ -88,7 +99,7 @@ pub(super) fn check_version(origin: &str, marker: &[u8]) -> Result<(), ImageErro
 
 /// Reads the list of a layout's images.
 pub(super) fn read_index(origin: &str, json: Vec<u8>) -> Result<Index, ImageError> {
-    match parse(origin, &RawManifest::new(media_type::OCI_INDEX, json))? {
+    match parse(origin, &RawManifest::new(media_type::of_manifest(&json), json))? {
         Manifest::Index(index) => Ok(index),
         Manifest::Image(_) => Err(ImageError::malformed(origin, "index.json is no index")),
     }
@@ -98,75 +109,6 @@ pub(super) fn read_index(origin: &str, json: Vec<u8>) -> Result<Index, ImageErro
 pub(super) fn parse(origin: &str, raw: &RawManifest) -> Result<Manifest, ImageError> {
     raw.parse()
         .map_err(|source: ManifestError| ImageError::Manifest { origin: origin.to_owned(), source })
-}
-
-/// The image of a layout that is wanted.
-pub(super) fn choose<'a>(
-    origin: &str,
-    index: &'a Index,
-    wanted: Wanted<'_>,
-) -> Result<&'a Descriptor, ImageError> {
-    let images = &index.manifests;
-    // Docker lists an image once for each of its tags.
-    let only = images.first().filter(|first| images.iter().all(|it| it.digest == first.digest));
-    let found = match wanted {
-        Wanted::Only => only,
-        Wanted::Name(name) => images.iter().find(|image| is_called(image, name)).or_else(|| {
-            let wanted = name.parse().ok()?;
-            images.iter().find(|image| means_image(image, &wanted))
-        }),
-        Wanted::Image(wanted) => images
-            .iter()
-            .find(|image| means_image(image, wanted))
-            .or_else(|| only.filter(|image| !has_name(image))),
-    };
-    found.ok_or_else(|| ImageError::NoSuchImage {
-        origin: origin.to_owned(),
-        wanted: wanted.to_string(),
-        available: index.manifests.iter().map(name_of).collect(),
-    })
-}
-
-fn is_called(image: &Descriptor, name: &str) -> bool {
-    image.digest.to_string() == name
-        || [REF_NAME, CONTAINERD_NAME]
-            .iter()
-            .any(|key| image.annotations.get(*key).is_some_and(|it| it == name))
-}
-
-fn has_name(image: &Descriptor) -> bool {
-    [REF_NAME, CONTAINERD_NAME].iter().any(|key| image.annotations.contains_key(*key))
-}
-
-/// Whether an image of a layout is `wanted`, by its whole name or by its tag alone.
-fn means_image(image: &Descriptor, wanted: &ImageRef) -> bool {
-    match (image.annotations.get(CONTAINERD_NAME), image.annotations.get(REF_NAME)) {
-        (Some(whole), _) => means(whole, wanted),
-        (None, Some(short)) => {
-            means(short, wanted) || wanted.tag.as_ref().is_some_and(|tag| tag.as_str() == short)
-        }
-        (None, None) => false,
-    }
-}
-
-/// Whether `saved`, a name in a layout or archive, means the image `wanted`. Engines write Docker
-/// Hub's images and their own local ones (`localhost/…`) in several ways.
-pub(super) fn means(saved: &str, wanted: &ImageRef) -> bool {
-    fn key(image: &ImageRef) -> (String, String) {
-        let name = image.repository.to_string();
-        let name = ["docker.io/library/", "docker.io/localhost/", "docker.io/"]
-            .iter()
-            .find_map(|prefix| name.strip_prefix(prefix))
-            .unwrap_or(&name);
-        let tag = image.tag.as_ref().map_or("latest", |tag| tag.as_str());
-        (name.to_owned(), tag.to_owned())
-    }
-    saved.parse::<ImageRef>().is_ok_and(|saved| key(&saved) == key(wanted))
-}
-
-fn name_of(image: &Descriptor) -> String {
-    let named = image.annotations.get(REF_NAME).or_else(|| image.annotations.get(CONTAINERD_NAME));
-    named.cloned().unwrap_or_else(|| image.digest.to_string())
 }
 
 /// Where a layout has this content, as a path in it.
@@ -191,11 +133,15 @@ fn open_file(path: &Path) -> Result<File, ImageError> {
 }
 
 fn read_bounded(path: &Path) -> Result<Vec<u8>, ImageError> {
+    read_at_most(path, MAX_MANIFEST)
+}
+
+fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, ImageError> {
     let file = open_file(path)?;
     let mut bytes = Vec::new();
-    file.take(MAX_MANIFEST + 1).read_to_end(&mut bytes).map_err(ImageError::io("read", path))?;
-    if bytes.len() as u64 > MAX_MANIFEST {
-        let why = format!("it has more than {MAX_MANIFEST} bytes");
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(ImageError::io("read", path))?;
+    if bytes.len() as u64 > limit {
+        let why = format!("it has more than {limit} bytes");
         return Err(ImageError::malformed(path.display().to_string(), why));
     }
     Ok(bytes)
@@ -204,7 +150,10 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, ImageError> {
 #[async_trait]
 impl ImageSource for OciLayout {
     async fn root(&self) -> Result<RawManifest, ImageError> {
-        self.manifest(&self.root).await
+        match &self.root.made {
+            Some(made) => Ok(made.clone()),
+            None => self.manifest(&self.root.descriptor).await,
+        }
     }
 
     async fn manifest(&self, descriptor: &Descriptor) -> Result<RawManifest, ImageError> {
@@ -223,6 +172,14 @@ impl ImageSource for OciLayout {
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn listed_platform(&self) -> Option<&Platform> {
+        self.root.descriptor.platform.as_ref()
+    }
+
+    fn other_name(&self) -> Option<&str> {
+        self.root.other_name.as_deref()
     }
 
     fn describe(&self) -> String {
@@ -250,5 +207,113 @@ pub(super) fn read_error(error: &io::Error, origin: &str) -> ImageError {
             ImageError::WrongContent { expected: *expected, received: *received }
         }
         _ => ImageError::malformed(origin, error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::image::{
+        Index, Parts, Platforms, layout::OciLayoutWriter, synthetic::SyntheticImage,
+    };
+
+    /// A layout of an image for each of `arches`, which index.json lists itself, with `annotations`. Each entry names
+    /// its platform if `is_listed`.
+    async fn flat(
+        folder: &Path,
+        arches: &[&str],
+        annotations: serde_json::Value,
+        is_listed: bool,
+    ) -> Vec<Descriptor> {
+        let mut layout = OciLayoutWriter::create(folder).await.unwrap();
+        let mut images = Vec::new();
+        for (seed, arch) in (1..).zip(arches) {
+            let image = SyntheticImage::new(seed).layers(1, 1000).arch(arch.parse().unwrap());
+            images.push(image.write(&mut layout).await.unwrap());
+        }
+        let listed = images.iter().map(|image| {
+            let mut entry = json!(image);
+            entry["annotations"] = annotations.clone();
+            if !is_listed {
+                entry["platform"] = json!({});
+            }
+            entry
+        });
+        let index = json!({"schemaVersion": 2, "manifests": listed.collect::<Vec<_>>()});
+        std::fs::write(folder.join("index.json"), index.to_string()).unwrap();
+        std::fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+        images
+    }
+
+    #[tokio::test]
+    async fn one_manifest_for_each_platform_is_an_image_index() {
+        for (annotations, is_listed) in
+            [(json!(null), true), (json!({REF_NAME: "1.0"}), true), (json!(null), false)]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let images = flat(folder.path(), &["amd64", "arm64"], annotations, is_listed).await;
+            let image = "registry.example/hello:1.0".parse().unwrap();
+            for wanted in [Wanted::Only, Wanted::Image(&image)] {
+                let layout = OciLayout::open_wanted(folder.path(), wanted).unwrap();
+                let Ok(Manifest::Index(index)) = layout.root().await.unwrap().parse() else {
+                    panic!("an index")
+                };
+                assert_eq!(index, Index::new(images.clone()));
+                let arm = Platforms::Only(vec!["arm64".parse().unwrap()]);
+                let parts = Parts::of(&layout, &arm).await.unwrap();
+                assert_eq!(parts.root.digest, images[1].digest);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn two_images_for_one_platform_are_both_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let images = flat(folder.path(), &["amd64", "amd64"], json!(null), true).await;
+        let error = OciLayout::open(folder.path(), None).unwrap_err();
+        assert!(matches!(error, ImageError::SeveralImages { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(images.iter().all(|image| text.contains(&image.digest.to_string())), "{text}");
+        let second = images[1].digest.to_string();
+        let layout = OciLayout::open(folder.path(), Some(&second)).unwrap();
+        assert_eq!(layout.descriptor().digest, images[1].digest);
+    }
+
+    #[tokio::test]
+    async fn an_index_json_without_manifests_has_no_image_and_takes_one() {
+        let folder = tempfile::tempdir().unwrap();
+        flat(folder.path(), &["amd64"], json!(null), true).await;
+        for none in ["null", "{}", "[]"] {
+            let index = format!(r#"{{"schemaVersion":2,"manifests":{none},"annotations":null}}"#);
+            std::fs::write(folder.path().join("index.json"), index).unwrap();
+            let error = OciLayout::open(folder.path(), None).unwrap_err();
+            assert!(matches!(error, ImageError::NoSuchImage { .. }), "{error:?}");
+            let added = SyntheticImage::new(3).in_folder(folder.path(), Some("3")).await.unwrap();
+            let found = OciLayout::open(folder.path(), Some("3")).unwrap();
+            assert_eq!(found.descriptor().digest, added.descriptor().digest, "{none}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_manifest_with_another_number_of_layers_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = SyntheticImage::new(1).layers(2, 1000);
+        let layout = image.in_folder(folder.path(), None).await.unwrap();
+        let raw = layout.root().await.unwrap();
+        for count in [0, 1, 3] {
+            let Ok(Manifest::Image(mut image)) = raw.parse() else { panic!("an image") };
+            let first = image.layers[0].clone();
+            image.layers.resize(count, first);
+            let damaged = RawManifest::encode(&Manifest::Image(image)).unwrap();
+            let mut writer = OciLayoutWriter::create(folder.path()).await.unwrap();
+            writer.add_manifest(&damaged).await.unwrap();
+            let name = count.to_string();
+            let layout = writer.finish(damaged.descriptor(), Some(&name)).await.unwrap();
+            let error = Parts::of(&layout, &Platforms::All).await.unwrap_err();
+            let ImageError::Layers { mismatch, .. } = error else { panic!("{error:?}") };
+            assert_eq!((mismatch.layers, mismatch.diff_ids), (count, 2));
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tempfile::TempPath;
 use tokio::{
     fs,
@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     image::{
-        BlobReader, Descriptor, ImageError, ImageTarget, RawManifest, VerifiedReader, VerifyError,
-        media_type,
+        BlobReader, Descriptor, ImageError, ImageTarget, JsonProblem, RawManifest, VerifiedReader,
+        VerifyError, choice::ChosenRoot, media_type,
     },
     types::Digest,
 };
@@ -119,6 +119,7 @@ impl OciLayoutWriter {
         blocking(move || list(&folder, &listed)).await?;
         // Where downloads lay is empty now, unless another one goes on.
         let _ = fs::remove_dir(self.folder.join(PARTIAL)).await;
+        let root = ChosenRoot { descriptor: root, made: None, other_name: None };
         Ok(OciLayout { folder: self.folder, root })
     }
 }
@@ -138,11 +139,12 @@ fn list(folder: &Path, root: &Descriptor) -> Result<(), ImageError> {
     held.lock().map_err(ImageError::io("lock", folder))?;
 
     let path = folder.join("index.json");
-    let mut index = match read_bounded(&path) {
+    let mut index: Value = match read_bounded(&path) {
         Ok(bytes) => {
             check_version(&origin(folder), &read_bounded(&folder.join("oci-layout"))?)?;
             serde_json::from_slice(&bytes).map_err(|error| {
-                ImageError::malformed(origin(folder), format!("index.json: {error}"))
+                let problem = JsonProblem::from(error);
+                ImageError::malformed(origin(folder), format!("index.json: {problem}"))
             })?
         }
         Err(ImageError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -150,6 +152,13 @@ fn list(folder: &Path, root: &Descriptor) -> Result<(), ImageError> {
         }
         Err(error) => return Err(error),
     };
+    if !index.is_object() {
+        return Err(ImageError::malformed(origin(folder), "index.json is no JSON object"));
+    }
+    let is_empty = |list: &Value| list.is_null() || list.as_object().is_some_and(Map::is_empty);
+    if is_empty(&index["manifests"]) {
+        index["manifests"] = json!([]); // what Go writes for an empty list
+    }
     let Some(images) = index["manifests"].as_array_mut() else {
         return Err(ImageError::malformed(origin(folder), "index.json lists no manifests"));
     };

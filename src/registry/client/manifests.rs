@@ -146,7 +146,13 @@ impl RegistryClient {
         call.headers.remove(ACCEPT);
         call.headers.extend(condition);
         call.body = raw.bytes.clone();
-        let put = self.retry.run(|| async {
+        let lacks_foreign = |error: &RegistryError| {
+            matches!(error, RegistryError::Refused { code, .. } if is_about_blobs(code.as_ref()))
+                && has_foreign_layers(raw)
+        };
+        // Docker Distribution refuses foreign layers with 500, however often it is asked.
+        let may_pass = |error: &RegistryError| error.may_pass() && !lacks_foreign(error);
+        let put = self.retry.run_while(may_pass, || async {
             let response = self.send(&endpoint, &call).await?;
             if response.status().is_success() {
                 check_digest(&response, &raw.digest, &call.place)?;
@@ -157,10 +163,8 @@ impl RegistryClient {
             }
         });
         match put.await {
-            Err(RegistryError::Refused { place, code, .. })
-                if is_about_blobs(code.as_ref()) && has_foreign_layers(raw) =>
-            {
-                Err(RegistryError::ForeignLayers { place })
+            Err(error) if lacks_foreign(&error) => {
+                Err(RegistryError::ForeignLayers { place: call.place.clone() })
             }
             put => put,
         }

@@ -38,8 +38,9 @@ pub enum Foreign {
     /// They stay where the manifest says that they are.
     #[default]
     LeaveOut,
-    /// They are pushed like any other, if the source has them. Nothing is fetched from where the
-    /// manifest says that they are.
+    /// They are pushed, if the source has them, and listed as ordinary layers in the manifest that is pushed, which
+    /// therefore has another digest than the source's ([`Parts::with_ordinary_layers`]). Nothing is fetched from where
+    /// the manifest says that they are.
     Include,
 }
 
@@ -98,19 +99,16 @@ pub async fn push_image(
     options: &PushOptions,
     progress: &dyn Progress,
 ) -> Result<Pushed, RegistryError> {
-    let Parts { root, manifests, mut blobs, foreign, .. } =
-        Parts::of(source, &Platforms::All).await?;
-    let mut left_out = foreign.len();
+    let mut parts = Parts::of(source, &Platforms::All).await?;
     if options.foreign == Foreign::Include {
-        blobs.extend(foreign);
-        blobs.sort_by_key(|blob| (blob.size, blob.digest));
-        left_out = 0;
+        parts = parts.with_ordinary_layers()?;
     }
+    let Parts { root, manifests, blobs, foreign, .. } = parts;
     let mut pushed =
-        Pushed { root, existed: 0, mounted: 0, uploaded: 0, foreign: left_out, bytes: 0 };
+        Pushed { root, existed: 0, mounted: 0, uploaded: 0, foreign: foreign.len(), bytes: 0 };
     let push = Push { client, source, repository, progress };
     progress.planned(&blobs);
-    if push.has_manifest(&pushed.root).await? && options.foreign == Foreign::LeaveOut {
+    if push.has_manifest(&pushed.root).await? {
         for blob in &blobs {
             pushed.count(blob.size, &BlobOutcome::Existed);
             progress.settled(blob, BlobOutcome::Existed);

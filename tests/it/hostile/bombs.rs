@@ -8,7 +8,11 @@ use crate::support::liar::{Answer, Liar};
 
 /// A registry whose image has layers that are said to be so long, and its victim.
 fn naming_layers(count: u64, size: u64) -> (Liar, Victim) {
-    let served = Served::new(b"layer");
+    let mut served = Served::new(b"layer");
+    let mut config: Value = serde_json::from_slice(&served.config).unwrap();
+    let layer = config["rootfs"]["diff_ids"][0].clone();
+    config["rootfs"]["diff_ids"] = (0..count).map(|_| layer.clone()).collect();
+    served.config = config.to_string().into_bytes();
     let mut manifest = served.manifest();
     let layers: Vec<Value> = (0..count)
         .map(|it| {

@@ -102,7 +102,8 @@ impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::ForeignLayers => {
-                "push those layers too: --include-foreign-layers. Or let the registry's operator set \
+                "push those layers as ordinary ones, which gives the image a new digest: --include-foreign-layers. \
+                 Or let the registry's operator set \
                  REGISTRY_VALIDATION_DISABLED=true there, or allow their makers' hosts by validation.manifests.urls.allow"
             }
             Self::LogIn(cloud) => cloud.login_advice(),

@@ -218,4 +218,5 @@ async fn foreign_layers_that_a_registry_refuses_are_explained() {
     let reference = Reference::Digest(raw.digest);
     let error = client().put_manifest(&fake.repository(), &reference, &raw).await.unwrap_err();
     assert!(matches!(error, RegistryError::ForeignLayers { .. }), "{error:?}");
+    assert_eq!(fake.seen().len(), 1, "the answer would be the same");
 }
