@@ -1,8 +1,11 @@
 //! Which of the images that a layout or an archive lists is meant.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::{
     image::{
-        Descriptor, ImageError, Index, Manifest, RawManifest, Wanted,
+        Descriptor, ImageConfig, ImageError, Index, Manifest, RawManifest, Wanted,
+        config::MAX_CONFIG,
         layout::{CONTAINERD_NAME, REF_NAME},
         manifest::MAX_MANIFEST,
         media_type,
@@ -10,8 +13,6 @@ use crate::{
     },
     types::{Digest, ImageRef, Platform},
 };
-
-use super::config::{ImageConfig, MAX_CONFIG};
 
 /// The most images that are put together as one for several platforms.
 const MAX_PLATFORMS: usize = 100;
@@ -174,7 +175,7 @@ fn means(saved: &str, wanted: &ImageRef) -> bool {
 /// The images that `index`, the list of a layout, has: each once, with all its names.
 pub(super) fn candidates(index: &Index) -> Vec<ImageCandidate<Descriptor>> {
     let mut candidates: Vec<ImageCandidate<Descriptor>> = Vec::new();
-    let mut places = std::collections::HashMap::new();
+    let mut places = HashMap::new();
     for image in &index.manifests {
         let names = names_of(image);
         let at = *places.entry(image.digest).or_insert(candidates.len());
@@ -219,6 +220,7 @@ pub(super) fn root_of(
     blobs: &dyn SmallBlobs,
 ) -> Result<ChosenRoot, ImageError> {
     let ImageChoice { meant, other_name } = choice;
+    let meant = without_parts(meant, blobs);
     if let [only] = meant.as_slice() {
         return Ok(ChosenRoot { descriptor: only.item.clone(), made: None, other_name });
     }
@@ -237,6 +239,24 @@ pub(super) fn choose_root(
         Ok(choice) => root_of(origin, choice, blobs),
         Err(absent) => nested(candidates, wanted, blobs).ok_or(absent),
     }
+}
+
+/// `meant` without the images that belong to an index among them: some tools list both.
+fn without_parts<'a>(
+    meant: Vec<&'a ImageCandidate<Descriptor>>,
+    blobs: &dyn SmallBlobs,
+) -> Vec<&'a ImageCandidate<Descriptor>> {
+    if meant.len() < 2 {
+        return meant;
+    }
+    let is_index = |it: &&&ImageCandidate<Descriptor>| media_type::is_index(&it.item.media_type);
+    let mut parts = HashSet::new();
+    for index in meant.iter().filter(is_index).take(MAX_PLATFORMS) {
+        if let Some(Manifest::Index(index)) = read_manifest(&index.item, blobs) {
+            parts.extend(index.manifests.iter().map(|it| it.digest));
+        }
+    }
+    meant.into_iter().filter(|it| !parts.contains(&it.item.digest)).collect()
 }
 
 /// An index over images that have no names of their own, if each is for another platform.
@@ -289,7 +309,7 @@ pub(super) fn nested(
         Wanted::Only => return None,
     };
     let mut indexes: Vec<Descriptor> = candidates.iter().map(|it| it.item.clone()).collect();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for _ in 0..MAX_DEPTH {
         let mut below = Vec::new();
         for index in indexes {
@@ -314,9 +334,9 @@ mod tests {
     use super::*;
 
     fn candidate(names: &[&str]) -> ImageCandidate<u8> {
-        let names = names.iter().map(|it| match it.contains('/') {
-            true => CandidateName::Whole((*it).to_owned()),
-            false => CandidateName::Short((*it).to_owned()),
+        let names = names.iter().map(|it| {
+            let name = (*it).to_owned();
+            if it.contains('/') { CandidateName::Whole(name) } else { CandidateName::Short(name) }
         });
         let names: Vec<_> = names.collect();
         ImageCandidate {

@@ -159,12 +159,11 @@ fn listed(names: &[String]) -> String {
         let name: String = name.chars().take(MAX_SHOWN).collect();
         name.escape_debug().to_string()
     });
-    let mut text = shown.collect::<Vec<_>>().join(", ");
-    let rest = names.len().saturating_sub(MAX_LISTED);
-    if rest > 0 {
-        text += &format!(" and {rest} more");
+    let text = shown.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MAX_LISTED) {
+        0 => text,
+        rest => format!("{text} and {rest} more"),
     }
-    text
 }
 
 #[cfg(test)]

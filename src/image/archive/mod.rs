@@ -228,17 +228,14 @@ fn merge(
     for image in saved {
         let config = image.config(reading);
         let known = config.and_then(|config| by_config.get(&config).copied());
-        match known.and_then(|at| candidates.get_mut(at)) {
-            Some(candidate) => {
-                candidate.names.extend(image.names());
-                candidate.digests.extend(image.id());
+        if let Some(candidate) = known.and_then(|at| candidates.get_mut(at)) {
+            candidate.names.extend(image.names());
+            candidate.digests.extend(image.id());
+        } else {
+            if let Some(config) = config {
+                by_config.insert(config, candidates.len());
             }
-            None => {
-                if let Some(config) = config {
-                    by_config.insert(config, candidates.len());
-                }
-                candidates.push(image.candidate(ArchiveEntry::Saved(image.clone())));
-            }
+            candidates.push(image.candidate(ArchiveEntry::Saved(image.clone())));
         }
     }
     candidates

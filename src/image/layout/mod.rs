@@ -212,6 +212,8 @@ pub(super) fn read_error(error: &io::Error, origin: &str) -> ImageError {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use serde_json::json;
 
     use super::*;
@@ -219,12 +221,16 @@ mod tests {
         Index, Parts, Platforms, layout::OciLayoutWriter, synthetic::SyntheticImage,
     };
 
+    fn write(path: &Path, text: &str) {
+        File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
     /// A layout of an image for each of `arches`, which index.json lists itself, with `annotations`. Each entry names
     /// its platform if `is_listed`.
     async fn flat(
         folder: &Path,
         arches: &[&str],
-        annotations: serde_json::Value,
+        annotations: &serde_json::Value,
         is_listed: bool,
     ) -> Vec<Descriptor> {
         let mut layout = OciLayoutWriter::create(folder).await.unwrap();
@@ -242,8 +248,8 @@ mod tests {
             entry
         });
         let index = json!({"schemaVersion": 2, "manifests": listed.collect::<Vec<_>>()});
-        std::fs::write(folder.join("index.json"), index.to_string()).unwrap();
-        std::fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+        write(&folder.join("index.json"), &index.to_string());
+        write(&folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#);
         images
     }
 
@@ -253,7 +259,7 @@ mod tests {
             [(json!(null), true), (json!({REF_NAME: "1.0"}), true), (json!(null), false)]
         {
             let folder = tempfile::tempdir().unwrap();
-            let images = flat(folder.path(), &["amd64", "arm64"], annotations, is_listed).await;
+            let images = flat(folder.path(), &["amd64", "arm64"], &annotations, is_listed).await;
             let image = "registry.example/hello:1.0".parse().unwrap();
             for wanted in [Wanted::Only, Wanted::Image(&image)] {
                 let layout = OciLayout::open_wanted(folder.path(), wanted).unwrap();
@@ -269,9 +275,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_index_that_is_listed_with_its_images_is_the_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let images = flat(folder.path(), &["amd64", "arm64"], &json!(null), true).await;
+        let mut writer = OciLayoutWriter::create(folder.path()).await.unwrap();
+        let index = RawManifest::encode(&Manifest::Index(Index::new(images))).unwrap();
+        writer.add_manifest(&index).await.unwrap();
+        writer.finish(index.descriptor(), None).await.unwrap();
+        let layout = OciLayout::open(folder.path(), None).unwrap();
+        assert_eq!(layout.root().await.unwrap(), index);
+    }
+
+    #[tokio::test]
     async fn two_images_for_one_platform_are_both_listed() {
         let folder = tempfile::tempdir().unwrap();
-        let images = flat(folder.path(), &["amd64", "amd64"], json!(null), true).await;
+        let images = flat(folder.path(), &["amd64", "amd64"], &json!(null), true).await;
         let error = OciLayout::open(folder.path(), None).unwrap_err();
         assert!(matches!(error, ImageError::SeveralImages { .. }), "{error:?}");
         let text = error.to_string();
@@ -284,10 +302,10 @@ mod tests {
     #[tokio::test]
     async fn an_index_json_without_manifests_has_no_image_and_takes_one() {
         let folder = tempfile::tempdir().unwrap();
-        flat(folder.path(), &["amd64"], json!(null), true).await;
+        flat(folder.path(), &["amd64"], &json!(null), true).await;
         for none in ["null", "{}", "[]"] {
             let index = format!(r#"{{"schemaVersion":2,"manifests":{none},"annotations":null}}"#);
-            std::fs::write(folder.path().join("index.json"), index).unwrap();
+            write(&folder.path().join("index.json"), &index);
             let error = OciLayout::open(folder.path(), None).unwrap_err();
             assert!(matches!(error, ImageError::NoSuchImage { .. }), "{error:?}");
             let added = SyntheticImage::new(3).in_folder(folder.path(), Some("3")).await.unwrap();
