@@ -4,6 +4,7 @@ use super::registry::of_registry;
 use crate::{
     cli::{code, error::CliError},
     document::matching::required::RequiredError,
+    image::ImageError,
     publish::PublishError,
     registry::client::RegistryError,
 };
@@ -20,6 +21,11 @@ impl From<PublishError> for CliError {
             E::Registry { source, .. } => of_registry(what, &source),
             E::NotFound { searched, .. } => with(code::SOURCE, "build it, or say where it is: --source oci:FOLDER, docker-archive:FILE or docker:SOCKET")
                 .details(searched.into_iter().map(|place| format!("searched: {place}"))),
+            E::Source { source: source @ ImageError::EngineAway { .. }, .. } => with(
+                code::ENGINE,
+                "start it, or set DOCKER_HOST to its address; without an engine: --source oci:FOLDER, docker-archive:FILE or registry:",
+            )
+            .because(&source),
             E::Source { source, .. } => with(code::SOURCE, "the text says what is wrong with the image").because(&source),
             E::Manifest { source, .. } => with(code::SOURCE, "is it an OCI or Docker image?").because(&source),
             E::NestedIndex { .. } => with(code::SOURCE, "name one of its indexes by digest"),
