@@ -10,7 +10,7 @@ use crate::{
     },
     publish::{Order, Registries, error::PublishError, order::Source},
     registry::client::RegistryImage,
-    types::{Arch, ImageRef, PinnedImage, Platform},
+    types::{Arch, ImageRef, PinnedImage, Platform, Registry},
 };
 
 /// A config file is some kilobytes; the bound keeps a hostile one out of memory.
@@ -27,6 +27,8 @@ pub(super) struct FoundImage {
     pub(super) outside: bool,
     /// Its manifest, or the index over several.
     pub(super) root: RawManifest,
+    /// The manifest of what a node of the service's architecture pulls.
+    pub(super) manifest: ImageManifest,
     /// What it runs on, for the service's architecture.
     pub(super) platform: Platform,
     /// The bytes of its config and layers, for the service's architecture.
@@ -51,6 +53,11 @@ pub(super) async fn find_images(
         found.push(find_image(&image, arch, order, registries).await?);
     }
     Ok(found)
+}
+
+/// The registries that a definition's images are in.
+pub fn registries_of(definition: &ServiceDefinition) -> Result<BTreeSet<Registry>, PublishError> {
+    Ok(images(definition)?.iter().map(|image| image.repository.registry().clone()).collect())
 }
 
 /// The images of the definition, each once.
@@ -82,9 +89,10 @@ async fn find_image(
     registries: &Registries,
 ) -> Result<FoundImage, PublishError> {
     let Located { place, source, root } = Box::pin(locate(image, order, registries)).await?;
-    let (platform, size) = inspect(image, source.as_ref(), &root, arch).await?;
+    let (platform, manifest) = inspect(image, source.as_ref(), &root, arch).await?;
+    let size = manifest.blobs().map(|blob| blob.size).sum();
     let outside = !is_its_own_registry(place, image);
-    Ok(FoundImage { image: image.clone(), source, outside, root, platform, size })
+    Ok(FoundImage { image: image.clone(), source, outside, root, manifest, platform, size })
 }
 
 /// An image, and where it is.
@@ -204,21 +212,20 @@ async fn look(
     Ok((source, root))
 }
 
-/// The platform and the size of what a node of `arch` pulls.
+/// The platform and the manifest of what a node of `arch` pulls.
 async fn inspect(
     image: &ImageRef,
     source: &dyn ImageSource,
     root: &RawManifest,
     arch: &Arch,
-) -> Result<(Platform, u64), PublishError> {
+) -> Result<(Platform, ImageManifest), PublishError> {
     let wanted = Platform::linux(arch.clone());
     let manifest = manifest_for(image, source, root, &wanted).await?;
-    let size = manifest.blobs().map(|blob| blob.size).sum();
     let platform = platform_of(source, &manifest.config)
         .await
         .map_err(|error| PublishError::of(image, error))?;
     if platform.os == wanted.os && platform.arch == wanted.arch {
-        return Ok((platform, size));
+        return Ok((platform, manifest));
     }
     Err(wrong_platform(image, &wanted, Some(platform)))
 }
