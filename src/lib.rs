@@ -50,6 +50,7 @@
 //!     policy: None,
 //!     logins: Vec::new(),
 //!     registry_ca: BTreeMap::new(),
+//!     wait: std::time::Duration::ZERO,
 //!     sources: vec![publish::Source { image: None, place: layout }],
 //!     packing: Packing::default(),
 //!     foreign: Foreign::LeaveOut,
@@ -95,6 +96,7 @@ pub mod listener;
 pub mod log_limiter;
 pub mod login;
 pub mod private_file;
+pub mod proxies;
 pub mod publish;
 mod recent_map;
 pub mod registry;

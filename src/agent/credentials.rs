@@ -15,7 +15,9 @@ use crate::{
         api::{Credential, CredentialError},
         client::{ExchangeClient, ExchangeError},
     },
-    registry::client::{ClientConfig, Login, Logins, Mirror, Pace, RegistryClient, RetryPolicy},
+    registry::client::{
+        ClientConfig, Login, Logins, Mirror, Pace, RegistryClient, RetryPolicy, Warnings,
+    },
     types::{Registry, ServiceId, jwt},
 };
 
@@ -30,12 +32,16 @@ pub struct Registries {
     pub login_files: Vec<PathBuf>,
     /// Folders like `/etc/docker/certs.d`.
     pub certs_dirs: Vec<PathBuf>,
+    /// CA certificates in PEM that count for every registry.
+    pub ca_for_all: Vec<String>,
     /// Registries that are spoken to without TLS.
     pub plain_http: BTreeSet<Registry>,
     /// Who else has what a registry has, and is asked before it.
     pub mirrors: BTreeMap<Registry, Vec<Mirror>>,
     /// How fast images may be pulled, all together.
     pub pace: Pace,
+    /// The registries' warnings that were logged.
+    pub warnings: Warnings,
 }
 
 /// Why there are no logins for a service.
@@ -126,21 +132,27 @@ impl Credentials {
         for path in &operator.login_files {
             logins = logins.and_file(path);
         }
+        // A proxy that reads TLS stands before registries as it does before the exchange.
+        let ca_for_all = operator.ca_for_all.iter().chain(&node.ca).cloned().collect();
         let ca = authorities.into_iter().map(|(registry, pem)| (registry, vec![pem])).collect();
         let client = RegistryClient::new(ClientConfig {
             logins,
             ca,
+            ca_for_all,
             certs_dirs: operator.certs_dirs.clone(),
             plain_http: operator.plain_http.clone(),
             // Requests are repeated by the next pass; blobs at once, as long as they make progress.
             retry: RetryPolicy {
                 first_delay: first_wait,
                 longest_delay: first_wait * LONGEST_WAIT,
+                // A pass waits no longer; the next one asks again.
+                longest_asked: first_wait * LONGEST_WAIT,
                 tries: 1,
                 ..RetryPolicy::default()
             },
             mirrors: operator.mirrors.clone(),
             pace: operator.pace.clone(),
+            warnings: operator.warnings.clone(),
             ..ClientConfig::default()
         });
         (client, failure)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme,
@@ -10,27 +11,90 @@ use rustls::{
         verify_server_name,
     },
     crypto::CryptoProvider,
-    pki_types::{
-        CertificateDer, PrivateKeyDer, ServerName, UnixTime,
-        pem::{self, PemObject as _},
-    },
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
     server::ParsedCertificate,
 };
 use rustls_platform_verifier::Verifier;
 
 mod client_auth;
+mod problem;
 mod shown;
 
 pub use client_auth::ClientAuthRequests;
+pub use problem::{TlsProblem, tls_problem};
 pub use shown::ShownCertificate;
 
 /// Our own certificate, for servers that want one, and its key.
 pub type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// The certificates in a PEM text. None at all is an error.
-pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
-    let found: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>()?;
-    if found.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(found) }
+/// The certificates in a PEM text, or the one in a DER file, as Windows and Java export it (RFC 5280). None
+/// at all is an error.
+pub fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, NoCertificate> {
+    let der = CertificateDer::from(bytes);
+    if ShownCertificate::of(&der).is_some() {
+        return Ok(vec![der.into_owned()]);
+    }
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
+    let found = found.map_err(|_| NoCertificate::of(bytes))?;
+    if found.is_empty() { Err(NoCertificate::of(bytes)) } else { Ok(found) }
+}
+
+/// The certificates of a PEM text or DER file, as a PEM text.
+pub fn to_pem(bytes: &[u8]) -> Result<String, NoCertificate> {
+    Ok(certificates(bytes)?.iter().map(pem_of).collect())
+}
+
+/// A certificate in PEM (RFC 7468).
+pub fn pem_of(certificate: &CertificateDer<'_>) -> String {
+    let encoded = BASE64_STANDARD.encode(certificate);
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    for (at, character) in encoded.chars().enumerate() {
+        if at > 0 && at % 64 == 0 {
+            pem.push('\n');
+        }
+        pem.push(character);
+    }
+    pem + "\n-----END CERTIFICATE-----\n"
+}
+
+/// Why a file holds no certificate. No byte of the file is repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoCertificate {
+    /// There is nothing in it.
+    #[error("it is empty")]
+    Empty,
+    /// It has a PEM section that cannot be read.
+    #[error("its BEGIN CERTIFICATE section is damaged: line breaks or letters are missing")]
+    Damaged,
+    /// It has PEM sections, and none is a certificate.
+    #[error("it holds a key or another PEM section, and no BEGIN CERTIFICATE section")]
+    OtherSection,
+    /// It is a PKCS#7 or PKCS#12 container, or another binary file.
+    #[error(
+        "it is a binary file that is no X.509 certificate; convert PKCS#7 by `openssl pkcs7 -inform DER -print_certs`, \
+         PKCS#12 by `openssl pkcs12 -nokeys`"
+    )]
+    Binary,
+    /// It is a text without any PEM section.
+    #[error("it has no BEGIN CERTIFICATE section")]
+    NoSection,
+}
+
+impl NoCertificate {
+    fn of(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        if bytes.trim_ascii().is_empty() {
+            Self::Empty
+        } else if text.contains("BEGIN CERTIFICATE") {
+            Self::Damaged
+        } else if text.contains("-----BEGIN ") {
+            Self::OtherSection
+        } else if bytes.first() == Some(&0x30) || bytes.contains(&0) {
+            Self::Binary
+        } else {
+            Self::NoSection
+        }
+    }
 }
 
 /// How to speak TLS with servers that the system's authorities vouch for, or `trusted` ones, or that
@@ -146,6 +210,25 @@ mod tests {
             .verify_server_cert(shown, &[], &name, &[], UnixTime::since_unix_epoch(now))
             .map(|_| ())
             .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn certificates_are_read_from_pem_and_der_and_other_files_are_named() {
+        let one = own("r.example");
+        let pem = pem_of(&one);
+        assert_eq!(certificates(&one).unwrap(), std::slice::from_ref(&one));
+        assert_eq!(certificates(pem.as_bytes()).unwrap(), std::slice::from_ref(&one));
+        assert_eq!(to_pem(&one).unwrap(), pem);
+        let key = KeyPair::generate().unwrap().serialize_pem();
+        for (bytes, why) in [
+            (&b" \n"[..], NoCertificate::Empty),
+            (pem.replace('\n', "").as_bytes(), NoCertificate::Damaged),
+            (key.as_bytes(), NoCertificate::OtherSection),
+            (&one[..40], NoCertificate::Binary),
+            (b"hello", NoCertificate::NoSection),
+        ] {
+            assert_eq!(certificates(bytes), Err(why));
+        }
     }
 
     #[test]

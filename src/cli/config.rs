@@ -13,7 +13,7 @@ use crate::{
     cli::{
         EVERYWHERE, code,
         error::CliError,
-        files::read_text,
+        files::read_certificates,
         variables::{Layer, SettingsFile},
     },
     exchange::client::{Auth, ExchangeClient, ExchangeConfig, PlainHttp},
@@ -139,7 +139,8 @@ impl Environment {
     }
 
     /// The login files for registries, in the order in which they are asked: the one that Podman's
-    /// `REGISTRY_AUTH_FILE` names, Docker's, Podman's. What is kept goes into the first.
+    /// `REGISTRY_AUTH_FILE` names, Docker's, Podman's, and `~/.dockercfg`, which Docker wrote before 1.7.
+    /// What is kept goes into the first.
     pub(crate) fn login_files(&self) -> Vec<PathBuf> {
         let folder = |name: &str| self.get(name).map(Path::new);
         let named = folder("REGISTRY_AUTH_FILE").map(Path::to_owned);
@@ -148,7 +149,8 @@ impl Environment {
             .map(Path::to_owned)
             .or_else(|| folder("HOME").map(|home| home.join(".config")));
         let lasting = config.map(|it| it.join("containers/auth.json"));
-        let all = [named, self.docker_login_file(), running, lasting];
+        let old = folder("HOME").map(|home| home.join(".dockercfg"));
+        let all = [named, self.docker_login_file(), running, lasting, old];
         all.into_iter().flatten().collect()
     }
 
@@ -286,6 +288,16 @@ impl Connection {
         })
     }
 
+    /// The file of the exchange's certificate authority, where one is named and the settings can be read.
+    pub(crate) fn ca_file(&self, environment: &Environment) -> Option<String> {
+        self.known(environment).ok()?.ca_file
+    }
+
+    /// The exchange's URL, where it is known and the settings can be read.
+    pub(crate) fn exchange_url(&self, environment: &Environment) -> Option<String> {
+        self.known(environment).ok()?.url
+    }
+
     /// Where unencrypted HTTP may go.
     fn plain_http(&self) -> PlainHttp {
         if self.insecure_http { PlainHttp::AnywhereUnsafe } else { PlainHttp::LoopbackOnly }
@@ -298,7 +310,7 @@ impl Connection {
         Ok(Settings {
             url: url.ok_or_else(exchange)?,
             org: org.ok_or_else(|| missing("the organization", "--org or EDGEPOST_ORG"))?,
-            ca: ca_file.map(|file| read_text(Path::new(&file))).transpose()?,
+            ca: ca_file.map(|file| read_certificates(Path::new(&file))).transpose()?,
             plain_http: self.plain_http(),
             user_auth,
         })

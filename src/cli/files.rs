@@ -9,7 +9,13 @@ use std::{
 
 use rustix::fs::OFlags;
 
-use crate::cli::error::{CliError, file_error};
+use crate::{
+    authority,
+    cli::{
+        code,
+        error::{CliError, file_error},
+    },
+};
 
 /// The longest text read, in bytes: certificate bundles have some 250 KiB.
 const LONGEST_TEXT: u64 = 1 << 20;
@@ -45,6 +51,18 @@ pub(super) fn read_text(path: &Path) -> Result<String, CliError> {
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
     });
     text.map_err(|error| file_error(path, &error))
+}
+
+/// Reads a file of certificates, in PEM or DER, and gives them in PEM. Whatever else it holds, such as a
+/// private key, is left out.
+pub(super) fn read_certificates(path: &Path) -> Result<String, CliError> {
+    let bytes = read_at_most(path, LONGEST_TEXT).map_err(|error| file_error(path, &error))?;
+    authority::to_pem(&bytes).map_err(|error| {
+        CliError::new(code::FILES, "the certificate authority's file holds no certificate")
+            .at(path.display())
+            .because(&error)
+            .help("give its certificate in PEM (-----BEGIN CERTIFICATE-----) or DER")
+    })
 }
 
 /// Reads a text file, if there is one.

@@ -198,6 +198,7 @@ pub fn main() -> ExitCode {
             runtime.shutdown_background();
             outcome
         });
+    let outcome = outcome.and_then(|()| output::result_failure().map_or(Ok(()), Err));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -3,12 +3,13 @@
 use std::{
     borrow::Cow,
     io::{self, IsTerminal as _},
+    sync::OnceLock,
 };
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::cli::{error::CliError, progress::beside_lines};
+use crate::cli::{code, error::CliError, progress::beside_lines};
 
 /// How a command speaks.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +79,7 @@ impl Output {
     pub(crate) fn result(self, value: &impl Serialize, text: impl FnOnce() -> String) {
         let text = self.for_machines(value).unwrap_or_else(|| plain(&text()).into_owned());
         if !text.is_empty() {
-            write_line(io::stdout(), text.trim_end_matches('\n'));
+            write_result(text.trim_end_matches('\n'));
         }
     }
 
@@ -98,8 +99,8 @@ impl Output {
     /// Prints bytes that are the result, as they are.
     pub(crate) fn raw(bytes: &[u8]) {
         use io::Write as _;
-        // A reader that went away is no error.
-        let _ = io::stdout().write_all(bytes);
+        let mut stdout = io::stdout();
+        note_failure(stdout.write_all(bytes).and_then(|()| stdout.flush()));
     }
 
     /// Prints a difference: `value` in a form for machines, or else the lines of a unified diff.
@@ -117,7 +118,7 @@ impl Output {
                 _ => "",
             };
             let end = if code.is_empty() { "" } else { "\u{1b}[0m" };
-            write_line(io::stdout(), &format!("{code}{line}{end}"));
+            write_result(&format!("{code}{line}{end}"));
         }
     }
 
@@ -147,7 +148,7 @@ impl Output {
     /// Prints a line of a result that is told as it happens; JSON tells it whole at the end.
     pub(crate) fn line(self, text: &str) {
         if self.form == Form::Text {
-            write_line(io::stdout(), &plain(text));
+            write_result(&plain(text));
         }
     }
 
@@ -232,7 +233,34 @@ fn escaped(
     Cow::Owned(escaped)
 }
 
-/// Writes a line. A reader that went away, as in `… | head`, is no error.
+/// Why a part of the result could not be written, as far as one could not: the command has failed then,
+/// whatever it did before.
+static RESULT_FAILURE: OnceLock<io::ErrorKind> = OnceLock::new();
+
+/// Why the result could not be written, if it could not: the disk is full, or its reader went away.
+pub(crate) fn result_failure() -> Option<CliError> {
+    let kind = *RESULT_FAILURE.get()?;
+    Some(
+        CliError::new(code::FILES, "failed to write the result to stdout")
+            .why(kind.to_string())
+            .help("what the command did is done; make room, or read its output to the end, and ask again"),
+    )
+}
+
+fn note_failure(written: io::Result<()>) {
+    if let Err(error) = written {
+        let _ = RESULT_FAILURE.set(error.kind());
+    }
+}
+
+/// Writes a line of the result.
+fn write_result(line: &str) {
+    use io::Write as _;
+    let mut stdout = io::stdout();
+    note_failure(writeln!(stdout, "{line}").and_then(|()| stdout.flush()));
+}
+
+/// Writes a line beside the result. That nobody reads it is no error.
 fn write_line(mut to: impl io::Write, line: &str) {
     let _ = writeln!(to, "{line}");
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     str::FromStr,
     sync::Arc,
 };
@@ -10,7 +11,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::{
-    cli::Context,
+    cli::{Context, files::read_certificates},
     publish::PullLogin,
     registry::client::{ClientConfig, Login, Logins, Memory, Mirror},
     types::{Registry, Repository, image_ref::ParseImageError},
@@ -56,10 +57,13 @@ impl MirrorArgs {
 /// pushing. Plain HTTP is spoken with `plain_http` and with whatever `EDGEPOST_PLAIN_HTTP` names.
 pub(super) fn push_config(context: &Context, plain_http: &[Registry]) -> ClientConfig {
     let files = context.environment.login_files();
+    let ca_for_all = ca_for_all(context);
     let plain_http = plain_http.iter().cloned().chain(always_plain_http(context));
     ClientConfig {
         logins: files.into_iter().fold(Logins::none(), Logins::and_file),
         token_servers: token_servers(context),
+        ca: hub_authority(context, &ca_for_all),
+        ca_for_all,
         certs_dirs: context.environment.certs_folders(),
         plain_http: plain_http.collect(),
         memory: context
@@ -68,6 +72,31 @@ pub(super) fn push_config(context: &Context, plain_http: &[Registry]) -> ClientC
             .map_or_else(Memory::default, |folder| Memory::at(&folder, Arc::clone(&context.clock))),
         ..ClientConfig::default()
     }
+}
+
+/// The certificate authority of `--ca-file`, which counts for registries as it does for the exchange: a proxy
+/// that reads TLS stands before both.
+pub(super) fn ca_for_all(context: &Context) -> Vec<String> {
+    let file = context.connection.ca_file(&context.environment);
+    let read = file.map(|file| read_certificates(Path::new(&file)));
+    match read {
+        None => Vec::new(),
+        Some(Ok(pem)) => vec![pem],
+        Some(Err(error)) => {
+            context.output.note(format!("warning: {}, so it counts for no registry", error.what()));
+            Vec::new()
+        }
+    }
+}
+
+/// The same authority for the registry at the exchange's own address: a hub is both, and one on this machine is
+/// spoken to over TLS only where a certificate is configured for it by name.
+fn hub_authority(context: &Context, authority: &[String]) -> BTreeMap<Registry, Vec<String>> {
+    let url = context.connection.exchange_url(&context.environment);
+    let rest = url.as_deref().and_then(|url| url.strip_prefix("https://"));
+    let host = rest.and_then(|rest| rest.split('/').next()?.parse::<Registry>().ok());
+    let host = host.filter(|_| !authority.is_empty());
+    host.into_iter().map(|host| (host, authority.to_vec())).collect()
 }
 
 /// The token servers that may see the logins of registries on other hosts, by `EDGEPOST_TOKEN_SERVERS`:
@@ -158,7 +187,24 @@ pub(super) fn time_until(then: Timestamp, context: &Context) -> Option<String> {
     Some(format!("{} {name}", seconds / length))
 }
 
-/// The same with nothing but the given logins: what nodes will have.
+/// What nodes will have: nothing but the logins that they get, and the certificate authorities that the service
+/// carries. Our own certificates stand for those that each node has.
+pub(super) fn as_node(
+    config: ClientConfig,
+    logins: &[PullLogin],
+    carried: &BTreeMap<Registry, String>,
+) -> ClientConfig {
+    let ca = carried.iter().map(|(registry, pem)| (registry.clone(), vec![pem.clone()])).collect();
+    ClientConfig {
+        ca,
+        ca_for_all: Vec::new(),
+        ca_of_certs_dirs: false,
+        mirrors: BTreeMap::new(),
+        ..with_logins(config, logins)
+    }
+}
+
+/// The same with nothing but the given logins.
 pub(super) fn with_logins(config: ClientConfig, logins: &[PullLogin]) -> ClientConfig {
     let logins = logins.iter().fold(Logins::none(), |all, it| {
         all.with(it.registry.clone(), Login::new(it.username.clone(), it.token.clone()))

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    net::{AddrParseError, SocketAddr},
+    net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     num::NonZeroUsize,
     path::PathBuf,
 };
@@ -204,8 +204,8 @@ impl HubArgs {
         })
         .await?;
         let first = FirstStart {
-            exchange: Some(hub.exchange_url()),
-            registry: Some(hub.address()),
+            exchange: Some(usable_url(&hub.exchange_url(), hub.address())),
+            registry: Some(usable_address(hub.address())),
             root_password: hub.made_root_password(),
             accounts: hub.made_accounts(),
         };
@@ -228,7 +228,7 @@ impl ServeExchangeArgs {
         config.create_missing = self.server.create_missing();
         let server = ExchangeServer::bind(config).await?;
         let first = FirstStart {
-            exchange: Some(server.url()),
+            exchange: Some(usable_url(&server.url(), server.address())),
             registry: None,
             root_password: server.made_root_password(),
             accounts: None,
@@ -266,7 +266,7 @@ impl ServeRegistryArgs {
         start.map_or(Ok(()), Start::finish)?;
         let first = FirstStart {
             exchange: None,
-            registry: Some(server.address()),
+            registry: Some(usable_address(server.address())),
             root_password: None,
             accounts: accounts.as_ref(),
         };
@@ -275,6 +275,21 @@ impl ServeRegistryArgs {
         server.shutdown().await;
         Ok(())
     }
+}
+
+/// An address at which a client on this machine finds the server: what listens everywhere is found at loopback.
+fn usable_address(address: SocketAddr) -> SocketAddr {
+    let loopback: IpAddr = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(loopback, address.port())
+}
+
+/// The same for the URL of a server at `address`.
+fn usable_url(url: &str, address: SocketAddr) -> String {
+    url.replacen(&address.to_string(), &usable_address(address).to_string(), 1)
 }
 
 /// Where a server listens, and what its first start made: that is told once.
@@ -317,5 +332,21 @@ impl FirstStart<'_> {
             lines.push("  edgepost org create ORG".to_owned());
         }
         lines.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_every_address_names_one_that_clients_can_use() {
+        for (address, url, expected) in [
+            ("0.0.0.0:8080", "http://0.0.0.0:8080/v1", "http://127.0.0.1:8080/v1"),
+            ("[::]:8080", "https://[::]:8080/v1", "https://[::1]:8080/v1"),
+            ("192.0.2.7:80", "http://192.0.2.7:80/v1", "http://192.0.2.7:80/v1"),
+        ] {
+            assert_eq!(usable_url(url, address.parse().unwrap()), expected);
+        }
     }
 }

@@ -105,7 +105,15 @@ pub enum ImageError {
         /// What the system says.
         source: io::Error,
     },
-    /// The engine does not answer, or refuses.
+    /// No engine answers.
+    #[error("no container engine answers at {endpoint}: {why}")]
+    EngineAway {
+        /// Where one was looked for.
+        endpoint: String,
+        /// Why it was not reached.
+        why: String,
+    },
+    /// The engine does not give the image.
     #[error("the engine at {endpoint} did not give `{image}`")]
     Engine {
         /// Where the engine listens.

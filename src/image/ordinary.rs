@@ -37,14 +37,22 @@ impl Parts {
             self.root = root;
         }
         let foreign = std::mem::take(&mut self.foreign);
-        self.blobs.extend(foreign.into_iter().map(|layer| Descriptor {
-            media_type: media_type::ordinary_layer(&layer.media_type),
-            urls: Vec::new(),
-            ..layer
-        }));
+        self.blobs.extend(foreign.into_iter().map(Descriptor::into_ordinary_layer));
         self.blobs.sort_by_key(|blob| (blob.size, blob.digest));
         self.blobs.dedup_by_key(|blob| blob.digest);
         Ok(self)
+    }
+}
+
+impl Descriptor {
+    /// A foreign layer as an ordinary one; anything else as it is.
+    #[must_use]
+    pub fn into_ordinary_layer(self) -> Self {
+        if !self.is_foreign_layer() {
+            return self;
+        }
+        let media_type = media_type::ordinary_layer(&self.media_type);
+        Self { media_type, urls: Vec::new(), ..self }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     },
     publish::{ImageNote, Order, Registries, error::PublishError, order::Source},
     registry::client::{Foreign, RegistryImage},
-    types::{Arch, ImageRef, PinnedImage, Platform},
+    types::{Arch, ImageRef, PinnedImage, Platform, Registry},
 };
 
 /// An image of the service, found.
@@ -26,6 +26,8 @@ pub(super) struct FoundImage {
     pub(super) outside: bool,
     /// Its manifest, or the index over several, as nodes pull it.
     pub(super) root: RawManifest,
+    /// The manifest of what a node of the service's architecture pulls.
+    pub(super) manifest: ImageManifest,
     /// What it runs on, for the service's architecture.
     pub(super) platform: Platform,
     /// The bytes of its config and layers, for the service's architecture.
@@ -54,6 +56,11 @@ pub(super) async fn find_images(
         found.push(find_image(image, arch, &search).await?);
     }
     Ok(found)
+}
+
+/// The registries that a definition's images are in.
+pub fn registries_of(definition: &ServiceDefinition) -> Result<BTreeSet<Registry>, PublishError> {
+    Ok(images(definition)?.iter().map(|image| image.repository.registry().clone()).collect())
 }
 
 /// Where images are looked for, and how.
@@ -118,7 +125,7 @@ async fn find_image(
     if let Some(name) = source.other_name() {
         notes.push(ImageNote::OtherName { place: source.describe(), name: name.to_owned() });
     }
-    let Inspected { platform, size, is_listed } =
+    let Inspected { mut manifest, platform, size, is_listed } =
         inspect(image, source.as_ref(), &root, arch).await?;
     if is_listed {
         notes.push(ImageNote::PlatformOfIndex { platform: platform.clone() });
@@ -141,11 +148,13 @@ async fn find_image(
                 let (from, to) = (root.digest, ordinary.digest);
                 notes.push(ImageNote::OrdinaryLayers { layers, from, to });
                 root = ordinary;
+                manifest.layers =
+                    manifest.layers.into_iter().map(Descriptor::into_ordinary_layer).collect();
                 outside = true;
             }
         }
     }
-    Ok(FoundImage { image: image.clone(), source, outside, root, platform, size, notes })
+    Ok(FoundImage { image: image.clone(), source, outside, root, manifest, platform, size, notes })
 }
 
 /// An image, and where it is.
@@ -309,6 +318,7 @@ fn parse(image: &ImageRef, raw: &RawManifest) -> Result<Manifest, PublishError> 
 
 /// What a node of an architecture pulls.
 struct Inspected {
+    manifest: ImageManifest,
     platform: Platform,
     /// The bytes of the configuration and the layers.
     size: u64,
@@ -332,7 +342,7 @@ async fn inspect(
         return Err(wrong_platform(image, &wanted[0], Some(platform)));
     }
     check_layers(source, &manifest).await.map_err(|error| PublishError::of(image, error))?;
-    Ok(Inspected { platform, size, is_listed })
+    Ok(Inspected { manifest, platform, size, is_listed })
 }
 
 fn wrong_platform(image: &ImageRef, wanted: &Platform, has: Option<Platform>) -> PublishError {

@@ -18,11 +18,13 @@ mod report;
 mod required;
 mod service_policy;
 mod ship;
+mod waiting;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 pub use document::Publishable;
 pub use error::PublishError;
+pub use find::registries_of;
 pub use login::{ParseLoginError, PullLogin};
 pub use note::ImageNote;
 pub use order::{Existing, Order, ParseSourceError, Source};
@@ -106,7 +108,7 @@ impl Publisher {
         let mut images = Vec::new();
         for image in &found {
             let reference = Reference::Digest(image.root.digest);
-            let head = registries.push.head_manifest(&image.image.repository, &reference).await;
+            let head = registries.push.known_manifest(&image.image.repository, &reference).await;
             let head = head.map_err(|source| PublishError::of_registry(&image.image, source))?;
             images.push(ImagePlan::new(image, head.is_some()));
         }
@@ -137,9 +139,9 @@ impl Publisher {
         }
         let mut shipped = Vec::new();
         for image in &found {
-            shipped.push(ship::ship(image, order.foreign, &self.keys, registries, progress).await?);
+            shipped.push(ship::ship(image, order, &self.keys, registries, progress).await?);
         }
-        Box::pin(ship::look_again(&found, registries)).await?;
+        Box::pin(ship::look_again(&found, order.wait, registries)).await?;
         // Before the commit, whose outcome nothing may keep from being told.
         let pushable = Box::pin(self.pushable(order, &found, registries)).await;
         let mut published = if edgepost {

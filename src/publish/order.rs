@@ -1,6 +1,6 @@
 //! What a publisher is asked to publish.
 
-use std::{collections::BTreeMap, str::FromStr as _};
+use std::{collections::BTreeMap, str::FromStr as _, time::Duration};
 
 use crate::{
     document::{OperatorArchive, ServiceDefinition, ServicePolicy},
@@ -31,6 +31,8 @@ pub struct Order {
     pub foreign: Foreign,
     /// What to do when other content stands under the same version.
     pub existing: Existing,
+    /// How long each step may wait for a registry: for rights that were just given, for scans and quarantine.
+    pub wait: Duration,
 }
 
 /// What to do with other content under the same name and version.

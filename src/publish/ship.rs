@@ -5,27 +5,25 @@ use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use serde_json::json;
-use tokio::time::sleep;
 
 use crate::{
     image::{BlobReader, Descriptor, ImageManifest, Manifest, RawManifest, media_type},
-    publish::{Registries, error::PublishError, find::FoundImage, report::ShippedReport},
+    publish::{
+        Order, Registries, error::PublishError, find::FoundImage, report::ShippedReport,
+        waiting::Waiting,
+    },
     registry::{
-        client::{Foreign, Progress, PushOptions, RegistryClient, RegistryError, push_image},
+        client::{Progress, PushOptions, RegistryClient, RegistryError, push_image},
         protocol::Reference,
     },
     sign::{SigningKey, compat::cosign},
     types::{PinnedImage, Repository, Tag},
 };
 
-/// A registry of several replicas, or one that scans before it shows, may need a moment.
-const PATIENCE: [Duration; 4] = [
-    Duration::from_millis(200),
-    Duration::from_secs(1),
-    Duration::from_secs(3),
-    Duration::from_secs(6),
-];
+/// How many blobs are asked for at once.
+const AT_ONCE: usize = 4;
 
 /// How the tag begins that protects a digest; half of the digest follows.
 pub(super) const PROTECTING: &str = "edgepost-";
@@ -33,7 +31,7 @@ pub(super) const PROTECTING: &str = "edgepost-";
 /// Ships one image. What is in the registry already is not sent again.
 pub(super) async fn ship(
     found: &FoundImage,
-    foreign: Foreign,
+    order: &Order,
     keys: &[SigningKey],
     registries: &Registries,
     progress: &dyn Progress,
@@ -42,10 +40,10 @@ pub(super) async fn ship(
     let failed = |source| PublishError::of_registry(&found.image, source);
     let (client, repository) = (&registries.push, &found.image.repository);
     let pushed = if found.outside {
-        let options = PushOptions { foreign };
+        let options = PushOptions { foreign: order.foreign };
         let source = found.source.as_ref();
-        let pushed = push_image(client, source, repository, None, &options, progress);
-        Some(pushed.await.map_err(failed)?)
+        let push = || push_image(client, source, repository, None, &options, progress);
+        Some(Waiting(order.wait).run("push", push).await.map_err(failed)?)
     } else {
         None
     };
@@ -63,7 +61,7 @@ pub(super) async fn ship(
         }
         Err(error) => return Err(failed(error)),
     }
-    check_pullable(&pinned, &registries.pull).await?;
+    check_pullable(found, order.wait, &registries.pull).await?;
     Ok(ShippedReport::new(found, pushed.as_ref()))
 }
 
@@ -74,7 +72,7 @@ async fn protect(found: &FoundImage, client: &RegistryClient) -> Result<(), Regi
     let given = found.image.tag.clone().filter(|_| found.image.digest.is_none());
     for tag in protecting_tag(found).into_iter().chain(given.filter(|_| found.outside)) {
         let reference = Reference::Tag(tag);
-        let standing = client.head_manifest(repository, &reference).await?;
+        let standing = client.known_manifest(repository, &reference).await?;
         if standing.is_none_or(|it| it.digest != found.root.digest) {
             client.put_manifest(repository, &reference, &found.root).await?;
         }
@@ -166,24 +164,52 @@ async fn put_blob(
 /// taken those for left over.
 pub(super) async fn look_again(
     found: &[FoundImage],
+    wait: Duration,
     registries: &Registries,
 ) -> Result<(), PublishError> {
     let before = found.split_last().map_or(&[][..], |(_, before)| before);
     for image in before {
-        check_pullable(&image.pinned(), &registries.pull).await?;
+        await_manifest(&image.pinned(), wait, &registries.pull).await?;
     }
     Ok(())
 }
 
-/// What nodes will do first: ask for the manifest by its digest.
-async fn check_pullable(image: &PinnedImage, client: &RegistryClient) -> Result<(), PublishError> {
-    let refuse = |source| PublishError::NotPullable { image: Box::new(image.clone()), source };
-    for pause in PATIENCE {
-        match client.head_manifest(&image.repository, &Reference::Digest(image.digest)).await {
-            Ok(Some(_)) => return Ok(()),
-            Ok(None) => sleep(pause).await,
-            Err(source) => return Err(refuse(Some(Box::new(source)))),
-        }
+/// What nodes will do: ask for the manifest by its digest, then for each blob. Of those the first byte is
+/// fetched, as it may be kept at another host, which has to be trusted too.
+async fn check_pullable(
+    found: &FoundImage,
+    wait: Duration,
+    client: &RegistryClient,
+) -> Result<(), PublishError> {
+    let image = found.pinned();
+    await_manifest(&image, wait, client).await?;
+    let blobs = found.manifest.blobs().filter(|blob| !blob.is_foreign_layer());
+    let tried = blobs.map(|blob| {
+        let try_it = || client.try_blob(&image.repository, blob);
+        Waiting(wait).run("check of the blobs", try_it).boxed()
+    });
+    let tried: Vec<_> = tried.collect();
+    let mut tried = stream::iter(tried).buffer_unordered(AT_ONCE);
+    while let Some(outcome) = tried.next().await {
+        outcome.map_err(|source| not_pullable(&image, source))?;
     }
-    Err(refuse(None))
+    Ok(())
+}
+
+/// Asks for the manifest until the registry shows it.
+async fn await_manifest(
+    image: &PinnedImage,
+    wait: Duration,
+    client: &RegistryClient,
+) -> Result<(), PublishError> {
+    let reference = Reference::Digest(image.digest);
+    let ask = || client.manifest(&image.repository, &reference);
+    let shown = Waiting(wait).run("check of the manifest", ask).await;
+    shown.map(drop).map_err(|source| not_pullable(image, source))
+}
+
+fn not_pullable(image: &PinnedImage, source: RegistryError) -> PublishError {
+    // That the registry says that there is none, adds nothing.
+    let source = Some(source).filter(|it| !matches!(it, RegistryError::NotFound { .. }));
+    PublishError::NotPullable { image: Box::new(image.clone()), source: source.map(Box::new) }
 }

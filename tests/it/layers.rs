@@ -20,12 +20,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("login", &["types", "recent_map"]),
     ("private_file", &[]),
     ("recent_map", &[]),
+    ("proxies", &[]),
     ("sign", &["types"]),
     ("document", &["types"]),
     ("image", &["types"]),
     ("trust", &["types", "sign"]),
     ("registry::protocol", &["types", "image"]),
-    ("registry::client", &["types", "authority", "image", "registry::protocol"]),
+    ("registry::client", &["types", "authority", "image", "proxies", "registry::protocol"]),
     (
         "registry::server",
         &[
@@ -53,7 +54,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "exchange::api",
         ],
     ),
-    ("exchange::client", &["types", "authority", "sign", "trust", "document", "exchange::api"]),
+    (
+        "exchange::client",
+        &["types", "authority", "proxies", "sign", "trust", "document", "exchange::api"],
+    ),
     (
         "exchange::server",
         &[
@@ -141,11 +145,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "types",
             "audit",
+            "authority",
             "claim",
             "data_parts",
             "log_limiter",
             "login",
             "private_file",
+            "proxies",
             "listener",
             "sign",
             "document",

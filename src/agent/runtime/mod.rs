@@ -92,6 +92,21 @@ pub enum RuntimeError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The engine's own signature policy rejects what the agent hands over.
+    #[error(
+        "{engine} rejects image {image} by the signature policy of this machine (/etc/containers/policy.json). The \
+         agent has verified the image: let the policy accept what it hands over, by `insecureAcceptAnything` for the \
+         scope \"\" of the transport `docker`, or as its default"
+    )]
+    SignaturePolicy {
+        /// Which engine.
+        engine: &'static str,
+        /// The image.
+        image: Digest,
+        /// What the engine said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A container is to be made from an image that the engine does not hold.
     #[error("the engine holds no image {0}")]
     NoImage(Digest),

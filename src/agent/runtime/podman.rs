@@ -151,6 +151,21 @@ impl Podman {
     }
 }
 
+/// What the failure of a pull means: Podman applies the signature policy of the machine, which on Red Hat's
+/// systems asks for signatures, to what it is handed as well.
+fn pull_failure(image: &PinnedImage, error: RuntimeError) -> RuntimeError {
+    const SIGNS: [&str; 3] =
+        ["Source image rejected", "signature was required", "rejected by policy"];
+    match error {
+        RuntimeError::Failed { engine, source, .. }
+            if SIGNS.iter().any(|sign| source.to_string().contains(sign)) =>
+        {
+            RuntimeError::SignaturePolicy { engine, image: image.digest, source }
+        }
+        error => error,
+    }
+}
+
 #[async_trait]
 impl Runtime for Podman {
     fn name(&self) -> &'static str {
@@ -169,7 +184,7 @@ impl Runtime for Podman {
             ("tlsVerify", if plain { "false" } else { "true" }),
             ("quiet", "true"),
         ]);
-        let report = self.call(&task, request).await?;
+        let report = self.call(&task, request).await.map_err(|error| pull_failure(image, error))?;
         // An error after the first byte comes with status 200, in the last line.
         let complaint = report
             .split(|byte| *byte == b'\n')
@@ -177,7 +192,8 @@ impl Runtime for Podman {
             .find(|line| !line.error.is_empty());
         match complaint {
             Some(line) => {
-                Err(RuntimeError::Failed { engine: "podman", task, source: line.error.into() })
+                let source = line.error.into();
+                Err(pull_failure(image, RuntimeError::Failed { engine: "podman", task, source }))
             }
             None => Ok(()),
         }
@@ -228,5 +244,27 @@ impl Runtime for Podman {
 
     async fn revive(&self, container: &Container) -> Result<(), RuntimeError> {
         self.docker.revive(container).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rejection_by_the_signature_policy_is_named() {
+        let image: PinnedImage =
+            format!("127.0.0.1:5000/a@sha256:{}", "1".repeat(64)).parse().unwrap();
+        let failed = |said: &str| RuntimeError::Failed {
+            engine: "podman",
+            task: "take over an image".to_owned(),
+            source: said.into(),
+        };
+        let said = "Source image rejected: A signature was required, but no signature exists";
+        let error = pull_failure(&image, failed(said));
+        assert!(matches!(error, RuntimeError::SignaturePolicy { .. }), "{error:?}");
+        assert!(error.to_string().contains("/etc/containers/policy.json"), "{error}");
+        let error = pull_failure(&image, failed("no space left on device"));
+        assert!(matches!(error, RuntimeError::Failed { .. }), "{error:?}");
     }
 }

@@ -117,6 +117,7 @@ pub(super) fn reached(context: &Context) -> Registries {
     Registries {
         login_files: context.environment.login_files(),
         certs_dirs: context.environment.certs_folders(),
+        ca_for_all: crate::cli::registries::ca_for_all(context),
         ..Registries::default()
     }
 }

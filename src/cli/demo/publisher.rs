@@ -61,6 +61,7 @@ impl Stage {
                 token: accounts.pull.clone(),
             }],
             registry_ca: BTreeMap::new(),
+            wait: std::time::Duration::ZERO,
             sources: vec![publish::Source {
                 image: None,
                 place: Place::Local(LocalPlace::Layout(self.layout(version), None)),

@@ -197,7 +197,9 @@ pub(super) fn unusable(place: &impl fmt::Display, error: ImageError) -> CliError
         ImageError::TooLong { .. } => {
             (code::CONTENT, "the image's manifest is damaged, or made to harm")
         }
-        ImageError::Engine { .. } => (code::ENGINE, "is the engine running, and may you use it?"),
+        ImageError::Engine { .. } | ImageError::EngineAway { .. } => {
+            (code::ENGINE, "is the engine running, and may you use it?")
+        }
         ImageError::Unfit { .. } => (code::USAGE, "choose another destination"),
         _ => (code::SOURCE, "the text says what is wrong with the image"),
     };

@@ -74,7 +74,10 @@ impl PublishArgs {
         let arches = self.arches(&file, &logins, context).await?;
         // All are read and checked before the first is published.
         let orders = arches.iter().map(|arch| self.order_for(&file, arch, &logins, context));
-        let orders: Vec<Order> = orders.collect::<Result<_, _>>()?;
+        let mut orders: Vec<Order> = orders.collect::<Result<_, _>>()?;
+        for order in &mut orders {
+            self.complete_authorities(order, context).await?;
+        }
         let Some(first) = orders.first() else {
             return Err(CliError::new(code::SOURCE, "the images have no platform in common")
                 .at(file.display())

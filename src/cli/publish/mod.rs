@@ -1,13 +1,16 @@
 //! `edgepost publish`: a service, from its definition to the nodes.
 
+mod authorities;
 mod each;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::Args;
+use jiff::SignedDuration;
 
 use crate::{
     agent::allow_command,
@@ -15,14 +18,13 @@ use crate::{
         Context, code,
         documents::tell_published,
         error::CliError,
-        files::read_text,
         horizon_key::HorizonKeyArgs,
         key::KeyArgs,
         operator::read_operator,
         output::Output,
         project::{find_in_project, read_definition},
         pull_logins::PullLoginArgs,
-        registries::{warn_of_pushable, with_logins},
+        registries::{as_node, warn_of_pushable, with_logins},
         stop_signal,
         transfer::{PackingArgs, PushArgs, TransferArgs},
     },
@@ -32,8 +34,7 @@ use crate::{
         DocumentPlan, Existing, ImageNote, Order, PublishPlan, Publisher, PullLogin, Registries,
         Source,
     },
-    registry::client::RegistryClient,
-    types::Registry,
+    registry::client::{ClientConfig, RegistryClient},
 };
 
 /// Publish a service: push its images, pin, sign and commit it
@@ -61,9 +62,8 @@ pub(super) struct PublishArgs {
     /// Properties and constraints that go with the service
     #[arg(long, value_name = "FILE")]
     service_policy: Option<PathBuf>,
-    /// Give nodes this certificate authority for one registry, REGISTRY=FILE; repeatable
-    #[arg(long, value_name = "CA")]
-    registry_ca: Vec<String>,
+    #[command(flatten)]
+    authorities: authorities::AuthorityArgs,
     #[command(flatten)]
     each: each::EachArgs,
     #[command(flatten)]
@@ -72,6 +72,10 @@ pub(super) struct PublishArgs {
     push: PushArgs,
     #[command(flatten)]
     transfer: TransferArgs,
+    /// Wait up to this long in each step for rights that take time to arrive, and for a scan or quarantine of what was
+    /// pushed: 90s, 15m, 1h
+    #[arg(long, value_name = "TIME", value_parser = waiting_time)]
+    wait: Option<Duration>,
     /// Publish over other content that stands under the same version
     #[arg(short = 'O', long)]
     overwrite: bool,
@@ -90,7 +94,8 @@ impl PublishArgs {
         let file = self.file(context)?;
         let definition = read_definition(&file, context, ServiceDefinition::from_source)?;
         output.step("service", format!("{} from {}", name_of(&definition), file.display()));
-        let order = self.order(&file, definition, self.logins.read(context)?, context)?;
+        let mut order = self.order(&file, definition, self.logins.read(context)?, context)?;
+        self.complete_authorities(&mut order, context).await?;
         let registries = self.registries(&order, context);
         let publisher = self.publisher(context)?;
         if self.dry_run {
@@ -132,15 +137,17 @@ impl PublishArgs {
             .as_deref()
             .map(|file| read_definition(file, context, ServicePolicy::from_source))
             .transpose()?;
+        let registry_ca = self.authorities.named(&definition)?;
         Ok(Order {
             operator: read_operator(file, &definition, context)?,
             definition,
             policy,
             logins,
-            registry_ca: self.registry_ca()?,
+            registry_ca,
             sources: self.sources(context)?,
             packing: self.packing.packing(context),
             foreign: self.push.options().foreign,
+            wait: self.wait.unwrap_or_default(),
             existing: if self.overwrite { Existing::Overwrite } else { Existing::Refuse },
         })
     }
@@ -160,29 +167,50 @@ impl PublishArgs {
         self.source.iter().map(read).collect()
     }
 
-    fn registry_ca(&self) -> Result<BTreeMap<Registry, String>, CliError> {
-        let read = |text: &String| {
-            let usage = || CliError::new(code::USAGE, "--registry-ca is not REGISTRY=FILE");
-            let (registry, file) = text.split_once('=').ok_or_else(usage)?;
-            let registry: Registry = registry.parse().map_err(|error| usage().because(&error))?;
-            Ok((registry, read_text(Path::new(file))?))
-        };
-        self.registry_ca.iter().map(read).collect()
+    /// Adds the certificate authorities by which this machine trusts the registries of the images.
+    async fn complete_authorities(
+        &self,
+        order: &mut Order,
+        context: &Context,
+    ) -> Result<(), CliError> {
+        let config = self.push_config(order, context);
+        let Order { registry_ca, definition, .. } = order;
+        self.authorities.complete(registry_ca, definition, config, context).await
     }
 
-    /// The registries as the publisher speaks with them, and as nodes will.
-    fn registries(&self, order: &Order, context: &Context) -> Registries {
+    /// How the publisher speaks with registries.
+    fn push_config(&self, order: &Order, context: &Context) -> ClientConfig {
         let mut config = self.transfer.config(context);
         for (registry, ca) in &order.registry_ca {
             config.ca.entry(registry.clone()).or_default().push(ca.clone());
         }
-        let pull = with_logins(config.clone(), &order.logins);
+        config
+    }
+
+    /// The registries as the publisher speaks with them, and as nodes will.
+    fn registries(&self, order: &Order, context: &Context) -> Registries {
+        let config = self.push_config(order, context);
+        let pull = if self.authorities.are_left_out() {
+            with_logins(config.clone(), &order.logins)
+        } else {
+            as_node(config.clone(), &order.logins, &order.registry_ca)
+        };
         Registries { push: RegistryClient::new(config), pull: RegistryClient::new(pull) }
     }
 
     fn publisher(&self, context: &Context) -> Result<Publisher, CliError> {
         Ok(self.keys.publisher(context)?.horizon_key(self.horizon_key.read(context)?))
     }
+}
+
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
+/// Reads a time such as `90s` or `15m`.
+fn waiting_time(text: &str) -> Result<Duration, String> {
+    let time = text.parse::<SignedDuration>().ok().and_then(|it| Duration::try_from(it).ok());
+    time.filter(|it| *it <= LONGEST_WAIT)
+        .ok_or_else(|| format!("`{text}` is no time of up to 24h: expected 90s, 15m or 1h"))
 }
 
 /// What usually comes after.

@@ -3,11 +3,13 @@
 use std::error::Error;
 
 use crate::{
+    authority::{TlsProblem, tls_problem},
     cli::{
         code::{self, Code},
         error::CliError,
     },
-    exchange::client::{ClockGap, ExchangeError, WalkError},
+    exchange::client::{ClientCertificateWanted, ClockGap, ExchangeError, WalkError},
+    proxies::ProxyFailure,
 };
 
 impl From<ClockGap> for CliError {
@@ -21,10 +23,18 @@ impl From<ClockGap> for CliError {
 impl From<ExchangeError> for CliError {
     fn from(error: ExchangeError) -> Self {
         let (code, help) = exchange_advice(&error);
-        Self::new(code, "the exchange did not do it")
-            .at_known(exchange_place(&error))
-            .because(&error)
-            .help(help)
+        let told = Self::new(code, "the exchange did not do it").at_known(exchange_place(&error));
+        match &error {
+            ExchangeError::Unreachable { source, .. } if code == code::TLS => {
+                let problem = problem_of(source.as_ref()).unwrap_or(TlsProblem::Other);
+                told.why(format!("no trusted connection: {problem}")).help(tls_help(problem))
+            }
+            // The exchange was not even asked.
+            ExchangeError::Unreachable { source, .. } if source.is::<ProxyFailure>() => {
+                told.because(source.as_ref()).help(help)
+            }
+            _ => told.because(&error).help(help),
+        }
     }
 }
 
@@ -36,9 +46,10 @@ fn exchange_advice(error: &ExchangeError) -> (Code, &'static str) {
             code::SETTINGS,
             "check --exchange and --ca-file; plain http beyond this machine needs --insecure-http, or EDGEPOST_INSECURE_HTTP=1",
         ),
-        E::Unreachable { source, .. } if speaks_of_tls(source.as_ref()) => (
-            code::TLS,
-            "a certificate of a private authority needs --ca-file; http:// and https:// must fit the server",
+        E::Unreachable { source, .. } if problem_of(source.as_ref()).is_some() => (code::TLS, ""),
+        E::Unreachable { source, .. } if source.is::<ProxyFailure>() => (
+            code::EXCHANGE_AWAY,
+            "start the proxy, correct HTTPS_PROXY or HTTP_PROXY, or leave it out for the exchange: NO_PROXY=HOST[:PORT]",
         ),
         E::Unreachable { .. } => (
             code::EXCHANGE_AWAY,
@@ -64,11 +75,35 @@ fn exchange_advice(error: &ExchangeError) -> (Code, &'static str) {
     }
 }
 
-/// Whether a connection failed over TLS: the HTTP client tells it only in words.
-fn speaks_of_tls(error: &(dyn Error + 'static)) -> bool {
-    let signs = ["certificate", "UnknownIssuer", "corrupt message", "HandshakeFailure"];
-    let mut causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.any(|cause| signs.iter().any(|sign| cause.to_string().contains(sign)))
+/// Why no trusted connection was made, if TLS is the cause.
+fn problem_of(error: &(dyn Error + Send + Sync + 'static)) -> Option<TlsProblem> {
+    if error.is::<ClientCertificateWanted>() {
+        return Some(TlsProblem::WantsIdentity);
+    }
+    tls_problem(error)
+}
+
+/// What helps after a failure of TLS with the exchange.
+fn tls_help(problem: TlsProblem) -> &'static str {
+    match problem {
+        TlsProblem::UnknownIssuer => {
+            "give the certificate of its authority: --ca-file FILE. Behind a proxy that reads TLS, that is the proxy's authority"
+        }
+        TlsProblem::NotTls => {
+            "the exchange is spoken to by https://, and answers in plain: check the URL"
+        }
+        TlsProblem::WrongName | TlsProblem::NoAlternativeName => {
+            "call the exchange by a name in its certificate's subject alternative names, or have it made anew with this one"
+        }
+        TlsProblem::Expired => "check the clock here, and have the exchange's certificate renewed",
+        TlsProblem::OldVersion => {
+            "switch TLS 1.2 on at the exchange, or at the proxy before it (nginx: ssl_protocols TLSv1.2 TLSv1.3)"
+        }
+        TlsProblem::WantsIdentity => {
+            "exchanges are not shown any client certificate: let the server, or the proxy before it, ask for none"
+        }
+        _ => "`openssl s_client -connect HOST:PORT` shows what the exchange's side of TLS says",
+    }
 }
 
 /// The exchange, or what was asked of it.

@@ -23,6 +23,11 @@ impl From<PublishError> for CliError {
                 .details(searched.into_iter().map(|place| format!("searched: {place}"))),
             E::Source { source: source @ ImageError::SeveralImages { .. }, .. } => with(code::SOURCE, "name the one that is meant behind the path: --source oci:FOLDER:NAME, docker-archive:FILE:NAME; a digest is a name, too").because(&source),
             E::Source { source: source @ ImageError::Layers { .. }, .. } => with(code::SOURCE, "build or save the image again: nodes could not run it").because(&source),
+            E::Source { source: source @ ImageError::EngineAway { .. }, .. } => with(
+                code::ENGINE,
+                "start it, or set DOCKER_HOST to its address; without an engine: --source oci:FOLDER, docker-archive:FILE or registry:",
+            )
+            .because(&source),
             E::Source { source, .. } => with(code::SOURCE, "the text says what is wrong with the image").because(&source),
             E::Manifest { source, .. } => with(code::SOURCE, "is it an OCI or Docker image?").because(&source),
             E::NestedIndex { .. } => with(code::SOURCE, "name one of its indexes by digest"),

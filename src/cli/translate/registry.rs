@@ -8,7 +8,10 @@ use crate::{
         error::CliError,
     },
     image::ImageError,
-    registry::client::{DownloadError, RegistryError, TlsProblem, explain, explain::Advice},
+    registry::client::{
+        DownloadError, RegistryError, TlsProblem, explain,
+        explain::{Advice, HubProblem},
+    },
 };
 
 impl From<RegistryError> for CliError {
@@ -56,14 +59,19 @@ fn explained(advice: &Advice) -> Code {
     use Advice as A;
     match advice {
         A::ForeignLayers => code::FOREIGN_LAYERS,
-        A::LogIn(_) => code::REGISTRY_AUTH,
+        A::LogIn(_) | A::LogInTo(_) | A::OtherLogin { .. } => code::REGISTRY_AUTH,
+        A::HubIsMeant(problem) => match problem {
+            HubProblem::Login => code::REGISTRY_AUTH,
+            HubProblem::Denied => code::REGISTRY_DENIED,
+            HubProblem::Absent => code::IMAGE_NOT_FOUND,
+        },
         A::NewGrant | A::PullOnly | A::NoProject | A::NoNamespace => code::REGISTRY_DENIED,
         A::BodyTooLong { .. } => code::REGISTRY_LIMIT,
         A::NoRoute | A::NotARegistry { .. } => code::NOT_A_REGISTRY,
         A::Quota => code::REGISTRY_FULL,
         A::TooManyRequests => code::REGISTRY_BUSY,
-        A::LostBlobs => code::REGISTRY_AWAY,
-        A::PlainHttp | A::SpeaksTls => code::TLS,
+        A::LostBlobs | A::LostUpload | A::Proxy => code::REGISTRY_AWAY,
+        A::PlainHttp | A::SpeaksTls | A::StorageAuthority(_) => code::TLS,
         A::NameTokenServer { .. } => code::ANSWER,
         A::Schema1 => code::SOURCE,
         A::NoDeletion(_) | A::NoTagDeletion => code::REGISTRY_KEEPS,
@@ -74,6 +82,7 @@ fn explained(advice: &Advice) -> Code {
 fn usual_advice(error: &RegistryError) -> (Code, &'static str) {
     use RegistryError as E;
     match error {
+        E::Target { source, .. } => usual_advice(source),
         E::Unauthorized { .. } => {
             (code::REGISTRY_AUTH, "edgepost registry login HOST, with an account that may do this")
         }
@@ -93,6 +102,10 @@ fn usual_advice(error: &RegistryError) -> (Code, &'static str) {
         E::Tls { problem: TlsProblem::WantsIdentity | TlsProblem::BadIdentity, .. } => (
             code::TLS,
             "put the certificate that it knows us by into certs.d/HOST:PORT/client.cert, and its key beside it into client.key, chmod 600",
+        ),
+        E::Tls { problem: TlsProblem::OldVersion, .. } => (
+            code::TLS,
+            "switch TLS 1.2 on at the registry, or at the proxy before it (nginx: ssl_protocols TLSv1.2 TLSv1.3)",
         ),
         E::Tls { .. } => (
             code::TLS,

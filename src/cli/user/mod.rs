@@ -99,11 +99,31 @@ impl UserCommand {
     }
 }
 
-/// The first line of a file that holds a secret.
+/// The first line of a file that holds a secret. Blanks at its end are part of the secret, as they are where it
+/// is typed.
 pub(super) fn first_line(file: &std::path::Path) -> Result<Secret, CliError> {
     let text = zeroize::Zeroizing::new(read_text(file)?);
-    match text.lines().next().map(str::trim_end) {
-        Some(line) if !line.is_empty() => Ok(Secret::new(line)),
+    match text.lines().next() {
+        Some(line) if !line.trim().is_empty() => Ok(Secret::new(line)),
         _ => Err(CliError::new(code::SETTINGS, "the password file is empty").at(file.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_at_the_end_of_a_password_are_part_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |text: &str| {
+            let file = folder.path().join("password");
+            std::io::Write::write_all(&mut std::fs::File::create(&file).unwrap(), text.as_bytes())
+                .unwrap();
+            first_line(&file).map(|it| it.expose().to_owned()).ok()
+        };
+        assert_eq!(read("a secret \r\nmore\n").as_deref(), Some("a secret "));
+        assert_eq!(read("a secret").as_deref(), Some("a secret"));
+        assert_eq!(read(" \n"), None);
     }
 }

@@ -29,8 +29,9 @@ use super::{
     error::refused,
 };
 use crate::{
-    authority::{self, ClientAuthRequests},
+    authority::{self, ClientAuthRequests, tls_problem},
     exchange::api::VERSION_HEADER,
+    proxies::{Proxies, ProxyFailure, ProxyRules},
 };
 
 /// A host that does not take the connection by then is as good as away.
@@ -52,6 +53,7 @@ const EDGEPOST: u8 = 2;
 pub(super) struct Transport {
     client: Client,
     client_auth: ClientAuthRequests,
+    proxies: ProxyRules,
     base: Url,
     who: String,
     retries: usize,
@@ -73,7 +75,7 @@ struct Failure {
 /// The server asked for a client certificate, and ended the connection before it ever answered.
 #[derive(Debug, thiserror::Error)]
 #[error("the server asks for a client certificate, which this client does not have")]
-struct ClientCertificateWanted {
+pub struct ClientCertificateWanted {
     source: reqwest::Error,
 }
 
@@ -93,18 +95,18 @@ impl Transport {
                 &"plain http beyond this machine would show the credentials to the network",
             ));
         }
-        let mut client = Client::builder()
+        let client = Client::builder()
             .user_agent(concat!("edgepost/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers(config).map_err(|reason| unusable(&reason))?)
             .connect_timeout(CONNECT)
             .redirect(redirect::Policy::none());
-        if loopback {
-            client = client.no_proxy();
-        }
+        let proxies = if loopback { Proxies::Direct } else { Proxies::Environment };
+        let proxies = proxies.rules().map_err(|error| unusable(&error))?;
+        let client = proxies.clone().apply(client);
         let mut client_auth = ClientAuthRequests::default();
-        if plain {
+        let client = if plain {
             // No TLS, so no need for certificate authorities, which small images do not have.
-            client = client.tls_certs_only([]);
+            client.tls_certs_only([])
         } else {
             let pem = config.ca.as_deref().map(|it| authority::certificates(it.as_bytes()));
             let trusted = pem.transpose().map_err(|error| {
@@ -114,12 +116,23 @@ impl Transport {
                 authority::client_config(trusted.unwrap_or_default(), None, &["h2", "http/1.1"])
                     .map_err(|error| unusable(&error))?;
             client_auth = ClientAuthRequests::record(&mut tls);
-            client = client.tls_backend_preconfigured(tls);
-        }
+            client.tls_backend_preconfigured(tls)
+        };
         let client = client.build().map_err(|error| unusable(&chain(&error)))?;
         let (who, retries, patience) = (config.auth.who(), config.retries, config.patience);
         let (kind, date) = (AtomicU8::new(UNKNOWN), Mutex::default());
-        Ok(Self { client, client_auth, base, who, retries, patience, is_exposed, kind, date })
+        Ok(Self {
+            client,
+            client_auth,
+            proxies,
+            base,
+            who,
+            retries,
+            patience,
+            is_exposed,
+            kind,
+            date,
+        })
     }
 
     /// Whether credentials cross the network unencrypted.
@@ -263,10 +276,12 @@ impl Transport {
         let is_rejected = self.client_auth.is_requested()
             && self.kind.load(Ordering::Relaxed) == UNKNOWN
             && !error.is_timeout();
-        let source: Box<dyn Error + Send + Sync> = if is_rejected {
-            Box::new(ClientCertificateWanted { source: error })
-        } else {
-            Box::new(error)
+        let is_of_proxy = error.is_connect() && tls_problem(&error).is_none();
+        let proxy = self.proxies.on_the_way_to(&self.base).filter(|_| is_of_proxy);
+        let source: Box<dyn Error + Send + Sync> = match proxy {
+            _ if is_rejected => Box::new(ClientCertificateWanted { source: error }),
+            Some(proxy) => Box::new(ProxyFailure::new(proxy, &error)),
+            None => Box::new(error),
         };
         let error = ExchangeError::Unreachable { url, source };
         Failure { error, repeat: !is_rejected, pause: None }

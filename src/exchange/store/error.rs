@@ -49,6 +49,16 @@ pub enum StoreError {
     /// The database did not answer as it should.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
+    /// The database is of a newer version of this program.
+    #[error(
+        "the database is of schema {found}, and this program knows schemas up to {known}: it was written by a newer version"
+    )]
+    Newer {
+        /// The database's schema.
+        found: i64,
+        /// The newest that this program knows.
+        known: i64,
+    },
     /// The database could not be brought to this version's tables.
     #[error("the tables of the database cannot be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),

@@ -76,6 +76,7 @@ pub use secret_file::SecretFileError;
 pub(crate) use snapshot::{Account, AccountRole, RegisteredNode, Snapshot, UnsignedDocument};
 use sqlx::{
     Connection as _, Sqlite, SqliteConnection, Transaction,
+    migrate::MigrateError,
     pool::{Pool, PoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
@@ -124,6 +125,20 @@ pub struct Store {
     disk: Arc<Disk>,
 }
 
+/// Brings the tables up to date. Those of a newer version are left alone.
+async fn migrate(writer: &Pool<Db>) -> Result<(), StoreError> {
+    let migrator = sqlx::migrate!("schemas/sql");
+    let known = migrator.iter().map(|it| it.version).max().unwrap_or_default();
+    match migrator.run(writer).await {
+        Err(MigrateError::VersionMissing(found)) if found > known => {
+            let newest = "SELECT MAX(version) FROM _sqlx_migrations";
+            let found = sqlx::query_scalar(newest).fetch_one(writer).await?;
+            Err(StoreError::Newer { found, known })
+        }
+        outcome => outcome.map_err(StoreError::from),
+    }
+}
+
 impl Store {
     /// Opens the database in the file at `path`; makes it, or brings its tables up to date.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
@@ -141,7 +156,7 @@ impl Store {
             .row_buffer_size(BUFFERED_ROWS);
         space::prepare(path, &options).await?;
         let writer = pool(1, &disk).connect_with(options.clone()).await?;
-        sqlx::migrate!("schemas/sql").run(&writer).await?;
+        migrate(&writer).await?;
         let readers = pool(READERS, &disk);
         let readers = readers.connect_with(options.pragma("query_only", "ON")).await?;
         let store = Self {

@@ -95,6 +95,21 @@ async fn a_store_opened_again_knows_what_it_knew() {
     assert_eq!(store.newest_change().await.unwrap(), 1);
 }
 
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused_with_both_versions() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("e.db");
+    let store = Store::open(&file).await.unwrap();
+    let newer =
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+        VALUES (9998, 'a', TRUE, x'00', 0), (9999, 'b', TRUE, x'00', 0)";
+    sqlx::query(newer).execute(&store.writer).await.unwrap();
+    store.close().await;
+    let error = Store::open(&file).await.unwrap_err();
+    assert!(matches!(error, StoreError::Newer { found: 9999, .. }), "{error:?}");
+    assert!(error.to_string().contains("written by a newer version"), "{error}");
+}
+
 /// A store with the organization `A` and its plain users `ann` and `mal`, whose password hash is `h`.
 struct People {
     store: Store,

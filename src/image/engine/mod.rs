@@ -125,8 +125,7 @@ pub async fn open(
     packing: &Packing,
 ) -> Result<EngineImage, ImageError> {
     let name = local_name(image);
-    let docker =
-        endpoint.connect(PATIENCE).await.map_err(|error| failed(endpoint, &name, error))?;
+    let docker = endpoint.connect(PATIENCE).await.map_err(|error| away(endpoint, &error))?;
     let inspected = docker.inspect_image(&name).await.map_err(|error| match error {
         bollard::errors::Error::DockerResponseServerError { status_code: 404, .. } => {
             ImageError::NoSuchImage {
@@ -148,6 +147,21 @@ pub async fn open(
         known,
         saved: OnceCell::new(),
     })
+}
+
+/// That no engine answers at `endpoint`, with what the system says of the connection, if it says anything.
+fn away(endpoint: &EngineEndpoint, error: &(dyn std::error::Error + 'static)) -> ImageError {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    let kind =
+        causes.find_map(|cause| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind));
+    let why = match (endpoint, kind) {
+        (EngineEndpoint::Unix(socket), _) if !socket.exists() => {
+            "there is no such socket".to_owned()
+        }
+        (_, Some(kind)) => kind.to_string(),
+        _ => "the connection failed".to_owned(),
+    };
+    ImageError::EngineAway { endpoint: endpoint.to_string(), why }
 }
 
 fn failed(
@@ -270,6 +284,9 @@ mod tests {
         let endpoint = "unix:///nowhere/docker.sock".parse().unwrap();
         let error =
             open(&endpoint, &"hello:1".parse().unwrap(), &Packing::default()).await.unwrap_err();
-        assert!(error.to_string().contains("unix:///nowhere/docker.sock"), "{error}");
+        assert_eq!(
+            error.to_string(),
+            "no container engine answers at unix:///nowhere/docker.sock: there is no such socket"
+        );
     }
 }

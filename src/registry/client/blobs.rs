@@ -5,7 +5,7 @@ use reqwest::{Method, Response, StatusCode, header::CONTENT_LENGTH};
 use super::{
     Place, RegistryClient, RegistryError, api_path,
     auth::{Scope, Scopes},
-    http::Call,
+    http::{Call, is_unanswered},
     memory::KeptSession,
     mount::Mounted,
     tls::Endpoint,
@@ -34,7 +34,8 @@ pub enum BlobOutcome {
 }
 
 impl RegistryClient {
-    /// The length of a blob in bytes, if `repository` has it.
+    /// The length of a blob in bytes, if `repository` is known to have it. A registry that does not answer
+    /// HEAD tells nothing, which is no error.
     pub async fn has_blob(
         &self,
         repository: &Repository,
@@ -58,6 +59,7 @@ impl RegistryClient {
                 match response.status() {
                     StatusCode::OK => Ok(content_length(&response)),
                     StatusCode::NOT_FOUND => Ok(None),
+                    status if is_unanswered(status) => Ok(None),
                     _ => Err(self.refusal(&call.place, &call.what, response).await),
                 }
             })

@@ -5,12 +5,13 @@ use std::{io, net::SocketAddr, time::Duration};
 use reqwest::{Method, StatusCode, header::LOCATION};
 
 use super::{
-    FoundLogin, Place, RegistryClient, RegistryError, api_path,
+    FoundLogin, Place, RegistryClient, RegistryError, RegistryTrust, api_path,
     auth::{Scheme, Scope, Scopes},
     http::{Call, challenges, location},
 };
 use crate::{
     authority::ShownCertificate,
+    image::Descriptor,
     registry::protocol::path,
     types::{Registry, Repository},
 };
@@ -67,6 +68,27 @@ impl RegistryClient {
             registry: registry.clone(),
             source: source.into(),
         })
+    }
+
+    /// By whose word `registry` is trusted.
+    pub async fn trust_of(&self, registry: &Registry) -> Result<RegistryTrust, RegistryError> {
+        let endpoint = self.connections.endpoint(registry)?;
+        self.connections.trust_of(&endpoint, self.stall.silence).await
+    }
+
+    /// Fetches the first byte of a blob, as the first request of a download would.
+    pub async fn try_blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+    ) -> Result<(), RegistryError> {
+        let range = 0..descriptor.size.min(1);
+        self.retry
+            .run(|| async {
+                let mut body = self.open_range(repository, descriptor, range.clone()).await?;
+                body.next().await.map(|_| ())
+            })
+            .await
     }
 
     /// How `registry` wants to know who one is. No login is sent.

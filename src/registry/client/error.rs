@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use crate::{
+    authority::TlsProblem,
     image::{ImageError, ManifestError},
     registry::protocol::ErrorCode,
     types::{Digest, Registry, Repository},
@@ -48,47 +49,6 @@ impl From<&Repository> for Place {
     }
 }
 
-/// What is wrong with a registry's TLS, as far as it can be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsProblem {
-    /// The certificate is signed by nobody we trust: the registry's CA certificate is missing.
-    UnknownIssuer,
-    /// The certificate has no subject alternative name; a common name does not count any more.
-    NoAlternativeName,
-    /// The certificate is for other names.
-    WrongName,
-    /// The certificate has expired, or is not valid yet, or the clock here is wrong.
-    Expired,
-    /// The CA certificate given for this registry cannot be read.
-    BadAuthority,
-    /// It does not speak TLS, but something else, such as plain HTTP.
-    NotTls,
-    /// The client certificate given for this registry cannot be used.
-    BadIdentity,
-    /// The registry wants a client certificate, and got none or takes another.
-    WantsIdentity,
-    /// It is too old a version, or anything else.
-    Other,
-}
-
-impl fmt::Display for TlsProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::UnknownIssuer => "its certificate is signed by an authority that is not trusted here",
-            Self::NoAlternativeName => {
-                "its certificate has no subject alternative name, and a common name alone is not valid"
-            }
-            Self::WrongName => "its certificate is for another name",
-            Self::Expired => "its certificate is not valid at this time",
-            Self::BadAuthority => "a CA certificate that is configured for it cannot be read",
-            Self::NotTls => "what it speaks is not TLS",
-            Self::BadIdentity => "the client certificate that is configured for it cannot be used",
-            Self::WantsIdentity => "it wants a client certificate, and takes none that it is shown from here",
-            Self::Other => "no TLS connection could be made",
-        })
-    }
-}
-
 /// Why a registry did not do what it was asked for.
 ///
 /// No variant holds a credential, nor an address with a query, which may hold one.
@@ -96,12 +56,14 @@ impl fmt::Display for TlsProblem {
 #[non_exhaustive]
 pub enum RegistryError {
     /// It wants a login and got none, or does not accept the one it got.
-    #[error("the registry {registry} {}", login_problem(.user.as_ref()))]
+    #[error("the registry {registry} {}", login_problem(.user.as_ref(), .others))]
     Unauthorized {
         /// The registry.
         registry: Registry,
         /// Whose login was refused; none if there was none to send.
         user: Option<String>,
+        /// Registries that there are logins for, where there is none for this one.
+        others: Vec<String>,
     },
     /// The login is good, and does not allow this.
     #[error("access to {place} is denied{}", detail(.message))]
@@ -167,6 +129,16 @@ pub enum RegistryError {
         /// Why we do not go there.
         why: &'static str,
     },
+    /// The host that it points to, such as the storage of its blobs or its token server, failed.
+    #[error("the registry {registry} points to {target}, which failed")]
+    Target {
+        /// The registry.
+        registry: Registry,
+        /// The host it points to.
+        target: Registry,
+        /// What that host did.
+        source: Box<RegistryError>,
+    },
     /// The content is not what its digest says, on one side or the other.
     #[error("{place}: expected {expected}, received {received}")]
     WrongContent {
@@ -218,7 +190,10 @@ pub enum RegistryError {
         place: Place,
     },
     /// Any other refusal.
-    #[error("{place} answered {status}{}{}", code_text(.code.as_ref()), detail(.message))]
+    #[error(
+        "{place} answered {status}{}{}{}",
+        code_text(.code.as_ref()), detail(.message), asked_for(.retry_after.as_ref())
+    )]
     Refused {
         /// What was asked.
         place: Place,
@@ -270,6 +245,7 @@ impl RegistryError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } | Self::Slow { .. } => true,
+            Self::Target { source, .. } => source.may_pass(),
             Self::Refused { status, .. } => matches!(status, 408 | 429 | 500 | 502..=504),
             _ => false,
         }
@@ -285,6 +261,7 @@ impl RegistryError {
             | Self::Tls { registry, .. }
             | Self::UnsafeTarget { registry, .. }
             | Self::Login { registry, .. } => Some(Place::from(registry)),
+            Self::Target { target, .. } => Some(Place::from(target)),
             Self::Denied { place, .. }
             | Self::NotFound { place, .. }
             | Self::WrongContent { place, .. }
@@ -304,8 +281,20 @@ impl RegistryError {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
+            Self::Target { source, .. } => source.retry_after(),
             _ => None,
         }
+    }
+
+    /// The same failure of a connection, as one with `target`, which the registry points to.
+    pub(super) fn at_target(mut self, target: Registry) -> Self {
+        let registry = match &mut self {
+            Self::Unreachable { registry, .. }
+            | Self::Timeout { registry, .. }
+            | Self::Tls { registry, .. } => std::mem::replace(registry, target.clone()),
+            _ => return self,
+        };
+        Self::Target { registry, target, source: Box::new(self) }
     }
 
     pub(super) fn protocol(place: &Place, why: impl Into<String>) -> Self {
@@ -313,15 +302,26 @@ impl RegistryError {
     }
 }
 
-fn login_problem(user: Option<&String>) -> String {
+fn login_problem(user: Option<&String>, others: &[String]) -> String {
     match user {
         Some(user) => format!("does not accept the login of `{user}`"),
-        None => "wants a login, and there is none for it".to_owned(),
+        None if others.is_empty() => "wants a login, and there is none for it".to_owned(),
+        None => format!("wants a login, and there is none for it, only for {}", others.join(", ")),
     }
+}
+
+/// What an error says, with its causes.
+pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn detail(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
+}
+
+fn asked_for(wait: Option<&Duration>) -> String {
+    wait.map(|wait| format!("; it asks to come back in {} s", wait.as_secs())).unwrap_or_default()
 }
 
 fn code_text(code: Option<&ErrorCode>) -> String {

@@ -20,7 +20,7 @@ use super::{
     tls::{Endpoint, connection_error},
     watch::{Stall, Watch},
 };
-use crate::registry::protocol::{ErrorBody, ErrorCode};
+use crate::registry::protocol::{ErrorBody, ErrorCode, path};
 
 /// The most of a refusal's body that is read, in bytes.
 const MAX_REFUSAL: u64 = 64 * 1024;
@@ -75,7 +75,8 @@ impl Call {
 }
 
 impl RegistryClient {
-    /// Sends `call` to the registry itself, logging in if it asks for that. Redirects are answers.
+    /// Sends `call` to the registry itself, logging in if it asks for that, or if it refuses without
+    /// asking and `/v2/` asks. Redirects are answers.
     pub(super) async fn send(
         &self,
         endpoint: &Endpoint,
@@ -87,17 +88,60 @@ impl RegistryClient {
         }
         let sent = auth.authorization(connections, endpoint, &call.scopes).await?;
         let response = self.send_once(endpoint, call, &call.url, sent.as_ref()).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
-        }
         let challenges = challenges(&response);
-        let renewed =
-            auth.answer(connections, endpoint, &call.scopes, &challenges, sent.as_ref()).await?;
+        let asks = response.status() == StatusCode::UNAUTHORIZED && !challenges.is_empty();
+        if asks {
+            return self.send_answer(endpoint, call, &challenges, sent.as_ref()).await;
+        }
+        if sent.is_none() && may_hide(response.status()) && call.url.path() != path::BASE {
+            let challenges = self.challenges_of_base(endpoint, &call.scopes).await?;
+            if !challenges.is_empty() {
+                return self.send_answer(endpoint, call, &challenges, None).await;
+            }
+        }
+        if response.status() == StatusCode::UNAUTHORIZED {
+            return Err(auth.refusal(endpoint, &call.scopes, &call.place).await);
+        }
+        Ok(response)
+    }
+
+    /// Sends `call` with the answer to `challenges`, after it was sent with `sent`.
+    async fn send_answer(
+        &self,
+        endpoint: &Endpoint,
+        call: &Call,
+        challenges: &[String],
+        sent: Option<&HeaderValue>,
+    ) -> Result<Response, RegistryError> {
+        let Self { auth, connections, .. } = self;
+        let renewed = auth.answer(connections, endpoint, &call.scopes, challenges, sent).await?;
         let response = self.send_once(endpoint, call, &call.url, renewed.as_ref()).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
             return Err(auth.refusal(endpoint, &call.scopes, &call.place).await);
         }
         Ok(response)
+    }
+
+    /// How `/v2/` asks for a login, where there is one to send; nothing if it asks for none. A registry
+    /// that hides what is private answers anonymous requests by 403 or 404, and asks there alone
+    /// (containerd/containerd#3291).
+    async fn challenges_of_base(
+        &self,
+        endpoint: &Endpoint,
+        scopes: &Scopes,
+    ) -> Result<Vec<String>, RegistryError> {
+        if !self.auth.has_unsent_login(endpoint, scopes).await {
+            return Ok(Vec::new());
+        }
+        let base = Call::new(Place::from(&endpoint.registry), endpoint, Method::GET, path::BASE)?;
+        let response = self.send_once(endpoint, &base, &base.url, None).await?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            return Ok(challenges(&response));
+        }
+        if response.status().is_success() {
+            self.auth.note_open(endpoint).await;
+        }
+        Ok(Vec::new())
     }
 
     /// Sends `call`, which must be a GET or HEAD, and follows redirects. What is said to the
@@ -145,7 +189,12 @@ impl RegistryClient {
             request = request.body(call.body.clone());
         }
         match in_time(self.stall.silence, endpoint, request.send()).await {
-            Ok(response) => Ok(response),
+            Ok(response) => {
+                if endpoint.owns(url) {
+                    self.warnings.note(&endpoint.registry, response.headers());
+                }
+                Ok(response)
+            }
             Err(error) => {
                 Err(self.connections.explain(error, url, endpoint, self.stall.silence).await)
             }
@@ -189,6 +238,20 @@ impl RegistryClient {
             }
         }
     }
+}
+
+/// Whether an answer to an anonymous request may hide what a login would be shown.
+fn may_hide(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
+}
+
+/// Whether an answer to a question that only saves work, such as a HEAD before a push, tells nothing: the
+/// registry, or a proxy before it, does not answer such questions.
+pub(super) fn is_unanswered(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
+    )
 }
 
 /// Waits for the head of an answer, but not for ever.
@@ -278,7 +341,7 @@ pub(super) fn own_scheme(mut target: Url, endpoint: &Endpoint) -> Url {
 
 pub(super) fn challenges(response: &Response) -> Vec<String> {
     let headers = response.headers().get_all(WWW_AUTHENTICATE).iter();
-    headers.filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
+    headers.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
 }
 
 /// How long to wait, by `Retry-After`: seconds, or a date, read by the server's own clock.
@@ -334,7 +397,7 @@ fn server_of(headers: &HeaderMap) -> Option<String> {
 }
 
 /// A registry's words, fit for a terminal and a log.
-fn words(message: &str) -> String {
+pub(super) fn words(message: &str) -> String {
     message.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect()
 }
 

@@ -9,7 +9,7 @@ use super::{
     Place, RegistryClient, RegistryError, api_path,
     auth::{Scope, Scopes},
     blobs::{check_digest, content_digest, content_length},
-    http::{Call, bounded_body, refuse_page},
+    http::{Call, bounded_body, is_unanswered, refuse_page},
 };
 use crate::{
     image::{Descriptor, Manifest, RawManifest, manifest::MAX_MANIFEST, media_type},
@@ -32,42 +32,65 @@ impl RegistryClient {
         Ok((endpoint, call))
     }
 
-    /// What a manifest is, if there is one: type, digest and length, without its bytes.
+    /// What a manifest is, if there is one: type, digest and length, without its bytes. A registry that
+    /// does not answer HEAD is asked for the bytes.
     pub async fn head_manifest(
         &self,
         repository: &Repository,
         reference: &Reference,
     ) -> Result<Option<Descriptor>, RegistryError> {
         let scopes = Scopes::from([Scope::pull(repository)]);
-        self.head_manifest_as(repository, reference, scopes).await
+        let found = match self.head_manifest_as(repository, reference, scopes).await? {
+            Head::Described(descriptor) => return Ok(Some(*descriptor)),
+            Head::Absent => return Ok(None),
+            // The registry's headers do not say it all, so its bytes must.
+            Head::Unanswered => self.manifest_at(repository, reference).await,
+        };
+        match found {
+            Ok(raw) => Ok(Some(raw.descriptor())),
+            Err(RegistryError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    /// The same with the rights that what follows will need, so that one token serves for all.
-    pub(super) async fn head_manifest_as(
+    /// What a manifest is, if `repository` is known to have it. This question only saves work, so that a
+    /// registry that does not answer it is no error. It is asked with the right to push that what follows
+    /// needs, so that one token serves for all.
+    pub async fn known_manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Result<Option<Descriptor>, RegistryError> {
+        let scopes = Scopes::from([Scope::push(repository)]);
+        match self.head_manifest_as(repository, reference, scopes).await? {
+            Head::Described(descriptor) => Ok(Some(*descriptor)),
+            Head::Absent => Ok(None),
+            Head::Unanswered => {
+                Ok(self.manifest_at(repository, reference).await.ok().map(|raw| raw.descriptor()))
+            }
+        }
+    }
+
+    async fn head_manifest_as(
         &self,
         repository: &Repository,
         reference: &Reference,
         scopes: Scopes,
-    ) -> Result<Option<Descriptor>, RegistryError> {
+    ) -> Result<Head, RegistryError> {
         let (endpoint, mut call) = self.manifest_call(Method::HEAD, repository, reference)?;
         call.scopes = scopes;
-        let found = self
-            .retry
+        self.retry
             .run(|| async {
                 let response = self.send_following(&endpoint, &call).await?;
                 match response.status() {
-                    StatusCode::OK => Ok(Some(described(&response, reference, &call.place)?)),
-                    StatusCode::NOT_FOUND => Ok(None),
+                    StatusCode::OK => Ok(described(&response, reference, &call.place)?
+                        .map_or(Head::Unanswered, |it| Head::Described(Box::new(it)))),
+                    StatusCode::NOT_FOUND => Ok(Head::Absent),
+                    status if is_unanswered(status) => Ok(Head::Unanswered),
                     _ => Err(self.refusal(&call.place, &call.what, response).await),
                 }
             })
-            .await?;
-        match found {
-            None => Ok(None),
-            Some(Some(descriptor)) => Ok(Some(descriptor)),
-            // The registry's headers do not say it all, so its bytes must.
-            Some(None) => Ok(Some(self.manifest_at(repository, reference).await?.descriptor())),
-        }
+            .await
     }
 
     /// A manifest or index of `repository` itself, as [`RegistryClient::manifest`] says.
@@ -169,6 +192,15 @@ impl RegistryClient {
             put => put,
         }
     }
+}
+
+/// What a HEAD of a manifest tells.
+#[derive(Debug)]
+enum Head {
+    Described(Box<Descriptor>),
+    Absent,
+    /// Neither that it is there nor what it is.
+    Unanswered,
 }
 
 /// What the headers of an answer say about a manifest; none if they do not say it all.

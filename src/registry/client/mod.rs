@@ -42,14 +42,16 @@ mod retry;
 mod source;
 mod tls;
 mod upload;
+mod warnings;
 mod watch;
 
+pub use crate::{authority::TlsProblem, proxies::Proxies};
 pub use auth::AZURE_TOKEN_USER;
 pub use blobs::BlobOutcome;
 pub use check::{Challenge, Way};
 pub use cloud::Cloud;
 pub use download::{BlobStream, DownloadError};
-pub use error::{Place, RegistryError, TlsProblem};
+pub use error::{Place, RegistryError};
 pub use logins::{
     FoundLogin, HelperProblem, Keeper, Login, LoginError, LoginOrigin, Logins, forget_login,
     keep_login,
@@ -62,7 +64,8 @@ pub use push::{Foreign, PushOptions, Pushed, push_image};
 pub use referrers::{ListedBy, Referrers};
 pub use retry::RetryPolicy;
 pub use source::RegistryImage;
-pub use tls::Proxies;
+pub use tls::RegistryTrust;
+pub use warnings::Warnings;
 
 use http::{Call, refuse_page};
 use watch::Stall;
@@ -84,9 +87,14 @@ pub struct ClientConfig {
     pub logins: Logins,
     /// CA certificates in PEM, each trusted for one registry alone, besides the system's.
     pub ca: BTreeMap<Registry, Vec<String>>,
+    /// CA certificates in PEM, trusted for every registry besides the system's: that of a proxy that reads
+    /// TLS. They make no registry on this machine one with TLS.
+    pub ca_for_all: Vec<String>,
     /// Folders like `/etc/docker/certs.d`, whose `HOST[:PORT]/*.crt` are CA certificates; `*.cert` with
     /// `*.key` is our own certificate for that registry.
     pub certs_dirs: Vec<PathBuf>,
+    /// Whether the CA certificates in `certs_dirs` count. Our own certificates in there do in any case.
+    pub ca_of_certs_dirs: bool,
     /// Registries without TLS: whoever is on the way sees and changes everything. A registry on
     /// this machine needs no entry.
     pub plain_http: BTreeSet<Registry>,
@@ -115,6 +123,8 @@ pub struct ClientConfig {
     pub pace: Pace,
     /// What earlier transfers taught: where blobs can be mounted from, which uploads were begun.
     pub memory: Memory,
+    /// The registries' warnings that were logged, which several clients may share.
+    pub warnings: Warnings,
     /// The most bytes of a blob that go in one request, for proxies that refuse longer ones; all of
     /// them if it is not given, and less by itself after such a refusal.
     pub largest_chunk: Option<u64>,
@@ -126,7 +136,9 @@ impl Default for ClientConfig {
         Self {
             logins: Logins::none(),
             ca: BTreeMap::new(),
+            ca_for_all: Vec::new(),
             certs_dirs: Vec::new(),
+            ca_of_certs_dirs: true,
             plain_http: BTreeSet::new(),
             token_servers: BTreeMap::new(),
             proxies: Proxies::Environment,
@@ -139,6 +151,7 @@ impl Default for ClientConfig {
             tags_from_mirrors: false,
             pace: Pace::unlimited(),
             memory: Memory::default(),
+            warnings: Warnings::default(),
             largest_chunk: None,
         }
     }
@@ -157,6 +170,7 @@ pub struct RegistryClient {
     tags_from_mirrors: bool,
     pace: Pace,
     memory: Memory,
+    warnings: Warnings,
     largest: upload::Largest,
 }
 
@@ -166,7 +180,9 @@ impl RegistryClient {
         let ClientConfig {
             logins,
             ca,
+            ca_for_all,
             certs_dirs,
+            ca_of_certs_dirs,
             mut plain_http,
             token_servers,
             proxies,
@@ -179,12 +195,15 @@ impl RegistryClient {
             tags_from_mirrors,
             pace,
             memory,
+            warnings,
             largest_chunk,
         } = config;
         let mirrors = mirrors::Mirrors::new(mirrors);
         let stall = Stall { silence: stall, slowest };
         plain_http.extend(mirrors.plain_http().cloned());
-        let connections = tls::Connections::new(ca, certs_dirs, plain_http, proxies, user_agent);
+        let authorities =
+            tls::Authorities { of_host: ca, of_all: ca_for_all, certs_dirs, ca_of_certs_dirs };
+        let connections = tls::Connections::new(authorities, plain_http, proxies, user_agent);
         Self {
             auth: Arc::new(auth::Authenticator::new(logins, token_servers, stall)),
             connections: Arc::new(connections),
@@ -195,6 +214,7 @@ impl RegistryClient {
             tags_from_mirrors,
             pace,
             memory,
+            warnings,
             largest: upload::Largest::new(largest_chunk),
         }
     }

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 
 use super::{
     BlobOutcome, Progress, RegistryClient, RegistryError,
-    auth::{Scope, Scopes},
     lanes::{Lane, Lanes, MOST},
     upload::Watch,
 };
@@ -143,17 +142,14 @@ impl Push<'_> {
     /// Whether the repository has `root`, and with it everything below.
     async fn has_manifest(&self, root: &RawManifest) -> Result<bool, RegistryError> {
         let reference = Reference::Digest(root.digest);
-        let scopes = Scopes::from([Scope::push(self.repository)]);
-        let found = self.client.head_manifest_as(self.repository, &reference, scopes).await?;
-        Ok(found.is_some())
+        Ok(self.client.known_manifest(self.repository, &reference).await?.is_some())
     }
 
     /// Puts `tag` on a root that is there, unless it is on it already.
     async fn put_tag(&self, tag: Option<&Tag>, root: &RawManifest) -> Result<(), RegistryError> {
         let Some(tag) = tag else { return Ok(()) };
         let reference = Reference::Tag(tag.clone());
-        let scopes = Scopes::from([Scope::push(self.repository)]);
-        let standing = self.client.head_manifest_as(self.repository, &reference, scopes).await?;
+        let standing = self.client.known_manifest(self.repository, &reference).await?;
         if standing.is_none_or(|it| it.digest != root.digest) {
             self.client.put_manifest(self.repository, &reference, root).await?;
         }

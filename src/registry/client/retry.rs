@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder, Retryable as _};
 
-use super::RegistryError;
+use super::{RegistryError, error::error_chain};
 
 /// How often and how patiently a request is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,20 +13,23 @@ pub struct RetryPolicy {
     pub tries: usize,
     /// How long to wait before the second try; doubled for each further one, with jitter.
     pub first_delay: Duration,
-    /// The longest wait, also when the registry asks for a longer one.
+    /// The longest wait that is our own choice.
     pub longest_delay: Duration,
+    /// The longest wait that a registry may ask for. One that asks for more is not asked again.
+    pub longest_asked: Duration,
     /// How often in a row a transfer may break off without getting a few kilobytes further than ever
     /// before. One that moves is never given up, however slow the link.
     pub fruitless: usize,
 }
 
 impl Default for RetryPolicy {
-    /// Four tries in some ten seconds, or as the registry asks by `Retry-After` within a minute.
+    /// Four tries in some ten seconds, or as the registry asks by `Retry-After` within a quarter of an hour.
     fn default() -> Self {
         Self {
             tries: 4,
             first_delay: Duration::from_secs(1),
             longest_delay: Duration::from_mins(1),
+            longest_asked: Duration::from_mins(15),
             fruitless: 5,
         }
     }
@@ -49,7 +52,7 @@ impl RetryPolicy {
     /// As [`RetryPolicy::run`], where `may_pass` says which errors are worth another try.
     pub(super) async fn run_while<T, F>(
         &self,
-        may_pass: impl FnMut(&RegistryError) -> bool,
+        mut may_pass: impl FnMut(&RegistryError) -> bool,
         attempt: impl FnMut() -> F,
     ) -> Result<T, RegistryError>
     where
@@ -62,15 +65,22 @@ impl RetryPolicy {
             .with_max_times(self.tries.saturating_sub(1));
         attempt
             .retry(backoff)
-            .when(may_pass)
+            .when(|error| may_pass(error) && self.grants(error.retry_after()))
             .adjust(|error: &RegistryError, delay| {
-                let asked_for = error.retry_after().map(|wait| wait.min(self.longest_delay));
-                delay.map(|delay| asked_for.unwrap_or(delay))
+                delay.map(|delay| error.retry_after().unwrap_or(delay))
             })
             .notify(|error, delay| {
-                tracing::info!(%error, delay_ms = delay.as_millis(), "trying again");
+                let (error, delay_ms) = (error_chain(error), delay.as_millis());
+                tracing::warn!(event = "registry.retry", error, delay_ms, "a request is repeated");
             })
             .await
+    }
+}
+
+impl RetryPolicy {
+    /// Whether a wait that a registry asks for is short enough.
+    fn grants(&self, asked: Option<Duration>) -> bool {
+        asked.is_none_or(|wait| wait <= self.longest_asked)
     }
 }
 
@@ -100,7 +110,10 @@ impl Patience {
             self.reached = reached;
             self.waits = waits(self.policy);
         }
-        let asked_for = error.retry_after().map(|wait| wait.min(self.policy.longest_delay));
+        let asked_for = error.retry_after();
+        if !self.policy.grants(asked_for) {
+            return None;
+        }
         if fresh >= PROGRESS {
             return Some(asked_for.unwrap_or_default());
         }
@@ -138,6 +151,12 @@ mod tests {
     }
 
     #[test]
+    fn the_jitter_differs_each_time() {
+        let waited = || waits(RetryPolicy::default()).collect::<Vec<_>>();
+        assert_ne!(waited(), waited(), "a fleet would retry in step");
+    }
+
+    #[test]
     fn a_registry_that_asks_for_time_gets_it_within_bounds() {
         let mut patience = Patience::new(RetryPolicy::default(), 0);
         let place = (&"r.example:5000".parse::<crate::types::Registry>().unwrap()).into();
@@ -149,6 +168,7 @@ mod tests {
             retry_after: Some(Duration::from_secs(seconds)),
         };
         assert_eq!(patience.after(&busy(7), 0), Some(Duration::from_secs(7)));
-        assert_eq!(patience.after(&busy(7000), 0), Some(RetryPolicy::default().longest_delay));
+        assert_eq!(patience.after(&busy(600), 0), Some(Duration::from_mins(10)));
+        assert_eq!(patience.after(&busy(7000), 0), None);
     }
 }

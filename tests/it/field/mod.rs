@@ -1,5 +1,10 @@
-//! What people really have: images, registries and files as public reports describe them.
+//! What people really have: images, registries, proxies and files as public reports describe them. What they have is read, and what
+//! cannot be is named in their words.
 
 mod image_choice;
 mod image_files;
+mod proxies;
+mod registry_authorities;
+mod registry_manners;
+mod result_output;
 mod windows_images;

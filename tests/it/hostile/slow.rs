@@ -34,6 +34,7 @@ fn client(liar: &Liar) -> (RegistryClient, Repository) {
         first_delay: Duration::from_millis(10),
         longest_delay: Duration::from_millis(20),
         fruitless: 3,
+        ..RetryPolicy::default()
     };
     let client = RegistryClient::new(ClientConfig {
         logins: Logins::none().with(repository.registry().clone(), login),

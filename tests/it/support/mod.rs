@@ -5,6 +5,7 @@ pub mod cloud;
 pub mod disk;
 pub mod enemy;
 pub mod exchange;
+pub mod fake_registry;
 pub mod hub;
 pub mod image;
 pub mod issuer;

@@ -69,7 +69,11 @@ impl RegistryClient {
             StatusCode::OK => (),
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 let user = Some("a token of Azure's directory".to_owned());
-                return Err(RegistryError::Unauthorized { registry: registry.clone(), user });
+                return Err(RegistryError::Unauthorized {
+                    registry: registry.clone(),
+                    user,
+                    others: Vec::new(),
+                });
             }
             _ => return Err(self.refusal(&place, "exchange of Azure's tokens", response).await),
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use url::Url;
 
+use super::offered;
 use crate::{
     registry::client::{Place, RegistryError, tls::Endpoint},
     types::Registry,
@@ -38,28 +39,25 @@ pub(super) fn scheme_of(
     allowed: &TokenServers,
 ) -> Result<Scheme, RegistryError> {
     let place = Place::from(&endpoint.registry);
-    let offered: Vec<_> = challenges
-        .iter()
-        .filter_map(|text| http_auth::parse_challenges(text).ok())
-        .flatten()
-        .collect();
-    let Some(bearer) = offered.iter().find(|it| it.scheme.eq_ignore_ascii_case("Bearer")) else {
-        return if offered.iter().any(|it| it.scheme.eq_ignore_ascii_case("Basic")) {
-            Ok(Scheme::Basic)
-        } else {
-            let why = "it wants a login, but neither Basic nor Bearer";
-            Err(RegistryError::protocol(&place, why))
-        };
+    let offered: Vec<_> = challenges.iter().flat_map(|header| offered::parse(header)).collect();
+    let bearers = || offered.iter().filter(|it| it.is("Bearer"));
+    let usable = bearers().find_map(|it| {
+        let realm = endpoint.base.join(it.parameter("realm")?).ok()?;
+        Some((realm, it.parameter("service").map(str::to_owned)))
+    });
+    if let Some((realm, service)) = usable {
+        check_realm(endpoint, &realm, allowed)?;
+        return Ok(Scheme::Bearer { realm, service });
+    }
+    if offered.iter().any(|it| it.is("Basic")) {
+        return Ok(Scheme::Basic);
+    }
+    let why = if bearers().next().is_some() {
+        "its challenge names no realm"
+    } else {
+        "it wants a login, but neither Basic nor Bearer"
     };
-    let parameter = |name: &str| {
-        let found = bearer.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.to_unescaped())
-    };
-    let realm = parameter("realm")
-        .and_then(|realm| Url::parse(&realm).ok())
-        .ok_or_else(|| RegistryError::protocol(&place, "its challenge names no realm"))?;
-    check_realm(endpoint, &realm, allowed)?;
-    Ok(Scheme::Bearer { realm, service: parameter("service") })
+    Err(RegistryError::protocol(&place, why))
 }
 
 /// Refuses a token server that may not see our login.

@@ -12,7 +12,8 @@ use std::{
 use reqwest::header::HeaderValue;
 
 use super::{
-    FoundLogin, Login, Logins, Place, RegistryError,
+    FoundLogin, HelperProblem, Login, LoginError, Logins, Place, RegistryError,
+    error::error_chain,
     logins::rights,
     tls::{Connections, Endpoint},
     watch::Stall,
@@ -21,6 +22,7 @@ use crate::types::{Registry, Repository};
 
 mod azure;
 mod challenge;
+mod offered;
 mod scope;
 mod token;
 
@@ -35,6 +37,8 @@ use token::{Order, Token, bearer};
 #[derive(Debug, Default)]
 struct Known {
     scheme: Option<Scheme>,
+    /// Whether `/v2/` was seen to ask for no login.
+    is_open: bool,
     /// Who we are in a repository, or in the registry as a whole; none: nobody.
     logins: HashMap<Option<Repository>, Option<FoundLogin>>,
     tokens: Vec<(Scopes, Token)>,
@@ -104,6 +108,29 @@ impl Authenticator {
         }
     }
 
+    /// Whether there is a login to send, and `/v2/` was not seen to ask for none. A login that cannot be
+    /// read is logged, and is none here: the request may not need it.
+    pub(super) async fn has_unsent_login(&self, endpoint: &Endpoint, scopes: &Scopes) -> bool {
+        let known = self.known(&endpoint.registry);
+        let mut known = known.lock().await;
+        if known.is_open {
+            return false;
+        }
+        match self.login(endpoint, scopes, &mut known, Look::Once).await {
+            Ok(login) => login.is_some(),
+            Err(error) => {
+                let (registry, error) = (&endpoint.registry, error_chain(&error));
+                tracing::warn!(event = "registry.login_unreadable", %registry, %error, "no login is sent");
+                false
+            }
+        }
+    }
+
+    /// Remembers that `/v2/` of a registry asks for no login.
+    pub(super) async fn note_open(&self, endpoint: &Endpoint) {
+        self.known(&endpoint.registry).lock().await.is_open = true;
+    }
+
     /// The `Authorization` after a challenge to a request that was sent with `sent`.
     pub(super) async fn answer(
         &self,
@@ -124,7 +151,7 @@ impl Authenticator {
                 let login = self.login(endpoint, scopes, &mut known, look).await?;
                 match login.as_ref().map(direct) {
                     Some(authorization) if Some(&authorization) != sent => Ok(Some(authorization)),
-                    _ => Err(unauthorized(endpoint, login.as_ref())),
+                    _ => Err(self.unauthorized(endpoint, scopes, login.as_ref()).await),
                 }
             }
             Scheme::Bearer { realm, service } => {
@@ -168,8 +195,27 @@ impl Authenticator {
                 };
                 RegistryError::Denied { place: place.clone(), message }
             }
-            (_, login) => unauthorized(endpoint, login),
+            (_, login) => self.unauthorized(endpoint, scopes, login).await,
         }
+    }
+
+    /// That `login` is not accepted, or is missing: then why it cannot be read, or which registries
+    /// there are logins for.
+    async fn unauthorized(
+        &self,
+        endpoint: &Endpoint,
+        scopes: &Scopes,
+        login: Option<&Login>,
+    ) -> RegistryError {
+        let mut others = Vec::new();
+        if login.is_none() {
+            if let Err(error) = self.found(&place_of(endpoint, scopes)).await {
+                return error;
+            }
+            others = self.logins.registries().await;
+        }
+        let user = login.map(|login| login.username().to_owned());
+        RegistryError::Unauthorized { registry: endpoint.registry.clone(), user, others }
     }
 
     /// The login for a repository, or the registry as a whole, and where it comes from.
@@ -182,6 +228,8 @@ impl Authenticator {
         found.map_err(|source| RegistryError::Login { registry: registry(), source })
     }
 
+    /// The login for what `scopes` open. Where the credential helper that keeps it is not installed, it is
+    /// none here, since much can be pulled without any: that is reported if a request is refused.
     async fn login(
         &self,
         endpoint: &Endpoint,
@@ -191,8 +239,14 @@ impl Authenticator {
     ) -> Result<Option<Login>, RegistryError> {
         let main = main_of(scopes).cloned();
         if look == Look::Again || !known.logins.contains_key(&main) {
-            let place = main.as_ref().map_or_else(|| Place::from(&endpoint.registry), Place::from);
-            let found = self.found(&place).await?;
+            let found = match self.found(&place_of(endpoint, scopes)).await {
+                Err(RegistryError::Login { source, .. }) if is_missing_helper(&source) => {
+                    let (registry, error) = (&endpoint.registry, error_chain(&source));
+                    tracing::debug!(%registry, error, "no login is sent");
+                    None
+                }
+                found => found?,
+            };
             known.logins.insert(main, found);
         }
         Ok(known.login(scopes).cloned())
@@ -248,7 +302,7 @@ impl Authenticator {
                 _ => self.login(endpoint, scopes, known, Look::Again).await?,
             };
             if renewed.is_none() || renewed == login {
-                return Err(unauthorized(endpoint, login.as_ref()));
+                return Err(self.unauthorized(endpoint, scopes, login.as_ref()).await);
             }
             login = renewed;
         }
@@ -269,9 +323,13 @@ fn renew(known: &mut Known, scopes: &Scopes, refresh: crate::types::Secret) {
     }
 }
 
-fn unauthorized(endpoint: &Endpoint, login: Option<&Login>) -> RegistryError {
-    let user = login.map(|login| login.username().to_owned());
-    RegistryError::Unauthorized { registry: endpoint.registry.clone(), user }
+fn is_missing_helper(error: &LoginError) -> bool {
+    matches!(error, LoginError::Helper { source: HelperProblem::Start(_), .. })
+}
+
+/// Whose login counts for what `scopes` open.
+fn place_of(endpoint: &Endpoint, scopes: &Scopes) -> Place {
+    main_of(scopes).map_or_else(|| Place::from(&endpoint.registry), Place::from)
 }
 
 /// The `Authorization` of a login where no token is bought.

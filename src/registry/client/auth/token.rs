@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use reqwest::{RequestBuilder, StatusCode, header::HeaderValue};
-use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
 use super::{basic, scope::Scopes, sensitive};
 use crate::{
-    registry::client::{
-        Login, Place, RegistryError,
-        http::{bounded_body, in_time, retry_after},
-        tls::{Connections, Endpoint},
-        watch::Stall,
+    registry::{
+        client::{
+            Login, Place, RegistryError,
+            http::{bounded_body, in_time, retry_after, words},
+            tls::{Connections, Endpoint},
+            watch::Stall,
+        },
+        protocol::ErrorCode,
     },
     types::{Secret, jwt},
 };
@@ -53,12 +56,48 @@ pub(super) struct Sold {
     pub(super) refresh: Option<Secret>,
 }
 
-#[derive(Deserialize)]
+/// What a token server answers. Fields of another type than Docker's token specification and RFC 6749
+/// give them count as absent; a number may be written as text.
 struct Answer {
     token: Option<String>,
-    access_token: Option<String>,
-    expires_in: Option<f64>,
+    life: Option<Duration>,
     refresh_token: Option<String>,
+    /// What it refuses by an answer that is no refusal by its status.
+    refusal: Option<(Option<ErrorCode>, String)>,
+}
+
+impl Answer {
+    /// Reads it; none if it is no JSON object.
+    fn read(body: &[u8]) -> Option<Self> {
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        let object: serde_json::Map<String, Value> = serde_json::from_slice(body).ok()?;
+        let text = |name: &str| {
+            let text = object.get(name)?.as_str()?;
+            (!text.is_empty()).then(|| text.to_owned())
+        };
+        let seconds = object.get("expires_in").and_then(|life| {
+            life.as_f64().or_else(|| life.as_str().and_then(|text| text.trim().parse().ok()))
+        });
+        Some(Self {
+            token: text("token").or_else(|| text("access_token")),
+            life: seconds.and_then(|life| Duration::try_from_secs_f64(life).ok()),
+            refresh_token: text("refresh_token"),
+            refusal: refusal_in(&object),
+        })
+    }
+}
+
+/// The first of `errors`, as registries write them, or `error` and its description, as OAuth 2 does.
+fn refusal_in(object: &serde_json::Map<String, Value>) -> Option<(Option<ErrorCode>, String)> {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    if let Some(first) = object.get("errors").and_then(Value::as_array).and_then(|it| it.first()) {
+        let code = first.get("code").cloned();
+        let code = code.and_then(|code| serde_json::from_value::<ErrorCode>(code).ok());
+        return Some((code, words(&text(first.get("message")))));
+    }
+    let (error, more) = (text(object.get("error")), text(object.get("error_description")));
+    let said = [error, more].into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(": ");
+    (!said.is_empty()).then(|| (None, words(&said)))
 }
 
 /// A purchase: where, for what, as whom.
@@ -92,7 +131,7 @@ impl Order<'_> {
             _ => self.send(self.by_get()?).await?,
         };
         match response.status() {
-            StatusCode::OK => (),
+            status if status.is_success() => (),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Ok(None),
             // So OAuth 2 (RFC 6749, 5.2) says that a refresh token has ended.
             StatusCode::BAD_REQUEST if matches!(self.login, Some(Login::IdentityToken { .. })) => {
@@ -112,16 +151,17 @@ impl Order<'_> {
         // The parser's own words are not kept: they may quote the answer.
         let unusable =
             || RegistryError::protocol(&place, "its token server's answer holds no token");
-        let answer: Answer = serde_json::from_slice(&body).map_err(|_| unusable())?;
-        let filled = |text: &String| !text.is_empty();
-        let token = answer.token.filter(filled).or(answer.access_token.filter(filled));
-        let token = token.ok_or_else(unusable)?;
+        let answer = Answer::read(&body).ok_or_else(unusable)?;
+        let token = match (answer.token, answer.refusal) {
+            (Some(token), _) => token,
+            (None, Some((code, said))) => return Err(refused(place, code, &said)),
+            (None, None) => return Err(unusable()),
+        };
         let authorization = bearer(&token).ok_or_else(unusable)?;
-        let said = answer.expires_in.and_then(|life| Duration::try_from_secs_f64(life).ok());
-        let life = said.or_else(|| jwt::life(&token)).unwrap_or(DEFAULT_LIFE);
+        let life = answer.life.or_else(|| jwt::life(&token)).unwrap_or(DEFAULT_LIFE);
         let life = life.min(Duration::from_hours(24));
         let expires = asked + life.saturating_sub(MARGIN.min(life / SHORT_LIFE));
-        let refresh = answer.refresh_token.filter(filled).map(Secret::new);
+        let refresh = answer.refresh_token.map(Secret::new);
         Ok(Some(Sold { token: Token { authorization, expires }, refresh }))
     }
 
@@ -161,6 +201,17 @@ impl Order<'_> {
                 Err(connections.explain(error, realm, endpoint, self.stall.silence).await)
             }
         }
+    }
+}
+
+/// A refusal that comes in the place of a token.
+fn refused(place: Place, code: Option<ErrorCode>, said: &str) -> RegistryError {
+    let message = format!("its token server says: {said}");
+    match code {
+        Some(ErrorCode::Denied | ErrorCode::Unauthorized) | None => {
+            RegistryError::Denied { place, message }
+        }
+        code => RegistryError::Refused { place, status: 200, code, message, retry_after: None },
     }
 }
 

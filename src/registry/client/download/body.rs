@@ -22,7 +22,7 @@ const LEAST: u64 = 64 << 10;
 
 /// Some bytes of a blob on their way down: not verified, but never more than named.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(in crate::registry::client) struct Body {
     response: Response,
     descriptor: Descriptor,
     place: Place,
@@ -40,7 +40,7 @@ pub(super) struct Body {
 impl RegistryClient {
     /// Asks `repository` for a range of a blob, once. A registry that knows no ranges sends the
     /// beginning too, which is then passed over.
-    pub(super) async fn open_range(
+    pub(in crate::registry::client) async fn open_range(
         &self,
         repository: &Repository,
         descriptor: &Descriptor,
@@ -112,7 +112,9 @@ impl Body {
     }
 
     /// The next bytes; `None` at the end. Whoever stops waiting loses nothing.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
+    pub(in crate::registry::client) async fn next(
+        &mut self,
+    ) -> Result<Option<Bytes>, RegistryError> {
         loop {
             if self.goes_on && self.left == 0 {
                 return Ok(None);

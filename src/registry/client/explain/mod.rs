@@ -6,7 +6,9 @@
 use std::fmt;
 
 use super::{Cloud, RegistryError, TlsProblem, auth::UNKNOWN_TOKEN_SERVER};
-use crate::{image::ManifestError, registry::protocol::ErrorCode, types::Registry};
+use crate::{
+    image::ManifestError, proxies::ProxyFailure, registry::protocol::ErrorCode, types::Registry,
+};
 
 mod alien;
 
@@ -53,6 +55,17 @@ pub enum Advice {
     ForeignLayers,
     /// The login is missing or wrong, and the cloud has its own ways.
     LogIn(Cloud),
+    /// There is no login for this registry, or a wrong one.
+    LogInTo(Registry),
+    /// There is no login for this registry, but for others.
+    OtherLogin {
+        /// The registry that the image's name means.
+        registry: Registry,
+        /// The first of those that there are logins for.
+        others: Vec<String>,
+    },
+    /// Docker Hub refused, which a name without a host means.
+    HubIsMeant(HubProblem),
     /// The registry names a token server on a host that is not known to be its own.
     NameTokenServer {
         /// The registry.
@@ -81,11 +94,17 @@ pub enum Advice {
     TooManyRequests,
     /// The registry took blobs, and does not find them any more.
     LostBlobs,
+    /// The registry does not know an upload that it has begun.
+    LostUpload,
     /// A web server answered, and no registry.
     NotARegistry {
         /// What calls itself so in its answer.
         server: Option<String>,
     },
+    /// The authority of a host that the registry points to, such as the storage of its blobs, is not trusted.
+    StorageAuthority(Registry),
+    /// The proxy on the way failed.
+    Proxy,
     /// TLS was tried with a server that speaks plain HTTP.
     PlainHttp,
     /// Plain HTTP was tried with a server that speaks TLS.
@@ -98,7 +117,19 @@ pub enum Advice {
     NoTagDeletion,
 }
 
+/// What Docker Hub refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HubProblem {
+    /// The login, or its absence.
+    Login,
+    /// What was asked for.
+    Denied,
+    /// There is no such image, or none that it shows.
+    Absent,
+}
+
 impl fmt::Display for Advice {
+    #[expect(clippy::too_many_lines, reason = "an arm for each advice, and nothing else")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::ForeignLayers => {
@@ -107,6 +138,24 @@ impl fmt::Display for Advice {
                  REGISTRY_VALIDATION_DISABLED=true there, or allow their makers' hosts by validation.manifests.urls.allow"
             }
             Self::LogIn(cloud) => cloud.login_advice(),
+            Self::LogInTo(registry) => {
+                return write!(
+                    f,
+                    "edgepost registry login {registry}, with an account that may do this"
+                );
+            }
+            Self::OtherLogin { registry, others } => {
+                let other = others.first().map_or("HOST", String::as_str);
+                return write!(
+                    f,
+                    "log in to the registry that the image names (edgepost registry login {registry}), or name the \
+                     image in the one that there is a login for: {other}/…"
+                );
+            }
+            Self::HubIsMeant(_) => {
+                "a name without a host, such as `hello:1.0`, is an image of Docker Hub (docker.io): write \
+                 HOST[:PORT]/hello:1.0 for another registry. For Docker Hub itself: edgepost registry login docker.io"
+            }
             Self::NameTokenServer { registry, server } => {
                 return write!(
                     f,
@@ -151,11 +200,25 @@ impl fmt::Display for Advice {
                 "repeat the command: what is missing is sent again. If it stays so, the replicas of the registry do not share \
                  their storage, or a clean-up runs at the same time"
             }
+            Self::LostUpload => {
+                "the registry does not know an upload that it has just begun: its replicas must share their storage and one \
+                 secret for uploads (http.secret, REGISTRY_HTTP_SECRET), or the load balancer keep a client at one of them"
+            }
             Self::NotARegistry { server } => {
                 return match server {
                     Some(server) => write!(f, "{server} answered, and no registry: check host and port, and what is before it"),
                     None => f.write_str("a web server answered, and no registry: check host and port, and what is before it"),
                 };
+            }
+            Self::StorageAuthority(host) => {
+                return write!(
+                    f,
+                    "the registry keeps its content at {host}: put the certificate of that host's authority into \
+                     certs.d/{host}/ca.crt, and give it to nodes by --storage-ca {host}=FILE"
+                );
+            }
+            Self::Proxy => {
+                "start the proxy, correct HTTPS_PROXY or HTTP_PROXY, or leave it out for this host: NO_PROXY=HOST[:PORT]"
             }
             Self::PlainHttp => {
                 "this server speaks plain HTTP: if whoever is on the way may see and change everything, say --plain-http HOST:PORT"
@@ -193,16 +256,25 @@ pub fn advice(error: &RegistryError) -> Option<Advice> {
         E::ForeignLayers { .. } => Some(Advice::ForeignLayers),
         E::NoDeletion { .. } => Some(Advice::NoDeletion(host)),
         E::NoTagDeletion { .. } => Some(Advice::NoTagDeletion),
-        E::Unauthorized { registry, .. } => Cloud::of(registry).map(Advice::LogIn),
+        E::Unauthorized { registry, others, .. } => Some(log_in(registry, others)),
         E::UnsafeTarget { registry, target, why } if *why == UNKNOWN_TOKEN_SERVER => {
             let host = target.strip_prefix("https://")?;
             let server = host.split(':').next().unwrap_or(host).to_owned();
             Some(Advice::NameTokenServer { registry: registry.clone(), server })
         }
-        E::Denied { message, .. } => denied(message, host),
-        E::NotFound { message, .. } => not_found(message, host),
+        E::Denied { message, .. } => denied(message, host)
+            .or_else(|| is_hub(host).then_some(Advice::HubIsMeant(HubProblem::Denied))),
+        E::NotFound { message, .. } => not_found(message, host)
+            .or_else(|| is_hub(host).then_some(Advice::HubIsMeant(HubProblem::Absent))),
         E::Refused { status, code, message, .. } => refused(*status, code.as_ref(), message, host),
+        E::Target { target, source, .. } => match source.as_ref() {
+            E::Tls { problem: TlsProblem::UnknownIssuer, .. } => {
+                Some(Advice::StorageAuthority(target.clone()))
+            }
+            source => advice(source),
+        },
         E::Tls { problem: TlsProblem::NotTls, .. } => Some(Advice::PlainHttp),
+        E::Unreachable { source, .. } if source.is::<ProxyFailure>() => Some(Advice::Proxy),
         E::Unreachable { source, .. } if speaks_tls(source.as_ref()) => Some(Advice::SpeaksTls),
         E::Manifest { source: ManifestError::UnknownMediaType { media_type, .. }, .. } => {
             media_type.contains("distribution.manifest.v1").then_some(Advice::Schema1)
@@ -213,6 +285,23 @@ pub fn advice(error: &RegistryError) -> Option<Advice> {
         E::Protocol { why, .. } => alien(why).map(|it| Advice::NotARegistry { server: it.server }),
         _ => None,
     }
+}
+
+/// What helps where a login is missing or wrong.
+fn log_in(registry: &Registry, others: &[String]) -> Advice {
+    if let Some(cloud) = Cloud::of(registry) {
+        Advice::LogIn(cloud)
+    } else if is_hub(Host::of(registry)) {
+        Advice::HubIsMeant(HubProblem::Login)
+    } else if others.is_empty() {
+        Advice::LogInTo(registry.clone())
+    } else {
+        Advice::OtherLogin { registry: registry.clone(), others: others.to_vec() }
+    }
+}
+
+fn is_hub(host: Host) -> bool {
+    host == Host::DockerHub
 }
 
 /// Whether `message` has one of `words`, in whatever case.
@@ -263,6 +352,9 @@ fn refused(status: u16, code: Option<&ErrorCode>, message: &str, host: Host) -> 
         (_, Some(ErrorCode::ManifestBlobUnknown | ErrorCode::BlobUnknown)) => {
             Some(Advice::LostBlobs)
         }
+        (_, Some(ErrorCode::BlobUploadUnknown | ErrorCode::BlobUploadInvalid)) => {
+            Some(Advice::LostUpload)
+        }
         (400, _) if speaks_of(message, &["request to an https server", "sent to https port"]) => {
             Some(Advice::SpeaksTls)
         }
@@ -284,111 +376,4 @@ fn speaks_tls(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::registry::client::Place;
-
-    fn place(registry: &str) -> Place {
-        Place::Repository(format!("{registry}/team/app").parse().unwrap())
-    }
-
-    fn refusal(
-        registry: &str,
-        status: u16,
-        code: Option<ErrorCode>,
-        message: &str,
-    ) -> RegistryError {
-        let message = message.to_owned();
-        RegistryError::Refused { place: place(registry), status, code, message, retry_after: None }
-    }
-
-    fn denial(registry: &str, message: &str) -> RegistryError {
-        RegistryError::Denied { place: place(registry), message: message.to_owned() }
-    }
-
-    fn absence(registry: &str, message: &str) -> RegistryError {
-        let (what, message) = ("manifest 1.0".to_owned(), message.to_owned());
-        RegistryError::NotFound { place: place(registry), what, message }
-    }
-
-    #[test]
-    fn known_answers_have_their_advice() {
-        const HUB: &str = "registry.example:5000";
-        const AZURE: &str = "site.azurecr.io";
-        const IBM: &str = "de.icr.io";
-        const OPENSHIFT: &str = "default-route-openshift-image-registry.apps.site.example";
-        let nginx = alien_words(Some("nginx/1.18.0"), "<html><head><title>413 Too Large</title>");
-        let router = alien_words(None, "<h1>Application is not available</h1>");
-        let page = alien_words(Some("Apache"), "<TITLE>\n Sign  in</TITLE>");
-        let by = |server: &str| Some(server.to_owned());
-        let unknown = Some(ErrorCode::Other("UNKNOWN".to_owned()));
-        for (error, expected) in [
-            (RegistryError::ForeignLayers { place: place(HUB) }, Some(Advice::ForeignLayers)),
-            (denial(AZURE, ""), Some(Advice::NewGrant)),
-            (
-                RegistryError::Unauthorized { registry: AZURE.parse().unwrap(), user: by("app") },
-                Some(Advice::LogIn(Cloud::Azure)),
-            ),
-            (
-                RegistryError::Unauthorized { registry: IBM.parse().unwrap(), user: None },
-                Some(Advice::LogIn(Cloud::Ibm)),
-            ),
-            (RegistryError::Unauthorized { registry: HUB.parse().unwrap(), user: None }, None),
-            (
-                refusal(HUB, 413, None, &nginx),
-                Some(Advice::BodyTooLong { server: by("nginx/1.18.0") }),
-            ),
-            (refusal(HUB, 413, None, ""), Some(Advice::BodyTooLong { server: None })),
-            (denial(HUB, "its token allows `pull`, and not `push`"), Some(Advice::PullOnly)),
-            (refusal(OPENSHIFT, 503, None, &router), Some(Advice::NoRoute)),
-            (refusal(OPENSHIFT, 503, None, &alien_words(None, "")), Some(Advice::NoRoute)),
-            (refusal(OPENSHIFT, 503, None, "no room"), None),
-            (
-                denial(OPENSHIFT, "requested access to the resource is denied"),
-                Some(Advice::NoProject),
-            ),
-            (denial(IBM, "the namespace is not known to you"), Some(Advice::NoNamespace)),
-            (absence(IBM, ""), Some(Advice::NoNamespace)),
-            (denial(IBM, "You have used up your quota for storage"), Some(Advice::Quota)),
-            (refusal(HUB, 507, None, "the registry's disk is full"), Some(Advice::Quota)),
-            (
-                refusal(HUB, 429, Some(ErrorCode::TooManyRequests), "slow down"),
-                Some(Advice::TooManyRequests),
-            ),
-            (
-                refusal(HUB, 500, Some(ErrorCode::ManifestBlobUnknown), "blob unknown to registry"),
-                Some(Advice::LostBlobs),
-            ),
-            (refusal(HUB, 500, unknown, "unknown error"), None),
-            (absence(HUB, &page), Some(Advice::NotARegistry { server: by("Apache") })),
-            (refusal(HUB, 404, None, &page), Some(Advice::NotARegistry { server: by("Apache") })),
-            (absence(HUB, "404 page not found"), None),
-            (
-                refusal(HUB, 400, None, "Client sent an HTTP request to an HTTPS server."),
-                Some(Advice::SpeaksTls),
-            ),
-            (
-                RegistryError::NoDeletion { place: place(HUB) },
-                Some(Advice::NoDeletion(Host::Other)),
-            ),
-            (
-                RegistryError::NoDeletion { place: place(AZURE) },
-                Some(Advice::NoDeletion(Host::Azure)),
-            ),
-        ] {
-            assert_eq!(advice(&error), expected, "{error}");
-            if let Some(advice) = expected {
-                let text = advice.to_string();
-                assert!(text.len() > 40 && !text.contains("  "), "{text}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_image_of_schema_1_is_told_as_such() {
-        let schema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
-        let source = crate::image::RawManifest::new(schema1, "{}").parse().unwrap_err();
-        let error = RegistryError::Manifest { place: place("a.b"), source };
-        assert_eq!(advice(&error), Some(Advice::Schema1));
-    }
-}
+mod tests;

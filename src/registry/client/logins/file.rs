@@ -1,5 +1,6 @@
 //! A login file of Docker (`config.json`) or Podman (`auth.json`), or a Kubernetes secret
-//! (`.dockerconfigjson`): one JSON for all.
+//! (`.dockerconfigjson`): one JSON for all. The form before it (`.dockercfg`), which has the entries of
+//! `auths` alone, is read too.
 
 use std::{
     collections::BTreeMap,
@@ -33,6 +34,9 @@ pub(super) struct LoginFile {
     helpers: Option<BTreeMap<String, String>>,
 }
 
+/// The form of `.dockercfg`.
+type OldForm = BTreeMap<String, Entry>;
+
 #[derive(Deserialize)]
 struct Entry {
     auth: Option<String>,
@@ -48,12 +52,24 @@ impl LoginFile {
         let Some(text) = text_of(path)?.filter(|text| !text.trim_ascii().is_empty()) else {
             return Ok(None);
         };
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
         // The parser's own words may quote what is in the file: its line has to do.
-        let read = serde_json::from_slice(&text).map_err(|error| LoginError::Malformed {
+        let read = serde_json::from_slice::<Self>(text).map_err(|error| LoginError::Malformed {
             path: path.to_owned(),
             why: format!("line {} is not the JSON that was expected", error.line()),
-        });
-        read.map(Some)
+        })?;
+        let is_old_form = read.auths.is_none() && read.store.is_none() && read.helpers.is_none();
+        if is_old_form && let Ok(auths) = serde_json::from_slice::<OldForm>(text) {
+            return Ok(Some(Self { auths: Some(auths), ..Self::default() }));
+        }
+        Ok(Some(read))
+    }
+
+    /// The registries that it names, without control characters.
+    pub(super) fn registries(&self) -> Vec<String> {
+        let auths = self.auths.iter().flat_map(BTreeMap::keys);
+        let helpers = self.helpers.iter().flat_map(BTreeMap::keys);
+        auths.chain(helpers).map(|key| plain(key).replace(char::is_control, "")).collect()
     }
 
     /// The login for the longest of `names` that there is one for. `path` is the file's.

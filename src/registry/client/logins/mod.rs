@@ -1,7 +1,7 @@
 //! Who we are at which registry: given logins, and the login files of Docker and Podman.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, io,
     path::{Path, PathBuf},
 };
@@ -26,6 +26,9 @@ use names::Names;
 
 /// The user name by which credential helpers mark an identity token.
 const TOKEN_USER: &str = "<token>";
+
+/// The most registries that an error names beside the one that there is no login for.
+const MOST_NAMED: usize = 3;
 
 /// How we prove who we are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,6 +221,21 @@ impl Logins {
         self.find(repository.registry(), &Names::of_repository(repository)).await
     }
 
+    /// The first registries that there are logins for, as the files name them. A file that cannot be read
+    /// has none.
+    pub(super) async fn registries(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.given.keys().map(ToString::to_string).collect();
+        for path in &self.files {
+            if let Ok(Some(file)) = read_file(path).await {
+                names.extend(file.registries());
+            }
+        }
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        names.truncate(MOST_NAMED);
+        names
+    }
+
     async fn find(
         &self,
         registry: &Registry,
@@ -237,15 +255,20 @@ impl Logins {
 }
 
 async fn find_in(path: &Path, names: &Names) -> Result<Option<FoundLogin>, LoginError> {
+    match read_file(path).await? {
+        Some(file) => file.find(path, names).await,
+        None => Ok(None),
+    }
+}
+
+async fn read_file(path: &Path) -> Result<Option<LoginFile>, LoginError> {
     let owned = path.to_owned();
     let read = tokio::task::spawn_blocking(move || LoginFile::read(&owned));
-    match read.await {
-        Ok(file) => match file? {
-            Some(file) => file.find(path, names).await,
-            None => Ok(None),
-        },
-        Err(error) => Err(LoginError::Open { path: path.to_owned(), source: error.into() }),
-    }
+    let failed = |error: tokio::task::JoinError| LoginError::Open {
+        path: path.to_owned(),
+        source: error.into(),
+    };
+    read.await.map_err(failed)?
 }
 
 #[cfg(test)]

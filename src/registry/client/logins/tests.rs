@@ -285,3 +285,13 @@ async fn a_file_that_is_none_is_not_overwritten() {
         assert_eq!(home.text(), text);
     }
 }
+
+#[tokio::test]
+async fn the_form_before_config_json_is_read() {
+    let old = format!(r#"{{"https://r.example/v1/":{{"auth":"{BOB}","email":"b@x"}}}}"#);
+    assert_eq!(look_up(&old, "r.example").await.unwrap(), Some(bob()));
+    assert_eq!(look_up(&format!("\u{feff}{old}"), "r.example").await.unwrap(), Some(bob()));
+    assert_eq!(look_up(&old, "s.example").await.unwrap(), None);
+    // Other settings of Docker are no logins.
+    assert_eq!(look_up(r#"{"proxies":{"default":{}}}"#, "r.example").await.unwrap(), None);
+}

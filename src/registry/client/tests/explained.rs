@@ -100,3 +100,22 @@ async fn a_registry_that_wants_a_pause_gets_it_and_is_explained_if_it_wants_more
     assert_eq!(advice(&asked(&fake).await), Some(Advice::TooManyRequests));
     assert_eq!(fake.seen().len(), 4);
 }
+
+#[tokio::test]
+async fn replicas_that_do_not_share_their_uploads_are_named() {
+    let fake = Fake::start(|request, _| match request.method {
+        Method::POST => with(202, &[("location", "/upload?_state=signed")], b""),
+        Method::HEAD => status(404),
+        _ => with(
+            404,
+            &[],
+            br#"{"errors":[{"code":"BLOB_UPLOAD_INVALID","message":"blob upload invalid"}]}"#,
+        ),
+    })
+    .await;
+    let open =
+        || std::future::ready(Ok(crate::image::BlobReader::bytes(Bytes::from_static(LAYER))));
+    let error = client().push_blob(&fake.repository(), &layer(), open, None).await.unwrap_err();
+    assert_eq!(advice(&error), Some(Advice::LostUpload), "{error:?}");
+    assert!(Advice::LostUpload.to_string().contains("REGISTRY_HTTP_SECRET"));
+}

@@ -174,3 +174,84 @@ async fn parallel_requests_buy_one_token() {
     let bought = fake.seen().iter().filter(|it| it.uri.path() == "/token").count();
     assert_eq!(bought, 1);
 }
+
+/// A registry whose token server answers `answer`.
+async fn token_server(answer: &'static str) -> Fake {
+    Fake::start(move |request, _| {
+        if request.uri.path() == "/token" {
+            return answer.into_response();
+        }
+        let realm = format!("http://{}/token", request.header("host").unwrap());
+        match request.header("authorization") {
+            Some("Bearer t") => status(200),
+            _ => with(401, &[("www-authenticate", &format!("Bearer realm=\"{realm}\""))], b""),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_token_is_taken_whatever_else_its_server_writes() {
+    for answer in [
+        r#"{"token":"t","expires_in":"300","issued_at":1700000000,"refresh_token":null}"#,
+        r#"{"token":"t","expires_in":null,"scope":["a"],"refresh_token":0}"#,
+        r#"{"token":null,"access_token":"t","expires_in":{},"errors":[]}"#,
+        "\u{feff}{\"access_token\":\"t\",\"expires_in\":-1}",
+    ] {
+        let fake = token_server(answer).await;
+        client_of_bob(&fake).ping(&fake.registry()).await.unwrap_or_else(|error| {
+            panic!("{answer}: {error}");
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_inside_a_token_answer_is_passed_on_in_words() {
+    for (answer, expected) in [
+        (r#"{"errors":[{"code":"DENIED","message":"plan \u001b[2Jexpired"}]}"#, "plan [2Jexpired"),
+        (r#"{"error":"invalid_scope","error_description":"no such team"}"#, "no such team"),
+        (r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}"#, "slow down"),
+    ] {
+        let fake = token_server(answer).await;
+        let error = client_of_bob(&fake).ping(&fake.registry()).await.unwrap_err().to_string();
+        assert!(error.contains("its token server says: "), "{error}");
+        assert!(error.ends_with(expected), "{error}");
+    }
+}
+
+fn put(path: &std::path::Path, text: &str) {
+    let mut file = std::fs::File::create(path).unwrap();
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+}
+
+/// A login file that names a credential helper that is not installed.
+fn with_missing_helper(folder: &std::path::Path) -> RegistryClient {
+    let file = folder.join("config.json");
+    put(&file, r#"{"credsStore":"edgepost-none","auths":{"other.example":{"auth":"YTpi"}}}"#);
+    RegistryClient::new(ClientConfig { logins: Logins::none().and_file(file), ..quick() })
+}
+
+#[tokio::test]
+async fn a_missing_helper_fails_only_what_needs_a_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let public = token_server(r#"{"token":"t"}"#).await;
+    let client = with_missing_helper(folder.path());
+    client.ping(&public.registry()).await.unwrap();
+    let private =
+        Fake::start(|_, _| with(401, &[("www-authenticate", "Basic realm=\"x\"")], b"")).await;
+    let error = client.ping(&private.registry()).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Login { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn where_no_login_fits_those_that_there_are_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.json");
+    put(&file, r#"{"auths":{"https://other.example/v1/":{"auth":"YTpi"}}}"#);
+    let fake =
+        Fake::start(|_, _| with(401, &[("www-authenticate", "Basic realm=\"x\"")], b"")).await;
+    let logins = Logins::none().and_file(file);
+    let client = RegistryClient::new(ClientConfig { logins, ..quick() });
+    let error = client.ping(&fake.registry()).await.unwrap_err();
+    assert!(error.to_string().ends_with("only for other.example"), "{error}");
+}

@@ -18,6 +18,7 @@ use super::*;
 use crate::{image::Descriptor, types::Secret};
 
 mod explained;
+mod hidden;
 mod lists;
 mod login;
 mod pull;

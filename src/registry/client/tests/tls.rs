@@ -114,3 +114,42 @@ async fn a_registry_elsewhere_may_not_point_to_this_machine() {
     let guarded = client.connections.client(&url, &endpoint).unwrap();
     assert!(guarded.get(url).send().await.is_err());
 }
+
+/// A server that answers the first bytes of each connection by `answer`, and nothing else.
+fn answering(answer: &'static [u8]) -> Registry {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut hello = [0; 4096];
+            let _ = stream.read(&mut hello);
+            let _ = stream.write_all(answer);
+            // Read on, so that the answer is not lost by a reset.
+            std::thread::spawn(move || while stream.read(&mut hello).is_ok_and(|n| n > 0) {});
+        }
+    });
+    address.to_string().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_server_of_tls_1_0_or_1_1_is_named_as_such() {
+    // A fatal alert, protocol_version (70), in a record of TLS 1.0.
+    const ALERT: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
+    // A ServerHello that chooses TLS 1.1 and TLS_RSA_WITH_AES_128_CBC_SHA.
+    const HELLO: &[u8] = &[
+        0x16, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
+        7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 0, 0, 0x2f, 0,
+    ];
+    let (_, pem) = with_tls(&["127.0.0.1"]).await;
+    for answer in [ALERT, HELLO] {
+        let registry = answering(answer);
+        let client = RegistryClient::new(ClientConfig {
+            ca: BTreeMap::from([(registry.clone(), vec![pem.clone()])]),
+            retry: RetryPolicy::once(),
+            ..quick()
+        });
+        assert_eq!(problem(&client, &registry).await, TlsProblem::OldVersion);
+    }
+}

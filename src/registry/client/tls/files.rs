@@ -35,6 +35,11 @@ pub(super) fn authorities(
             .map_err(|error| format!("{}: {error}", path.display()))?;
         certificates.extend(found);
     }
+    for ending in ["pem", "cer", "der"] {
+        for path in with_extension(dir, registry, ending) {
+            tracing::warn!(file = %path.display(), "it is not read: a CA certificate in certs.d ends in .crt");
+        }
+    }
     Ok(certificates)
 }
 

@@ -1,9 +1,8 @@
 //! Connections: whom we trust as which registry, and where we do not go.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     error::Error as StdError,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -14,22 +13,22 @@ use url::Url;
 
 use super::{RegistryError, TlsProblem};
 use crate::{
-    authority::{self, ClientAuthRequests, Identity, ShownCertificate},
+    authority::{self, ClientAuthRequests, ShownCertificate},
+    proxies::{Proxies, ProxyFailure, ProxyRules},
     types::Registry,
 };
 
+mod authorities;
 mod chain;
 mod endpoint;
 mod files;
 mod problem;
-mod proxies;
 mod resolver;
 
+pub(super) use authorities::Authorities;
 pub(super) use endpoint::Endpoint;
 pub(super) use problem::connection_error;
-pub use proxies::Proxies;
 
-use files::BadFile;
 use resolver::GuardedResolver;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,14 +54,27 @@ enum Kind {
     Private(Registry),
 }
 
+/// The most certificates of which each is tried by itself.
+const MOST_TRIED: usize = 16;
+
+/// By whose word a registry is trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryTrust {
+    /// It is spoken to without TLS.
+    Plain,
+    /// By the system's authorities.
+    System,
+    /// By these certificates, which were configured: an authority's, or its own.
+    Given(Vec<CertificateDer<'static>>),
+}
+
 /// The versions of HTTP that are offered, as TLS names them.
 const PROTOCOLS: &[&str] = &["h2", "http/1.1"];
 
 /// Makes and keeps connections.
 #[derive(Debug)]
 pub(super) struct Connections {
-    authorities: BTreeMap<Registry, Vec<String>>,
-    certs_dirs: Vec<PathBuf>,
+    authorities: Authorities,
     plain_http: BTreeSet<Registry>,
     proxies: Proxies,
     user_agent: String,
@@ -78,14 +90,13 @@ struct Pool {
 
 impl Connections {
     pub(super) fn new(
-        authorities: BTreeMap<Registry, Vec<String>>,
-        certs_dirs: Vec<PathBuf>,
+        authorities: Authorities,
         plain_http: BTreeSet<Registry>,
         proxies: Proxies,
         user_agent: String,
     ) -> Self {
         let pools = Mutex::default();
-        Self { authorities, certs_dirs, plain_http, proxies, user_agent, pools }
+        Self { authorities, plain_http, proxies, user_agent, pools }
     }
 
     /// Where the API of `registry` is. Plain HTTP is spoken to registries named as such, and on
@@ -96,17 +107,11 @@ impl Connections {
             host => host,
         };
         let plain = self.plain_http.contains(registry)
-            || registry.is_loopback() && !self.has_certificates(registry);
+            || registry.is_loopback() && !self.authorities.has_any(registry);
         let scheme = if plain { "http" } else { "https" };
         let base = Url::parse(&format!("{scheme}://{host}/"))
             .map_err(|error| RegistryError::protocol(&registry.into(), error.to_string()))?;
         Ok(Endpoint { registry: registry.clone(), base })
-    }
-
-    /// Whether anything was configured for TLS with `registry`.
-    fn has_certificates(&self, registry: &Registry) -> bool {
-        self.authorities.get(registry).is_some_and(|pems| !pems.is_empty())
-            || self.certs_dirs.iter().any(|dir| files::has_any(dir, registry))
     }
 
     /// The connections to use for `url`, on behalf of the registry at `endpoint`.
@@ -136,10 +141,16 @@ impl Connections {
     ) -> RegistryError {
         let kind = self.kind(url, endpoint);
         let is_requested = self.pool(&kind).is_some_and(|it| it.client_auth.is_requested());
-        if url.scheme() != "https" || !ends_before_answer(&error, is_requested) {
-            return error;
+        let error = if url.scheme() == "https" && ends_before_answer(&error, is_requested) {
+            self.probe(&kind, url, endpoint, patience).await.unwrap_or(error)
+        } else {
+            error
+        };
+        let error = self.with_proxy(error, url);
+        match registry_of(url) {
+            Some(target) if !endpoint.owns(url) => error.at_target(target),
+            _ => error,
         }
-        self.probe(&kind, url, endpoint, patience).await.unwrap_or(error)
     }
 
     /// Asks for `/` on a new connection. None: the server answers, or the failure is not about certificates.
@@ -171,7 +182,7 @@ impl Connections {
             if endpoint.owns(url) { Some(endpoint.registry.clone()) } else { registry_of(url) };
         let is_plain = url.scheme() == "http";
         match target {
-            Some(target) if !is_plain && self.has_certificates(&target) => Kind::Private(target),
+            Some(target) if !is_plain && self.authorities.has_any(&target) => Kind::Private(target),
             Some(target) if target.is_loopback() => {
                 if is_plain {
                     Kind::Loopback
@@ -193,6 +204,26 @@ impl Connections {
     }
 
     fn build(&self, kind: &Kind, registry: &Registry) -> Result<Pool, RegistryError> {
+        let trusted = match kind {
+            Kind::Loopback | Kind::Plain | Kind::GuardedPlain => Ok(Vec::new()),
+            Kind::LoopbackTls | Kind::System | Kind::Guarded => self.authorities.of_all(),
+            Kind::Private(host) => self.authorities.of(host),
+        };
+        let trusted = trusted.map_err(|source| RegistryError::Tls {
+            registry: registry.clone(),
+            problem: TlsProblem::BadAuthority,
+            source,
+        })?;
+        self.build_trusting(kind, registry, trusted)
+    }
+
+    /// Connections of a kind, where `trusted` counts beside the system's authorities.
+    fn build_trusting(
+        &self,
+        kind: &Kind,
+        registry: &Registry,
+        trusted: Vec<CertificateDer<'static>>,
+    ) -> Result<Pool, RegistryError> {
         let failed = |problem, source: Box<dyn StdError + Send + Sync>| RegistryError::Tls {
             registry: registry.clone(),
             problem,
@@ -214,15 +245,11 @@ impl Connections {
         let builder = if on_this_machine {
             builder.no_proxy()
         } else {
-            let unusable = |source: proxies::UnusableProxy| RegistryError::Unreachable {
-                registry: registry.clone(),
-                source: source.into(),
-            };
-            self.proxies.of(builder).map_err(unusable)?
+            self.proxy_rules(registry)?.apply(builder)
         };
         let builder = match kind {
             Kind::Guarded | Kind::GuardedPlain => {
-                let proxies = self.proxies.hosts();
+                let proxies = self.proxy_rules(registry)?.hosts().collect();
                 builder.dns_resolver(Arc::new(GuardedResolver { proxies }))
             }
             _ => builder,
@@ -231,23 +258,22 @@ impl Connections {
         let builder = match kind {
             Kind::Loopback | Kind::Plain | Kind::GuardedPlain => builder.tls_certs_only([]),
             Kind::LoopbackTls | Kind::System | Kind::Guarded => {
-                let mut config = authority::client_config(Vec::new(), None, PROTOCOLS)
+                let mut config = authority::client_config(trusted, None, PROTOCOLS)
                     .map_err(|error| failed(TlsProblem::Other, error.into()))?;
                 client_auth = ClientAuthRequests::record(&mut config);
                 builder.tls_backend_preconfigured(config)
             }
             Kind::Private(host) => {
-                let authorities = self
-                    .certificates(host)
-                    .map_err(|error| failed(TlsProblem::BadAuthority, error))?;
-                let identity =
-                    self.identity(host).map_err(|error| failed(TlsProblem::BadIdentity, error))?;
+                let identity = self
+                    .authorities
+                    .identity(host)
+                    .map_err(|error| failed(TlsProblem::BadIdentity, error))?;
                 // A key that does not fit its certificate is found here.
                 let problem = match identity {
                     Some(_) => TlsProblem::BadIdentity,
                     None => TlsProblem::BadAuthority,
                 };
-                let mut config = authority::client_config(authorities, identity, PROTOCOLS)
+                let mut config = authority::client_config(trusted, identity, PROTOCOLS)
                     .map_err(|error| failed(problem, error.into()))?;
                 client_auth = ClientAuthRequests::record(&mut config);
                 builder.tls_backend_preconfigured(config)
@@ -257,33 +283,86 @@ impl Connections {
         Ok(Pool { client, client_auth })
     }
 
-    fn certificates(&self, registry: &Registry) -> Result<Vec<CertificateDer<'static>>, BadFile> {
-        let mut certificates = Vec::new();
-        for pem in self.authorities.get(registry).into_iter().flatten() {
-            certificates.extend(authority::certificates(pem.as_bytes())?);
+    /// By whose word the registry at `endpoint` is trusted: each certificate that is configured is tried by
+    /// itself, so that the one which counts is found.
+    pub(super) async fn trust_of(
+        &self,
+        endpoint: &Endpoint,
+        patience: Duration,
+    ) -> Result<RegistryTrust, RegistryError> {
+        if endpoint.is_plain() {
+            return Ok(RegistryTrust::Plain);
         }
-        for dir in &self.certs_dirs {
-            certificates.extend(files::authorities(dir, registry)?);
+        let registry = &endpoint.registry;
+        let given = self.authorities.of(registry).map_err(|source| RegistryError::Tls {
+            registry: registry.clone(),
+            problem: TlsProblem::BadAuthority,
+            source,
+        })?;
+        if given.is_empty() || self.is_trusted_by(&[], endpoint, patience).await? {
+            return Ok(RegistryTrust::System);
         }
-        Ok(certificates)
-    }
-
-    /// Our own certificate for `registry`, from the first folder that has one.
-    fn identity(&self, registry: &Registry) -> Result<Option<Identity>, BadFile> {
-        for dir in &self.certs_dirs {
-            if let Some(identity) = files::identity(dir, registry)? {
-                return Ok(Some(identity));
+        for one in given.iter().take(MOST_TRIED) {
+            if self.is_trusted_by(std::slice::from_ref(one), endpoint, patience).await? {
+                return Ok(RegistryTrust::Given(vec![one.clone()]));
             }
         }
-        Ok(None)
+        Ok(RegistryTrust::Given(given))
+    }
+
+    /// Whether a connection is made where `trusted` alone counts beside the system's authorities.
+    async fn is_trusted_by(
+        &self,
+        trusted: &[CertificateDer<'static>],
+        endpoint: &Endpoint,
+        patience: Duration,
+    ) -> Result<bool, RegistryError> {
+        let registry = &endpoint.registry;
+        let kind = Kind::Private(registry.clone());
+        let pool = self.build_trusting(&kind, registry, trusted.to_vec())?;
+        let request = pool.client.head(endpoint.base.clone()).timeout(patience).send();
+        match request.await.map_err(|error| connection_error(error, registry)) {
+            Ok(_) => Ok(true),
+            // Other: an authority of the same name as one that is trusted, and the like.
+            Err(RegistryError::Tls {
+                problem: TlsProblem::UnknownIssuer | TlsProblem::Other,
+                ..
+            }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn proxy_rules(&self, registry: &Registry) -> Result<ProxyRules, RegistryError> {
+        self.proxies.rules().map_err(|source| RegistryError::Unreachable {
+            registry: registry.clone(),
+            source: source.into(),
+        })
     }
 
     /// The proxy on the way to `endpoint`, without its credentials.
     pub(super) fn proxy(&self, endpoint: &Endpoint) -> Option<String> {
         if endpoint.registry.is_loopback() {
-            None
-        } else {
-            self.proxies.on_the_way_to(&endpoint.base)
+            return None;
+        }
+        self.proxies.rules().ok()?.on_the_way_to(&endpoint.base).map(ToString::to_string)
+    }
+
+    /// The same failure, as one of the proxy on the way to `url`, if one is and no connection was made.
+    fn with_proxy(&self, error: RegistryError, url: &Url) -> RegistryError {
+        let is_local = registry_of(url).is_some_and(|it| it.is_loopback());
+        match error {
+            RegistryError::Unreachable { registry, source } if !is_local => {
+                let is_connect = source.downcast_ref().is_some_and(reqwest::Error::is_connect);
+                let rules = self.proxies.rules().ok().filter(|_| is_connect);
+                match rules.as_ref().and_then(|rules| rules.on_the_way_to(url)) {
+                    Some(proxy) => {
+                        let source = ProxyFailure::new(proxy, source.as_ref()).into();
+                        RegistryError::Unreachable { registry, source }
+                    }
+                    None => RegistryError::Unreachable { registry, source },
+                }
+            }
+            error => error,
         }
     }
 
