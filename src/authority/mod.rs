@@ -11,12 +11,14 @@ use rustls::{
     },
     crypto::CryptoProvider,
     pki_types::{
-        CertificateDer, PrivateKeyDer, ServerName, UnixTime,
-        pem::{self, PemObject as _},
+        CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
+        ServerName, UnixTime,
     },
     server::ParsedCertificate,
 };
 use rustls_platform_verifier::Verifier;
+
+use crate::types::pem::{self, PemProblem};
 
 mod client_auth;
 mod shown;
@@ -24,13 +26,37 @@ mod shown;
 pub use client_auth::ClientAuthRequests;
 pub use shown::ShownCertificate;
 
+const CERTIFICATE_LABELS: [&str; 2] = ["CERTIFICATE", "X509 CERTIFICATE"];
+const PRIVATE_KEY_LABELS: [&str; 3] = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
+
 /// Our own certificate, for servers that want one, and its key.
 pub type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// The certificates in a PEM text. None at all is an error.
-pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
-    let found: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>()?;
-    if found.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(found) }
+pub fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, PemProblem> {
+    let sections = pem::sections(text)?.into_iter();
+    let found: Vec<_> = sections
+        .filter(|it| CERTIFICATE_LABELS.contains(&it.label.as_str()))
+        .map(|it| CertificateDer::from(it.der.to_vec()))
+        .collect();
+    if found.is_empty() {
+        return Err(PemProblem::Lacks { wanted: "certificate", labels: pem::labels(text) });
+    }
+    Ok(found)
+}
+
+/// The first private key in a PEM text: PKCS#8, PKCS#1 or SEC1, under no passphrase.
+pub fn private_key(text: &str) -> Result<PrivateKeyDer<'static>, PemProblem> {
+    let section = pem::first_section(text, &PRIVATE_KEY_LABELS)?.ok_or_else(|| {
+        let wanted = "private key that is under no passphrase";
+        PemProblem::Lacks { wanted, labels: pem::labels(text) }
+    })?;
+    let der = section.der.to_vec();
+    Ok(match section.label.as_str() {
+        "RSA PRIVATE KEY" => PrivatePkcs1KeyDer::from(der).into(),
+        "EC PRIVATE KEY" => PrivateSec1KeyDer::from(der).into(),
+        _ => PrivatePkcs8KeyDer::from(der).into(),
+    })
 }
 
 /// How to speak TLS with servers that the system's authorities vouch for, or `trusted` ones, or that

@@ -29,6 +29,7 @@ mod demo;
 mod documentation;
 mod documents;
 mod engines;
+mod field;
 mod fleet;
 mod hardening;
 mod horizon;

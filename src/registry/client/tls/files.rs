@@ -8,11 +8,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 use crate::{
     authority::{self, Identity},
+    text_file::{self, LONGEST_TEXT, TextFileError},
     types::Registry,
 };
 
@@ -56,7 +57,7 @@ pub(super) fn identity(dir: &Path, registry: &Registry) -> Result<Option<Identit
     check_mode(&key)?;
     let chain = authority::certificates(&read(certificate)?)
         .map_err(|error| format!("{}: {error}", certificate.display()))?;
-    let key = PrivateKeyDer::from_pem_slice(&read(&key)?)
+    let key = authority::private_key(&read(&key)?)
         .map_err(|error| format!("{}: {error}", key.display()))?;
     Ok(Some((chain, key)))
 }
@@ -74,8 +75,12 @@ fn check_mode(key: &Path) -> Result<(), BadFile> {
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, BadFile> {
-    fs::read(path).map(Zeroizing::new).map_err(|error| unreadable(path, &error))
+fn read(path: &Path) -> Result<Zeroizing<String>, BadFile> {
+    match text_file::read(path, LONGEST_TEXT) {
+        Ok(text) => Ok(text.noted(path)),
+        Err(TextFileError::Read(error)) => Err(unreadable(path, &error)),
+        Err(error) => Err(format!("{}: {error}", path.display()).into()),
+    }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> BadFile {

@@ -260,7 +260,7 @@ impl Connections {
     fn certificates(&self, registry: &Registry) -> Result<Vec<CertificateDer<'static>>, BadFile> {
         let mut certificates = Vec::new();
         for pem in self.authorities.get(registry).into_iter().flatten() {
-            certificates.extend(authority::certificates(pem.as_bytes())?);
+            certificates.extend(authority::certificates(pem)?);
         }
         for dir in &self.certs_dirs {
             certificates.extend(files::authorities(dir, registry)?);
