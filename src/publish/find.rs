@@ -54,7 +54,7 @@ pub(super) async fn find_images(
 }
 
 /// The images of the definition, each once.
-fn images(definition: &ServiceDefinition) -> Result<Vec<ImageRef>, PublishError> {
+pub(super) fn images(definition: &ServiceDefinition) -> Result<Vec<ImageRef>, PublishError> {
     let pinned = |image: &PinnedImage| ImageRef {
         repository: image.repository.clone(),
         tag: None,
