@@ -7,7 +7,7 @@
 //!  L3  exchange::client · exchange::store
 //!  L2  trust · registry::{protocol, client, server} · exchange::api
 //!  L1  sign · document · image · listener · claim · data_parts · disk_space · login · audit · log_limiter
-//!      private_file
+//!      private_file · text_file
 //!  L0  types
 //! ```
 //!
@@ -101,6 +101,7 @@ pub mod publish;
 mod recent_map;
 pub mod registry;
 pub mod sign;
+pub mod text_file;
 pub mod trust;
 pub mod types;
 

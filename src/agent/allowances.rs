@@ -85,8 +85,7 @@ impl Allowances {
         let Some(bytes) = folder::read_private(&path)? else {
             return Ok(Self::default());
         };
-        serde_json::from_slice(&bytes)
-            .map_err(|source| FolderError::Read { path, source: source.into() })
+        serde_json::from_slice(&bytes).map_err(|error| FolderError::malformed(&path, &error))
     }
 
     /// Writes them into `folder`.

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use crate::{
     private_file::{self, PrivateFileError},
     trust::TrustPin,
+    types::JsonProblem,
 };
 
 /// The longest of the node's own files: identity, policy, user input, status.
@@ -48,6 +49,14 @@ pub enum FolderError {
         /// What is wrong with it.
         why: String,
     },
+    /// It is not the JSON that the agent wrote.
+    #[error("{} is damaged", path.display())]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: JsonProblem,
+    },
     /// It is longer than any such file.
     #[error("{} is longer than {LONGEST} bytes", path.display())]
     TooLong {
@@ -63,8 +72,14 @@ impl FolderError {
             Self::Read { path, .. }
             | Self::Write { path, .. }
             | Self::Exposed { path, .. }
+            | Self::Malformed { path, .. }
             | Self::TooLong { path } => path,
         }
+    }
+
+    /// The file at `path` is not the JSON that it should be. What is in it may be secret.
+    pub(super) fn malformed(path: &Path, error: &serde_json::Error) -> Self {
+        Self::Malformed { path: path.to_owned(), source: JsonProblem::of_secret(error) }
     }
 }
 

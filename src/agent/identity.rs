@@ -11,7 +11,7 @@ use crate::{
     exchange::client::{Auth, ExchangeConfig, PlainHttp},
     sign::sealed::NodeKey,
     trust::TrustPin,
-    types::{Arch, NodeRef, PatternRef, Secret},
+    types::{Arch, JsonProblem, NodeRef, PatternRef, Secret},
 };
 
 /// Everything that makes this machine that node.
@@ -56,7 +56,7 @@ pub enum IdentityError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: serde_json::Error,
+        source: JsonProblem,
     },
 }
 
@@ -99,8 +99,9 @@ impl Identity {
             return Ok(None);
         };
         let damaged = |source| IdentityError::Damaged { path: path.clone(), source };
-        let mut file: IdentityFile = serde_json::from_slice(&bytes).map_err(damaged)?;
-        let wrong = |what: &str| damaged(serde::de::Error::custom(what));
+        let mut file: IdentityFile = serde_json::from_slice(&bytes)
+            .map_err(|error| damaged(JsonProblem::of_secret(&error)))?;
+        let wrong = |what: &str| damaged(JsonProblem::new(what));
         let key = BASE64_STANDARD.decode(&file.key).map(Zeroizing::new);
         let key = key.map_err(|_| wrong("its key is not base64"))?;
         Ok(Some(Self {
@@ -134,9 +135,9 @@ impl Identity {
             key: BASE64_STANDARD.encode(*self.key.to_bytes()),
             trust: self.trust.to_string(),
         };
-        let bytes = serde_json::to_vec_pretty(&file)
-            .map(Zeroizing::new)
-            .map_err(|source| IdentityError::Damaged { path: path.clone(), source })?;
+        let bytes = serde_json::to_vec_pretty(&file).map(Zeroizing::new).map_err(|source| {
+            IdentityError::Damaged { path: path.clone(), source: source.into() }
+        })?;
         Ok(folder::write_whole(&path, &bytes)?)
     }
 

@@ -272,9 +272,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FolderError>
     let Some(bytes) = folder::read(path)? else {
         return Ok(None);
     };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|source| FolderError::Read { path: path.to_owned(), source: source.into() })
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| FolderError::malformed(path, &error))
 }
 
 #[cfg(test)]

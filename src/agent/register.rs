@@ -23,7 +23,7 @@ use crate::{
     },
     sign::{Envelope, sealed::NodeKey},
     trust::{Refusal, Trust, TrustPin, TrustRoot},
-    types::{Arch, NodeId, NodeRef, PatternRef, Secret},
+    types::{Arch, JsonProblem, NodeId, NodeRef, PatternRef, Secret},
 };
 
 /// A node to be.
@@ -136,7 +136,7 @@ pub enum RegisterError {
     Random(#[from] getrandom::Error),
     /// The exchange has no form for its policy.
     #[error("the node's policy cannot be sent")]
-    Policy(#[source] serde_json::Error),
+    Policy(#[source] JsonProblem),
     /// Its identity could not be kept.
     #[error("the node's identity cannot be used")]
     Identity(#[from] IdentityError),
@@ -246,7 +246,7 @@ async fn make(
         user_input: registration.user_input.clone(),
         ..Machine::measured(Path::new("/")).facts(identity.arch.clone())
     };
-    let profile = Profile::of(&policy, &facts).map_err(RegisterError::Policy)?;
+    let profile = Profile::of(&policy, &facts).map_err(|it| RegisterError::Policy(it.into()))?;
     let public_key = identity.key.public().to_string();
     let known = exchange.find_node(id).await?.map(|it| it.public_key).filter(|it| !it.is_empty());
     let registrant = exchange;

@@ -10,7 +10,7 @@ use crate::{
         plan::{Instance, Step},
         runtime::{Afterwards, Container, ContainerPlan, ContainerState, Runtime, RuntimeError},
     },
-    types::NodeRef,
+    types::{NodeRef, escape_foreign, json_problem::describe_cause},
 };
 
 /// How often containers that have just started are looked at.
@@ -204,18 +204,21 @@ async fn revive(runtime: &dyn Runtime, node: &NodeRef, young: &Young) -> Result<
     Ok(())
 }
 
-/// An error with its causes, on one line.
+/// The longest description of an error, in characters; it may quote others.
+pub(super) const LONGEST_DETAIL: usize = 1000;
+
+/// An error with its causes, on one line. What others chose in it is escaped, and ends.
 pub(super) fn told(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let next = error.to_string();
+        let next = describe_cause(error);
         if !text.ends_with(&next) {
             text = format!("{text}: {next}");
         }
         cause = error.source();
     }
-    text
+    escape_foreign(&text, LONGEST_DETAIL)
 }
 
 #[cfg(test)]
@@ -227,6 +230,20 @@ mod tests {
         agent::runtime::{ContainerId, Nothing, labels},
         types::{Digest, PinnedImage},
     };
+
+    #[test]
+    fn an_error_quotes_no_value_that_a_parser_met() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("failed to read the answer")]
+        struct Failed(#[source] serde_json::Error);
+
+        let error = serde_json::from_str::<u8>("\"canary\"").unwrap_err();
+        let told = told(&Failed(error));
+        assert_eq!(
+            told,
+            "failed to read the answer: a value is not of the kind that is expected (line 1, column 8)"
+        );
+    }
 
     /// An engine in which containers made from `bad` images end at once, or do not even start.
     #[derive(Debug, Default)]

@@ -9,10 +9,11 @@ use crate::{
     agent::{
         folder::{self, FolderError, NodeFolder},
         select::{PolicySource, Unfit},
+        settle::LONGEST_DETAIL,
     },
     document::HostAccess,
     exchange::api::{NodeReport, RefusalReport, ServiceReport},
-    types::{Digest, NodeRef},
+    types::{Digest, NodeRef, escape_foreign},
 };
 
 /// A bundle that brought the node its newest state.
@@ -73,14 +74,25 @@ pub struct Status {
 }
 
 impl Status {
-    /// What of it goes to the exchange.
+    /// What of it goes to the exchange: parsed values, and text of one line and some length.
     pub fn report(&self) -> NodeReport {
+        let text = |text: &String| escape_foreign(text, LONGEST_DETAIL);
+        let services = self
+            .services
+            .iter()
+            .map(|it| ServiceReport { detail: it.detail.as_ref().map(text), ..it.clone() });
+        let refusals = self.refusals.iter().map(|it| RefusalReport {
+            document: text(&it.document),
+            attack: text(&it.attack),
+            detail: text(&it.detail),
+            ..it.clone()
+        });
         NodeReport {
             agent_version: self.agent_version.clone(),
             stamp_seq: self.stamp_seq,
             stamp_sha256: self.stamp_sha256,
-            services: self.services.clone(),
-            refusals: self.refusals.clone(),
+            services: services.collect(),
+            refusals: refusals.collect(),
         }
     }
 
@@ -128,7 +140,7 @@ pub fn status(data: &Path) -> Result<Option<Status>, FolderError> {
     };
     match serde_json::from_slice(&bytes) {
         Ok(status) => Ok(Some(status)),
-        Err(error) => Err(FolderError::Read { path: folder.status(), source: error.into() }),
+        Err(error) => Err(FolderError::malformed(&folder.status(), &error)),
     }
 }
 
@@ -179,6 +191,27 @@ mod tests {
         running_since(1).save(&folder).unwrap();
 
         assert_eq!(status(data.path()).unwrap(), Some(running_since(1)));
+    }
+
+    /// An exchange, a registry and an engine put what they like into their messages.
+    #[test]
+    fn a_report_holds_text_of_one_line_and_some_length() {
+        let mut status = running_since(1);
+        let hostile = format!("\u{1b}]0;x\u{7}\u{202e}\n{}", "x".repeat(1 << 20));
+        status.services[0].detail = Some(hostile.clone());
+        status.refusals.push(RefusalReport {
+            document: hostile.clone(),
+            attack: hostile.clone(),
+            detail: hostile,
+            at: Timestamp::UNIX_EPOCH,
+        });
+        let report = status.report();
+        let refusal = &report.refusals[0];
+        let detail = report.services[0].detail.as_ref().unwrap();
+        for text in [detail, &refusal.document, &refusal.attack, &refusal.detail] {
+            assert!(text.starts_with(r"\u{1b}]0;x\u{7}\u{202e}\nxxx"), "{}", &text[..40]);
+            assert!(text.chars().count() <= LONGEST_DETAIL + 1, "{}", text.len());
+        }
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme,
@@ -11,10 +10,18 @@ use rustls::{
         verify_server_name,
     },
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+    pki_types::{
+        CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
+        ServerName, UnixTime,
+    },
     server::ParsedCertificate,
 };
 use rustls_platform_verifier::Verifier;
+
+use crate::{
+    text_file::SmallText,
+    types::pem::{self, PemProblem},
+};
 
 mod client_auth;
 mod problem;
@@ -24,77 +31,72 @@ pub use client_auth::ClientAuthRequests;
 pub use problem::{TlsProblem, tls_problem};
 pub use shown::ShownCertificate;
 
+const CERTIFICATE_LABELS: [&str; 2] = ["CERTIFICATE", "X509 CERTIFICATE"];
+const PRIVATE_KEY_LABELS: [&str; 3] = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
+
 /// Our own certificate, for servers that want one, and its key.
 pub type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// The certificates in a PEM text, or the one in a DER file, as Windows and Java export it (RFC 5280). None
-/// at all is an error.
-pub fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, NoCertificate> {
-    let der = CertificateDer::from(bytes);
+/// The certificates in a file: those of a PEM text, or the one in DER, as Windows and Java export it (RFC 5280). None at
+/// all is an error.
+pub fn certificates_of(bytes: Vec<u8>) -> Result<Vec<CertificateDer<'static>>, NoCertificate> {
+    let der = CertificateDer::from(bytes.as_slice());
     if ShownCertificate::of(&der).is_some() {
         return Ok(vec![der.into_owned()]);
     }
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
-    let found = found.map_err(|_| NoCertificate::of(bytes))?;
-    if found.is_empty() { Err(NoCertificate::of(bytes)) } else { Ok(found) }
+    let text = SmallText::decode(bytes).map_err(|_| NoCertificate::Binary)?.text;
+    Ok(certificates(&text)?)
 }
 
 /// The certificates of a PEM text or DER file, as a PEM text.
-pub fn to_pem(bytes: &[u8]) -> Result<String, NoCertificate> {
-    Ok(certificates(bytes)?.iter().map(pem_of).collect())
+pub fn to_pem(bytes: Vec<u8>) -> Result<String, NoCertificate> {
+    Ok(certificates_of(bytes)?.iter().map(pem_of).collect())
 }
 
 /// A certificate in PEM (RFC 7468).
 pub fn pem_of(certificate: &CertificateDer<'_>) -> String {
-    let encoded = BASE64_STANDARD.encode(certificate);
-    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-    for (at, character) in encoded.chars().enumerate() {
-        if at > 0 && at % 64 == 0 {
-            pem.push('\n');
-        }
-        pem.push(character);
-    }
-    pem + "\n-----END CERTIFICATE-----\n"
+    pem::write("CERTIFICATE", certificate).to_string()
 }
 
 /// Why a file holds no certificate. No byte of the file is repeated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoCertificate {
-    /// There is nothing in it.
-    #[error("it is empty")]
-    Empty,
-    /// It has a PEM section that cannot be read.
-    #[error("its BEGIN CERTIFICATE section is damaged: line breaks or letters are missing")]
-    Damaged,
-    /// It has PEM sections, and none is a certificate.
-    #[error("it holds a key or another PEM section, and no BEGIN CERTIFICATE section")]
-    OtherSection,
     /// It is a PKCS#7 or PKCS#12 container, or another binary file.
     #[error(
         "it is a binary file that is no X.509 certificate; convert PKCS#7 by `openssl pkcs7 -inform DER -print_certs`, \
          PKCS#12 by `openssl pkcs12 -nokeys`"
     )]
     Binary,
-    /// It is a text without any PEM section.
-    #[error("it has no BEGIN CERTIFICATE section")]
-    NoSection,
+    /// It is a text without a certificate that can be read.
+    #[error(transparent)]
+    Text(#[from] PemProblem),
 }
 
-impl NoCertificate {
-    fn of(bytes: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(bytes);
-        if bytes.trim_ascii().is_empty() {
-            Self::Empty
-        } else if text.contains("BEGIN CERTIFICATE") {
-            Self::Damaged
-        } else if text.contains("-----BEGIN ") {
-            Self::OtherSection
-        } else if bytes.first() == Some(&0x30) || bytes.contains(&0) {
-            Self::Binary
-        } else {
-            Self::NoSection
-        }
+/// The certificates in a PEM text. None at all is an error.
+pub fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, PemProblem> {
+    let sections = pem::sections(text)?.into_iter();
+    let found: Vec<_> = sections
+        .filter(|it| CERTIFICATE_LABELS.contains(&it.label.as_str()))
+        .map(|it| CertificateDer::from(it.der.to_vec()))
+        .collect();
+    if found.is_empty() {
+        return Err(PemProblem::Lacks { wanted: "certificate", labels: pem::labels(text) });
     }
+    Ok(found)
+}
+
+/// The first private key in a PEM text: PKCS#8, PKCS#1 or SEC1, under no passphrase.
+pub fn private_key(text: &str) -> Result<PrivateKeyDer<'static>, PemProblem> {
+    let section = pem::first_section(text, &PRIVATE_KEY_LABELS)?.ok_or_else(|| {
+        let wanted = "private key that is under no passphrase";
+        PemProblem::Lacks { wanted, labels: pem::labels(text) }
+    })?;
+    let der = section.der.to_vec();
+    Ok(match section.label.as_str() {
+        "RSA PRIVATE KEY" => PrivatePkcs1KeyDer::from(der).into(),
+        "EC PRIVATE KEY" => PrivateSec1KeyDer::from(der).into(),
+        _ => PrivatePkcs8KeyDer::from(der).into(),
+    })
 }
 
 /// How to speak TLS with servers that the system's authorities vouch for, or `trusted` ones, or that
@@ -216,18 +218,19 @@ mod tests {
     fn certificates_are_read_from_pem_and_der_and_other_files_are_named() {
         let one = own("r.example");
         let pem = pem_of(&one);
-        assert_eq!(certificates(&one).unwrap(), std::slice::from_ref(&one));
-        assert_eq!(certificates(pem.as_bytes()).unwrap(), std::slice::from_ref(&one));
-        assert_eq!(to_pem(&one).unwrap(), pem);
+        assert_eq!(certificates_of(one.to_vec()).unwrap(), std::slice::from_ref(&one));
+        assert_eq!(certificates_of(pem.clone().into_bytes()).unwrap(), std::slice::from_ref(&one));
+        assert_eq!(to_pem(one.to_vec()).unwrap(), pem);
         let key = KeyPair::generate().unwrap().serialize_pem();
         for (bytes, why) in [
-            (&b" \n"[..], NoCertificate::Empty),
-            (pem.replace('\n', "").as_bytes(), NoCertificate::Damaged),
-            (key.as_bytes(), NoCertificate::OtherSection),
-            (&one[..40], NoCertificate::Binary),
-            (b"hello", NoCertificate::NoSection),
+            (&b" \n"[..], "the text is empty"),
+            (pem.replace('\n', "").as_bytes(), "has BEGIN CERTIFICATE but no line breaks"),
+            (key.as_bytes(), "holds no certificate, but PRIVATE KEY"),
+            (&one[..40], "it is a binary file"),
+            (b"hello", "the text has no -----BEGIN line"),
         ] {
-            assert_eq!(certificates(bytes), Err(why));
+            let refused = certificates_of(bytes.to_vec()).unwrap_err().to_string();
+            assert!(refused.starts_with(why), "{refused}");
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
     },
     sign::{Envelope, envelope::MAX_ENVELOPE},
     trust::catalog::MAX_CATALOG,
-    types::{Digest, OrgId},
+    types::{Digest, JsonProblem, OrgId},
 };
 
 /// More than any head has, in bytes.
@@ -126,7 +126,8 @@ impl Files {
 
     fn json<T: DeserializeOwned>(&self, name: &str, limit: u64) -> Result<T, BundleError> {
         let bytes = self.small(name, limit)?;
-        serde_json::from_slice(&bytes).map_err(|error| self.malformed(name, &error))
+        serde_json::from_slice(&bytes)
+            .map_err(|error| self.malformed(name, &JsonProblem::from(error)))
     }
 
     /// A file of the bundle, whole.

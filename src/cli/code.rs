@@ -59,7 +59,7 @@ codes! {
     VAULT = "E0105", Failed, "Logins in the exchange's database cannot be decrypted: their rows were altered, or the key file is another one's. They must be set anew.";
     PART_MISSING = "E0106", Failed, "A server lacks a part of its data folder that its first start made: its database, a key, its accounts or its images. It makes no new one in silence; --create-missing PART does it on purpose.";
     USAGE = "E0200", Usage, "The command line cannot be understood.";
-    REGISTRY_LOGIN = "E0201", Usage, "A value of -r is not host[:port]:user:token. It is never skipped, because a service without its pull credentials fails on the node.";
+    REGISTRY_LOGIN = "E0201", Usage, "A value of -r is not host[:port]:user:token, or is for a registry that no image of the service is in. It is never skipped, because a service without its pull credentials fails on the node.";
     SETTINGS = "E0300", Config, "A setting that the command needs is missing: the exchange's URL, the organization or the credentials.";
     DEFINITION = "E0301", Config, "A definition, pattern or policy file has problems; each is listed with its line and column.";
     KEY = "E0302", Config, "A signing key cannot be read, does not exist, or its file may be read by others.";

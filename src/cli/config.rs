@@ -13,12 +13,12 @@ use crate::{
     cli::{
         EVERYWHERE, code,
         error::CliError,
-        files::read_certificates,
-        variables::{Layer, SettingsFile},
+        files::{read_certificates, read_text},
+        variables::{ENVIRONMENT, Layer, SettingsFile},
     },
     exchange::client::{Auth, ExchangeClient, ExchangeConfig, PlainHttp},
     image::engine::EngineEndpoint,
-    types::{NodeRef, OrgId, Secret, UserId},
+    types::{CopyFlaw, NodeRef, OrgId, Secret, UserId},
 };
 use clap::{Args, builder::FalseyValueParser};
 
@@ -102,7 +102,7 @@ impl Environment {
 
     /// The variables of the environment.
     pub(crate) fn environment_layer(&self) -> Layer {
-        Layer { origin: "environment".to_owned(), values: self.variables.iter().collect() }
+        Layer { origin: ENVIRONMENT.to_owned(), values: self.variables.iter().collect() }
     }
 
     /// The user's own settings: `$EDGEPOST_HOME`, or `edgepost` in the configuration folder; nothing where the
@@ -405,7 +405,25 @@ pub(crate) fn node_auth(text: &Secret, org: &OrgId) -> Result<(NodeRef, Option<S
     Ok((NodeRef { org, id }, token))
 }
 
+/// Refuses credentials that broke as they were copied, before a server refuses them without saying why. Blanks inside a
+/// password are part of it; one at the end may be.
+fn check_copy(text: &Secret) -> Result<(), CliError> {
+    match CopyFlaw::of(text.expose()) {
+        None | Some(CopyFlaw::InnerBlank) => Ok(()),
+        Some(flaw @ CopyFlaw::TrailingBlank) => {
+            tracing::warn!(event = "secret.suspect_copy", %flaw, "the credentials may have been copied with more than themselves");
+            Ok(())
+        }
+        Some(flaw) => {
+            Err(CliError::new(code::SETTINGS, "the credentials are not as they were issued")
+                .because(&flaw)
+                .help("set them again, as user:password or org/user:password"))
+        }
+    }
+}
+
 fn split_auth(text: &Secret, org: &OrgId) -> Result<(OrgId, String, Secret), CliError> {
+    check_copy(text)?;
     let (name, secret) = text.expose().split_once(':').ok_or_else(|| {
         CliError::new(code::SETTINGS, "the credentials have no `:`")
             .help("write them as user:password, or org/user:password")

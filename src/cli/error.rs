@@ -4,9 +4,12 @@ use std::{error::Error, fmt};
 
 use serde_json::{Value, json};
 
-use crate::cli::{
-    code::{self, Code},
-    output::plain_line,
+use crate::{
+    cli::{
+        code::{self, Code},
+        output::plain_line,
+    },
+    types::json_problem::describe_cause,
 };
 
 /// An error on its way to the person who typed the command.
@@ -68,7 +71,7 @@ impl CliError {
     pub(crate) fn because(mut self, error: &(dyn Error + 'static)) -> Self {
         let mut cause = Some(error);
         while let Some(error) = cause {
-            let text = error.to_string();
+            let text = describe_cause(error);
             // Many errors of libraries repeat their cause in their own text.
             if text != self.0.what && self.0.why.last() != Some(&text) {
                 self.0.why.push(short(text));

@@ -1,13 +1,10 @@
 //! Small files of this machine, read within bounds: never a wait for a pipe, never more than fits.
 
 use std::{
-    fs::{File, OpenOptions},
     io::{self, Read as _},
-    os::unix::fs::OpenOptionsExt as _,
+    mem::take,
     path::Path,
 };
-
-use rustix::fs::OFlags;
 
 use crate::{
     authority,
@@ -15,28 +12,15 @@ use crate::{
         code,
         error::{CliError, file_error},
     },
+    text_file::{self, LONGEST_TEXT, SmallText, TextFileError},
+    types::{CopyFlaw, Secret},
 };
-
-/// The longest text read, in bytes: certificate bundles have some 250 KiB.
-const LONGEST_TEXT: u64 = 1 << 20;
-
-/// Opens a plain file. A named pipe, which would wait for its writer, is refused; so is a folder.
-pub(super) fn open_plain(path: &Path) -> io::Result<File> {
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    if file.metadata()?.is_file() {
-        return Ok(file);
-    }
-    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file"))
-}
 
 /// Reads a file of at most `longest` bytes. What a shell has opened already, such as `/dev/stdin`, is
 /// read too.
 pub(super) fn read_at_most(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
-    let is_device = path.parent().is_some_and(|it| it == "/dev" || it == "/dev/fd");
-    let file = if is_device { File::open(path)? } else { open_plain(path)? };
     let mut bytes = Vec::new();
-    file.take(longest + 1).read_to_end(&mut bytes)?;
+    text_file::open(path)?.take(longest + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > longest {
         let text = format!("it is longer than {longest} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
@@ -44,20 +28,19 @@ pub(super) fn read_at_most(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a text file.
+/// Reads a text file; what was passed over in it is logged.
 pub(super) fn read_text(path: &Path) -> Result<String, CliError> {
-    let text = read_at_most(path, LONGEST_TEXT).and_then(|bytes| {
-        String::from_utf8(bytes)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
-    });
-    text.map_err(|error| file_error(path, &error))
+    match text_file::read(path, LONGEST_TEXT) {
+        Ok(text) => Ok(take(&mut *text.noted(path))),
+        Err(error) => Err(text_error(path, error)),
+    }
 }
 
 /// Reads a file of certificates, in PEM or DER, and gives them in PEM. Whatever else it holds, such as a
 /// private key, is left out.
 pub(super) fn read_certificates(path: &Path) -> Result<String, CliError> {
     let bytes = read_at_most(path, LONGEST_TEXT).map_err(|error| file_error(path, &error))?;
-    authority::to_pem(&bytes).map_err(|error| {
+    authority::to_pem(bytes).map_err(|error| {
         CliError::new(code::FILES, "the certificate authority's file holds no certificate")
             .at(path.display())
             .because(&error)
@@ -65,13 +48,79 @@ pub(super) fn read_certificates(path: &Path) -> Result<String, CliError> {
     })
 }
 
-/// Reads a text file, if there is one.
+/// Reads a settings file, if there is one. What was passed over does not matter to it.
 pub(super) fn read_text_if_there(path: &Path) -> Result<Option<String>, CliError> {
     // A link that leads nowhere is there, and is worth an error.
     if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(None);
     }
-    read_text(path).map(Some)
+    match text_file::read(path, LONGEST_TEXT) {
+        Ok(mut text) => Ok(Some(take(&mut *text.text))),
+        Err(error) => Err(text_error(path, error)),
+    }
+}
+
+/// Reads text of at most `longest` bytes from standard input.
+pub(super) fn read_stdin_text(longest: u64) -> Result<SmallText, CliError> {
+    SmallText::read(io::stdin(), longest).map_err(|error| text_error(Path::new("stdin"), error))
+}
+
+/// Trouble with a text file of this machine.
+pub(super) fn text_error(path: &Path, error: TextFileError) -> CliError {
+    let kind = match error {
+        TextFileError::Read(source) => return file_error(path, &source),
+        TextFileError::NotPlain => io::ErrorKind::InvalidInput,
+        TextFileError::TooLong { .. } => io::ErrorKind::FileTooLarge,
+        TextFileError::NotText { .. } => io::ErrorKind::InvalidData,
+    };
+    file_error(path, &io::Error::new(kind, error.to_string()))
+}
+
+/// The secret in the first line of `text`, which came from `place`; the other lines must be empty or are warned of.
+///
+/// # Errors
+/// If there is none, or it broke as it was copied.
+pub(super) fn secret_in_first_line(text: &str, place: &Path) -> Result<Secret, CliError> {
+    let mut lines = text.lines();
+    let line = lines.next().unwrap_or_default();
+    if line.trim().is_empty() {
+        return Err(CliError::new(code::SETTINGS, "the first line of the file is empty")
+            .at(place.display())
+            .why("it should be the password or token"));
+    }
+    let others = lines.filter(|line| !line.trim().is_empty()).count();
+    if others > 0 {
+        tracing::warn!(
+            event = "file.further_lines",
+            path = %place.display(),
+            others,
+            "only the first line is the secret; was a long line wrapped as it was copied?"
+        );
+    }
+    let trimmed = line.trim_end();
+    if trimmed.len() < line.len() {
+        let path = place.display();
+        tracing::warn!(event = "secret.suspect_copy", %path, flaw = %CopyFlaw::TrailingBlank, "blanks at the end of a secret are part of it");
+    }
+    check_copy(trimmed, place)?;
+    Ok(Secret::new(line))
+}
+
+/// Refuses a secret that broke as it was copied, and warns of blanks and quotes that may be part of it.
+fn check_copy(secret: &str, place: &Path) -> Result<(), CliError> {
+    match CopyFlaw::of(secret) {
+        Some(flaw) if flaw.breaks_password() => {
+            Err(CliError::new(code::SETTINGS, "the secret is not as it was issued")
+                .at(place.display())
+                .because(&flaw)
+                .help("copy it again"))
+        }
+        Some(flaw @ (CopyFlaw::LeadingBlank | CopyFlaw::Quoted)) => {
+            tracing::warn!(event = "secret.suspect_copy", path = %place.display(), %flaw, "a secret may have been copied with more than itself");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,10 @@ use std::{
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::cli::{code, error::CliError, progress::beside_lines};
+use crate::{
+    cli::{code, error::CliError, progress::beside_lines},
+    types::foreign_text::is_terminal_command as is_command,
+};
 
 /// How a command speaks.
 #[derive(Debug, Clone, Copy)]
@@ -190,12 +193,6 @@ impl Output {
             write_line(io::stderr(), &plain(&error.to_string()));
         }
     }
-}
-
-/// Whether a terminal would obey a character instead of showing it: control codes, and those that
-/// change the direction of writing.
-fn is_command(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Shows what a terminal would obey; whoever named a thing in the exchange does not command the

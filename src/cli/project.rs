@@ -42,7 +42,8 @@ pub(super) fn read_with_places<T>(
         Source::read_as_it_is(&name, &text)
     } else {
         let folder = if is_stdin(file) { None } else { file.parent() };
-        let variables = environment.variables(folder.unwrap_or(Path::new("")))?;
+        let org = context.connection.known(environment)?.org;
+        let variables = environment.variables(folder.unwrap_or(Path::new("")), org.as_ref())?;
         Source::read(&name, &text, &variables)
     };
     let source = source.map_err(|it| problems(&it, &text))?;

@@ -1,21 +1,22 @@
 //! The logins that nodes get, as they are given on the command line.
 
 use std::{
-    io::{self, Read as _},
+    collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
-use zeroize::Zeroizing;
 
 use crate::{
     cli::{
         Context, code,
-        error::{CliError, file_error},
+        error::CliError,
+        files::read_stdin_text,
         key::{Private, read_private},
         registries::warn_of_ends,
     },
     publish::PullLogin,
+    types::CopyFlaw,
 };
 
 /// The longest list of logins that is read from stdin, in bytes.
@@ -45,7 +46,7 @@ impl PullLoginArgs {
         }
         for file in &self.registry_token_file {
             let text = if file == Path::new("-") {
-                read_stdin().map_err(|error| file_error(Path::new("stdin"), &error))?
+                read_stdin_text(LONGEST)?.noted(Path::new("stdin"))
             } else {
                 read_private(file, Private::Logins)?
             };
@@ -56,19 +57,29 @@ impl PullLoginArgs {
                     .push(read_login(line.trim(), &format!("{}:{}", file.display(), number + 1))?);
             }
         }
+        refuse_second(&logins)?;
+        for login in logins.iter().filter(|it| CopyFlaw::of(it.token.expose()).is_some()) {
+            context.output.note(format!(
+                "note: the token for {} has blanks or quotes; was it copied as it was issued?",
+                login.registry
+            ));
+        }
         warn_of_ends(&logins, context);
         Ok(logins)
     }
 }
 
-fn read_stdin() -> io::Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::new());
-    io::stdin().take(LONGEST + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LONGEST {
-        let why = format!("it is longer than {LONGEST} bytes");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+/// Refuses two logins for one registry, of which nodes would use one.
+fn refuse_second(logins: &[PullLogin]) -> Result<(), CliError> {
+    let mut seen = BTreeSet::new();
+    match logins.iter().find(|it| !seen.insert(&it.registry)) {
+        None => Ok(()),
+        Some(PullLogin { registry, .. }) => {
+            Err(CliError::new(code::USAGE, format!("there are two logins for {registry}"))
+                .why("nodes pull from a registry with one login")
+                .help("give the one that may pull every image of the service there"))
+        }
     }
-    Ok(text)
 }
 
 fn read_login(text: &str, place: &str) -> Result<PullLogin, CliError> {

@@ -12,7 +12,7 @@ use crate::cli::{
     Context,
     config::Setting,
     error::CliError,
-    variables::{Layer, holds_secret},
+    variables::{ENVIRONMENT, Layer, holds_secret},
 };
 
 /// Settings and variables, and where they come from
@@ -91,7 +91,8 @@ impl ShowArgs {
             None if environment.current_folder().join(usual).is_dir() => usual,
             None => Path::new(""),
         };
-        Ok(lines(&environment.variable_layers(folder)?))
+        let org = context.connection.known(environment)?.org;
+        Ok(lines(&environment.variable_layers(folder, org.as_ref())?))
     }
 }
 
@@ -112,8 +113,9 @@ fn settings(context: &Context) -> Result<Vec<Line>, CliError> {
 /// The variables of all layers, by name. Of the environment, which has many, those that begin as
 /// Horizon's do, and those that stand elsewhere too.
 fn lines(layers: &[Layer]) -> Vec<Line> {
+    let others = layers.iter().filter(|layer| layer.origin != ENVIRONMENT);
     let elsewhere: BTreeSet<_> =
-        layers.iter().skip(1).flat_map(|layer| layer.values.iter().map(|(name, _)| name)).collect();
+        others.flat_map(|layer| layer.values.iter().map(|(name, _)| name)).collect();
     let mut lines = BTreeMap::<&str, Line>::new();
     for layer in layers {
         for (name, value) in layer.values.iter() {

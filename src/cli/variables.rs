@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::{
     cli::{code, config::Environment, error::CliError, files::read_text_if_there},
     document::{Variables, project},
-    types::Arch,
+    types::{Arch, OrgId},
 };
 
 /// What a settings file may say. Unknown words are refused, so that a typing error is found.
@@ -56,6 +56,9 @@ impl From<&Plain> for String {
     }
 }
 
+/// The origin of what the environment defines.
+pub(crate) const ENVIRONMENT: &str = "environment";
+
 /// Variables from one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layer {
@@ -95,12 +98,17 @@ impl Environment {
         Ok(layers.into_iter().flatten().collect())
     }
 
-    /// What defines variables for the documents in `folder`, the strongest first: the environment,
-    /// the project, the user, the machine. Our own credentials and Horizon's are none: a document is made
+    /// What defines variables for the documents in `folder`, the strongest first: `HZN_ORG_ID` is the organization of the
+    /// command, if it has one; then the environment, the project, the user, the machine. Our own credentials and Horizon's are none: a document is made
     /// to be shown. Others that are named like secrets are told of where a document asks for them.
-    pub(crate) fn variable_layers(&self, folder: &Path) -> Result<Vec<Layer>, CliError> {
+    pub(crate) fn variable_layers(
+        &self,
+        folder: &Path,
+        org: Option<&OrgId>,
+    ) -> Result<Vec<Layer>, CliError> {
         let folder = self.current_folder().join(folder);
-        let mut layers = vec![self.environment_layer()];
+        let mut layers: Vec<_> = org.map(layer_of_org).into_iter().collect();
+        layers.push(self.environment_layer());
         layers.extend(self.project_settings(&folder)?.map(|it| it.layer()));
         layers.extend(read_project(&folder.join("hzn.json"))?);
         // Horizon's projects have it beside the documents; some have it beside their folder.
@@ -121,8 +129,12 @@ impl Environment {
     }
 
     /// The variables that the documents in `folder` may use.
-    pub(crate) fn variables(&self, folder: &Path) -> Result<Variables, CliError> {
-        let layers = self.variable_layers(folder)?;
+    pub(crate) fn variables(
+        &self,
+        folder: &Path,
+        org: Option<&OrgId>,
+    ) -> Result<Variables, CliError> {
+        let layers = self.variable_layers(folder, org)?;
         Ok(layers.iter().fold(Variables::new(), |all, layer| all.or(&layer.values)))
     }
 }
@@ -132,6 +144,12 @@ impl SettingsFile {
         let values = self.variables.iter().map(|(name, value)| (name, String::from(value)));
         Layer { origin: self.path.display().to_string(), values: values.collect() }
     }
+}
+
+/// What the organization of a command defines for the documents that it reads.
+fn layer_of_org(org: &OrgId) -> Layer {
+    let values = Variables::from_iter([("HZN_ORG_ID", org.as_str())]);
+    Layer { origin: "organization of the command".to_owned(), values }
 }
 
 fn without_secrets(values: &Variables) -> Variables {
@@ -241,7 +259,7 @@ mod tests {
             folder.path(),
             &[("A", "environment"), ("EDGEPOST_USER_AUTH", "u:p")],
         );
-        let variables = environment.variables(Path::new("p/horizon")).unwrap();
+        let variables = environment.variables(Path::new("p/horizon"), None).unwrap();
         let value = |name| variables.get(name).unwrap_or("nothing").to_owned();
         let values = ["A", "B", "C", "D", "E", "F", "G", "N", "T", "I", "Q", "Z"].map(value);
         let expected = [
@@ -259,9 +277,9 @@ mod tests {
             "nothing",
         ];
         assert_eq!(values, expected);
-        let here = environment.variables(Path::new("p")).unwrap();
+        let here = environment.variables(Path::new("p"), None).unwrap();
         assert_eq!(["C", "D", "F"].map(|name| here.get(name).unwrap()), ["etc", "above", "above"]);
-        let above = environment.variables(Path::new("")).unwrap();
+        let above = environment.variables(Path::new(""), None).unwrap();
         assert_eq!(["E", "F", "G"].map(|name| above.get(name).unwrap()), ["user", "hzn", "hzn"]);
         for secret in ["EDGEPOST_USER_AUTH", "HZN_EXCHANGE_USER_AUTH"] {
             assert_eq!(variables.get(secret), None);
@@ -270,11 +288,23 @@ mod tests {
     }
 
     #[test]
+    fn horizons_organization_is_that_of_the_command() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &[("hzn.json", r#"{"HZN_ORG_ID":"project"}"#)]);
+        let environment = Environment::made_up(folder.path(), &[("HZN_ORG_ID", "environment")]);
+        let org = "acme".parse().unwrap();
+        for (org, expected) in [(Some(&org), "acme"), (None, "environment")] {
+            let variables = environment.variables(Path::new(""), org).unwrap();
+            assert_eq!(variables.get("HZN_ORG_ID"), Some(expected));
+        }
+    }
+
+    #[test]
     fn a_value_keeps_its_equal_signs() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &[("etc/default/horizon", "URL=http://e/?a=b&c==\n")]);
         let environment = Environment::made_up(folder.path(), &[]);
-        let variables = environment.variables(Path::new("")).unwrap();
+        let variables = environment.variables(Path::new(""), None).unwrap();
         assert_eq!(variables.get("URL"), Some("http://e/?a=b&c=="));
     }
 
@@ -283,7 +313,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &[("edgepost.toml", "org = \"o\"\n[variables]\nA = []\n")]);
         let environment = Environment::made_up(folder.path(), &[]);
-        let error = environment.variables(Path::new("")).unwrap_err().to_string();
+        let error = environment.variables(Path::new(""), None).unwrap_err().to_string();
         assert!(error.contains("edgepost.toml:3"), "{error}");
     }
 }

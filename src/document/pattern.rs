@@ -16,7 +16,7 @@ use crate::{
 /// A pattern, with Horizon's fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("required" = ["label", "services"]))]
+#[schemars(extend("required" = ["services"]))]
 pub struct Pattern {
     /// Its name; where there is none, that of its file serves.
     #[serde(

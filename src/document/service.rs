@@ -23,7 +23,7 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 #[schemars(
     title = "Service definition",
-    extend("required" = ["label", "url", "version", "arch", "sharable"]),
+    extend("required" = ["url", "version", "arch", "sharable"]),
     transform = schema::signed_if_text("deployment", "deploymentSignature"),
     transform = schema::signed_if_text("clusterDeployment", "clusterDeploymentSignature")
 )]

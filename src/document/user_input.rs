@@ -13,7 +13,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserInput {
-    /// The name of the environment variable.
+    /// The name of the environment variable. An entry without one asks for nothing, as in Horizon.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     #[schemars(transform = schema::variable_name)]
     pub name: String,
     /// What it is for, in people's words.
@@ -33,7 +34,7 @@ pub struct UserInput {
 impl UserInput {
     /// Whether somebody must give a value.
     pub fn is_required(&self) -> bool {
-        self.default_value.is_empty()
+        !self.name.is_empty() && self.default_value.is_empty()
     }
 }
 
@@ -114,11 +115,14 @@ pub struct UserInputValue {
 
 /// One variable and its value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = schema::value_if_named)]
 pub struct InputValue {
-    /// The name of the environment variable.
+    /// The name of the environment variable. An entry without one counts for nothing.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     #[schemars(transform = schema::variable_name)]
     pub name: String,
     /// Its value: a text, a number, a boolean, or a list of texts.
+    #[serde(default)]
     #[schemars(
         extend("type" = ["string", "number", "boolean", "array"]),
         extend("items" = {"type": "string"})
@@ -181,7 +185,7 @@ pub fn environment(
     given: &[InputValue],
 ) -> Result<Vec<(String, String)>, EnvironmentError> {
     let mut variables = Vec::new();
-    for input in asked {
+    for input in asked.iter().filter(|it| !it.name.is_empty()) {
         let text = match given.iter().rfind(|it| it.name == input.name) {
             Some(given) => environment_text(given)?,
             None if input.is_required() => {
@@ -194,7 +198,7 @@ pub fn environment(
     for (index, extra) in given.iter().enumerate() {
         let is_asked = asked.iter().any(|it| it.name == extra.name);
         let comes_again = given[index + 1..].iter().any(|it| it.name == extra.name);
-        if !is_asked && !comes_again {
+        if !is_asked && !comes_again && !extra.name.is_empty() {
             variables.push((extra.name.clone(), environment_text(extra)?));
         }
     }
@@ -254,5 +258,17 @@ mod tests {
             environment(&asked, &[]),
             Err(EnvironmentError::Missing { name: "B".to_owned() })
         );
+    }
+
+    /// `hzn` publishes the nameless entry of its own old template, and Horizon's agent passes over it.
+    #[test]
+    fn entries_without_a_name_count_for_nothing() {
+        let asked: Vec<UserInput> =
+            serde_json::from_str(r#"[{"name":"","type":""},{},{"name":"A","defaultValue":"a"}]"#)
+                .unwrap();
+        assert!(!asked.iter().any(UserInput::is_required));
+        let given = [InputValue::new("", Value::Null)];
+        let expected = [("A".to_owned(), "a".to_owned())];
+        assert_eq!(environment(&asked, &given).unwrap(), expected);
     }
 }

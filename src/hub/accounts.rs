@@ -14,7 +14,7 @@ use crate::{
     data_parts::{DataPart, DataPartsError, Start},
     login::{HashError, Hasher, ParsePasswordError, PasswordHash},
     registry::server::{Access, Account, Password},
-    types::Secret,
+    types::{JsonProblem, Secret},
 };
 
 /// The accounts file in the data folder; it holds hashes, no passwords.
@@ -62,7 +62,7 @@ pub enum AccountsError {
         /// The file.
         file: PathBuf,
         /// What is wrong with it.
-        source: serde_json::Error,
+        source: JsonProblem,
     },
     /// The machine gave no random bytes.
     #[error("no password could be made")]
@@ -91,8 +91,11 @@ impl RegistryAccounts {
         let file = data.join(FILE);
         match fs::read(&file) {
             Ok(bytes) => {
-                let stored: Vec<StoredAccount> = serde_json::from_slice(&bytes)
-                    .map_err(|source| AccountsError::Content { file, source })?;
+                let stored: Vec<StoredAccount> =
+                    serde_json::from_slice(&bytes).map_err(|source| AccountsError::Content {
+                        file,
+                        source: JsonProblem::of_secret(&source),
+                    })?;
                 Ok((access(stored)?, None))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -123,8 +126,10 @@ fn access(stored: Vec<StoredAccount>) -> Result<Access, AccountsError> {
 /// Writes the file, whole or not at all, and readable by its owner alone.
 fn write(file: &Path, stored: &[StoredAccount]) -> Result<(), AccountsError> {
     let fail = |source| AccountsError::File { file: file.to_owned(), source };
-    let json = serde_json::to_vec_pretty(stored)
-        .map_err(|source| AccountsError::Content { file: file.to_owned(), source })?;
+    let json = serde_json::to_vec_pretty(stored).map_err(|source| AccountsError::Content {
+        file: file.to_owned(),
+        source: source.into(),
+    })?;
     let folder = file.parent().unwrap_or(Path::new("."));
     let write = || {
         fs::create_dir_all(folder)?;

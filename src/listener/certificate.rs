@@ -1,7 +1,7 @@
 //! The certificate of a server, from its files, and again whenever they change.
 
 use std::{
-    fs, io,
+    fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
@@ -9,10 +9,13 @@ use std::{
 };
 
 use rustls::ServerConfig;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 
 use super::ListenError;
-use crate::private_file::{self, PrivateFileError};
+use crate::{
+    authority,
+    private_file::{self, PrivateFileError},
+    text_file::{self, LONGEST_TEXT, SmallText},
+};
 
 /// The certificate chain and the private key of a server, as PEM files.
 #[derive(Debug, Clone)]
@@ -111,21 +114,32 @@ fn files_version(tls: &Tls) -> FilesVersion {
 
 /// The TLS side of a server, from its files.
 fn server_config(tls: &Tls) -> Result<Arc<ServerConfig>, ListenError> {
+    let (cert_file, key_file) = (&tls.cert_file, &tls.key_file);
+    let text = |file: &PathBuf, source| ListenError::Text { file: file.clone(), source };
     let pem = |file: &PathBuf, source| ListenError::Pem { file: file.clone(), source };
-    let chain = CertificateDer::pem_file_iter(&tls.cert_file)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|source| pem(&tls.cert_file, source))?;
-    let key = open_key(&tls.key_file)
-        .map_err(|source| ListenError::Key { file: tls.key_file.clone(), source })?;
-    let key = PrivateKeyDer::from_pem_reader(io::BufReader::new(key))
-        .map_err(|source| pem(&tls.key_file, source))?;
+    let chain = text_file::read(cert_file, LONGEST_TEXT).map_err(|it| text(cert_file, it))?;
+    let chain =
+        authority::certificates(&chain.noted(cert_file)).map_err(|it| pem(cert_file, it))?;
+    let key =
+        open_key(key_file).map_err(|source| ListenError::Key { file: key_file.clone(), source })?;
+    let key = SmallText::read(key, LONGEST_TEXT).map_err(|it| text(key_file, it))?;
+    let key = authority::private_key(&key.noted(key_file)).map_err(|it| pem(key_file, it))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(|source| ListenError::Tls { tls: tls.clone(), source })?;
+        .map_err(|error| ListenError::Tls { tls: tls.clone(), why: why_unusable(&error) })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Why a certificate and a key cannot be used, in words of our own.
+fn why_unusable(error: &rustls::Error) -> &'static str {
+    match error {
+        rustls::Error::InconsistentKeys(_) => "the private key is not that of the certificate",
+        rustls::Error::InvalidCertificate(_) => "the certificate is damaged",
+        _ => "the private key is damaged, or of a kind that TLS does not use",
+    }
 }
 
 /// Opens a key that its owner alone may read. It may be reached through links, as certificate managers arrange it; the

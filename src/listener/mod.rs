@@ -35,7 +35,7 @@ pub use self::{
     discard::discard,
     limits::{ListenerLimits, raise_descriptor_limit},
 };
-use crate::private_file::PrivateFileError;
+use crate::{private_file::PrivateFileError, text_file::TextFileError, types::pem::PemProblem};
 
 /// How many connections the system completes before they are accepted.
 const BACKLOG: i32 = 1024;
@@ -51,13 +51,21 @@ pub enum ListenError {
         /// What the system said.
         source: io::Error,
     },
+    /// A certificate or key file cannot be read.
+    #[error("failed to read `{}`", file.display())]
+    Text {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: TextFileError,
+    },
     /// A certificate or key file cannot be read as PEM.
     #[error("cannot read `{}` as PEM", file.display())]
     Pem {
         /// The file.
         file: PathBuf,
         /// What is wrong with it.
-        source: rustls_pki_types::pem::Error,
+        source: PemProblem,
     },
     /// The key file is missing, or others than its owner may read it.
     #[error("failed to open the TLS key `{}`", file.display())]
@@ -68,12 +76,12 @@ pub enum ListenError {
         source: PrivateFileError,
     },
     /// Certificate and key do not go together, or are of no use for TLS.
-    #[error("cannot serve TLS with `{}` and `{}`", tls.cert_file.display(), tls.key_file.display())]
+    #[error("cannot serve TLS with `{}` and `{}`: {why}", tls.cert_file.display(), tls.key_file.display())]
     Tls {
         /// The files.
         tls: Tls,
         /// What is wrong with them.
-        source: rustls::Error,
+        why: &'static str,
     },
 }
 

@@ -27,6 +27,7 @@ struct Standing {
 }
 
 /// A document about to be signed.
+#[derive(Debug, Clone)]
 pub(super) struct Draft {
     subject: Subject,
     body: Value,
@@ -44,7 +45,10 @@ impl Draft {
             let (org, subject) = (org.clone(), Box::new(subject));
             return Err(PublishError::Contradiction { org, subject, contradiction });
         }
-        Ok(Self::active(subject, serde_json::to_value(body).map_err(PublishError::Encode)?))
+        Ok(Self::active(
+            subject,
+            serde_json::to_value(body).map_err(|it| PublishError::Encode(it.into()))?,
+        ))
     }
 
     /// What was opened before, to be said otherwise.
@@ -83,24 +87,33 @@ impl Publisher {
         existing: Existing,
     ) -> Result<Published, PublishError> {
         let key = draft.key();
-        let envelope = match self.standing(&key).await? {
+        let envelope = self.envelope(draft, existing).await?;
+        self.send(key, envelope, credentials).await
+    }
+
+    /// A draft, signed as what comes after what stands under its name.
+    pub(super) async fn envelope(
+        &self,
+        draft: Draft,
+        existing: Existing,
+    ) -> Result<Envelope, PublishError> {
+        match self.standing(&draft.key()).await? {
             Some(standing) if self.is_said(&standing, &draft) => {
                 if standing.is_trusted {
                     // The very bytes that stand there: the exchange answers "unchanged", and takes
                     // the credentials.
-                    standing.envelope
+                    Ok(standing.envelope)
                 } else {
-                    self.seal(draft, Some(&standing.header)).await?
+                    self.seal(draft, Some(&standing.header)).await
                 }
             }
             Some(standing)
                 if standing.header.state == State::Active && existing == Existing::Refuse =>
             {
-                return Err(PublishError::Different(key));
+                Err(PublishError::Different(draft.key()))
             }
-            standing => self.seal(draft, standing.as_ref().map(|it| &it.header)).await?,
-        };
-        self.send(key, envelope, credentials).await
+            standing => self.seal(draft, standing.as_ref().map(|it| &it.header)).await,
+        }
     }
 
     /// Commits what was sealed.
@@ -162,8 +175,10 @@ impl Publisher {
                 | Refusal::NoAuthority { .. }
                 | Refusal::Rollback { .. },
             ) => {
-                let statement: Statement<Value> = serde_json::from_slice(envelope.payload())
-                    .map_err(|source| PublishError::Published { key: key.clone(), source })?;
+                let statement: Statement<Value> =
+                    serde_json::from_slice(envelope.payload()).map_err(|source| {
+                        PublishError::Published { key: key.clone(), source: source.into() }
+                    })?;
                 (statement.header, statement.body, false)
             }
             Err(refusal) => return Err(PublishError::Trust(refusal)),

@@ -130,6 +130,6 @@ impl Publisher {
         if !self.speaks_edgepost().await? {
             return self.plan_horizon(&subject.key()).await;
         }
-        self.plan_draft(&Draft::new(&self.org, subject, &document)?).await
+        self.check_draft(&Draft::new(&self.org, subject, &document)?).await
     }
 }

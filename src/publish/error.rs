@@ -1,5 +1,7 @@
 //! Why something was not published.
 
+use std::collections::BTreeSet;
+
 use crate::{
     document::{
         deployment::{ParseDeploymentError, PinError},
@@ -15,7 +17,10 @@ use crate::{
     registry::client::RegistryError,
     sign::compat::horizon::HorizonKeyError,
     trust::{Refusal, SealError},
-    types::{DocumentKey, ImageRef, OrgId, PinnedImage, Platform, Subject},
+    types::{
+        DocumentKey, ImageRef, JsonProblem, OrgId, PinnedImage, Platform, Registry, Subject,
+        Version,
+    },
 };
 
 /// Why something was not published. Whatever it is, nothing became visible.
@@ -80,6 +85,28 @@ pub enum PublishError {
         /// What the registry said; `None`: it says that there is no such image.
         source: Option<Box<RegistryError>>,
     },
+    /// The registry refuses a login for nodes. Nothing was pushed.
+    #[error("the registry of {image} refuses the login that nodes would get")]
+    PullLoginRefused {
+        /// What the definition calls it.
+        image: Box<ImageRef>,
+        /// What the registry said.
+        source: Box<RegistryError>,
+    },
+    /// A login for nodes is for a registry that no image is in.
+    #[error("no image of the service is in {registry}, so that no node would use its login")]
+    UnusedLogin {
+        /// The registry of the login.
+        registry: Registry,
+        /// The registries of the images.
+        used: BTreeSet<Registry>,
+    },
+    /// There are more logins than a service may have.
+    #[error("there are more logins for nodes than a service may have")]
+    TooManyLogins,
+    /// Horizon's exchange takes versions of numbers and dots alone.
+    #[error("this exchange is Horizon's own, and does not take the version {0}")]
+    HorizonVersion(Version),
     /// The deployment came signed, and cannot be published as it is: its images must have digests.
     #[error("the signed deployment of the definition cannot be published")]
     Presigned(#[source] ParseDeploymentError),
@@ -146,7 +173,7 @@ pub enum PublishError {
         /// The document.
         key: DocumentKey,
         /// What is wrong with it.
-        source: serde_json::Error,
+        source: JsonProblem,
     },
     /// The Horizon signature could not be made.
     #[error("the Horizon signature could not be made")]
@@ -162,7 +189,7 @@ pub enum PublishError {
     Login(#[source] BadCredential),
     /// The document could not be written as JSON.
     #[error("the document could not be encoded")]
-    Encode(#[source] serde_json::Error),
+    Encode(#[source] JsonProblem),
     /// The exchange failed or refused.
     #[error("the exchange did not take it")]
     Exchange(#[source] ExchangeError),

@@ -73,7 +73,7 @@ struct ImageSearch<'a> {
 }
 
 /// The images of the definition, each once.
-fn images(definition: &ServiceDefinition) -> Result<Vec<ImageRef>, PublishError> {
+pub(super) fn images(definition: &ServiceDefinition) -> Result<Vec<ImageRef>, PublishError> {
     let pinned = |image: &PinnedImage| ImageRef {
         repository: image.repository.clone(),
         tag: None,

@@ -102,7 +102,7 @@ fn over_measured(
 ) -> Result<Value, PublishError> {
     let read = |value| {
         serde_json::from_value::<NodePolicy>(value)
-            .map_err(|source| PublishError::Published { key: key.clone(), source })
+            .map_err(|source| PublishError::Published { key: key.clone(), source: source.into() })
     };
     Ok(read(policy.clone())?.replacing(&read(standing)?).to_horizon())
 }

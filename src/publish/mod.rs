@@ -13,6 +13,7 @@ mod login;
 mod note;
 mod order;
 mod plan;
+mod preflight;
 mod pushers;
 mod report;
 mod required;
@@ -35,6 +36,7 @@ pub use required::MissingVersion;
 
 use commit::Draft;
 use find::{FoundImage, find_images};
+use preflight::ExchangeKind;
 
 use crate::{
     exchange::{api::Credential, client::ExchangeClient},
@@ -98,13 +100,14 @@ impl Publisher {
         order: &Order,
         registries: &Registries,
     ) -> Result<PublishPlan, PublishError> {
+        Self::check_logins(order)?;
         let (id, found) = self.find(order, registries).await?;
         let draft = Draft::new(&self.org, Subject::from(&id), &self.body(order, &found)?)?;
         let key = draft.key();
-        let edgepost = self.speaks_edgepost().await?;
-        self.check_required(&order.definition, edgepost).await?;
-        let document =
-            if edgepost { self.plan_draft(&draft).await? } else { self.plan_horizon(&key).await? };
+        let exchange = self.exchange_kind().await?;
+        self.check_required(&order.definition, exchange == ExchangeKind::Edgepost).await?;
+        let document = self.check_service(&draft, order, exchange).await?;
+        Self::check_pull_logins(order, &found, registries).await?;
         let mut images = Vec::new();
         for image in &found {
             let reference = Reference::Digest(image.root.digest);
@@ -122,21 +125,19 @@ impl Publisher {
         registries: &Registries,
         progress: &dyn Progress,
     ) -> Result<Published, PublishError> {
+        Self::check_logins(order)?;
         let (id, found) = self.find(order, registries).await?;
         let body = self.body(order, &found)?;
         let draft = Draft::new(&self.org, Subject::from(&id), &body)?;
-        let edgepost = self.speaks_edgepost().await?;
+        let exchange = self.exchange_kind().await?;
+        let edgepost = exchange == ExchangeKind::Edgepost;
         self.check_required(&order.definition, edgepost).await?;
         // Before the first byte is pushed, so that a refusal leaves nothing behind.
-        if edgepost {
-            self.exchange.check_clock(self.clock.now())?;
-            let standing = self.plan_draft(&draft).await?;
-            if standing == DocumentPlan::Different && order.existing == Existing::Refuse {
-                return Err(PublishError::Different(draft.key()));
-            }
-        } else if self.horizon_key.is_none() {
-            return Err(PublishError::NeedsHorizonKey);
+        let plan = Box::pin(self.check_service(&draft, order, exchange)).await?;
+        if plan == DocumentPlan::Different && order.existing == Existing::Refuse {
+            return Err(PublishError::Different(draft.key()));
         }
+        Self::check_pull_logins(order, &found, registries).await?;
         let mut shipped = Vec::new();
         for image in &found {
             shipped.push(ship::ship(image, order, &self.keys, registries, progress).await?);
@@ -198,6 +199,12 @@ impl Publisher {
         let id = order.definition.service_id(&self.org);
         let found = find_images(order, &id.arch, registries).await?;
         Ok((id, found))
+    }
+
+    /// Which exchange it is.
+    async fn exchange_kind(&self) -> Result<ExchangeKind, PublishError> {
+        let is_ours = self.speaks_edgepost().await?;
+        Ok(if is_ours { ExchangeKind::Edgepost } else { ExchangeKind::Horizon })
     }
 
     /// Whether the exchange has a place for envelopes, or is Horizon's own.

@@ -167,7 +167,7 @@ impl<'a> Lookup<'a> {
         let value = row.map(|it| serde_json::to_value(&it.value)).transpose();
         value
             .and_then(|it| serde_json::from_value(it.unwrap_or_default()))
-            .map_err(|source| PublishError::Published { key, source })
+            .map_err(|source| PublishError::Published { key, source: source.into() })
     }
 }
 

@@ -61,12 +61,14 @@ impl Publisher {
             let definition = self.horizon_service(id).await?;
             let standing = self.exchange.service_policy(id).await;
             let standing = standing.map_err(PublishError::Exchange)?.map(|it| it.value);
-            let standing =
-                standing.map(serde_json::to_value).transpose().map_err(PublishError::Encode)?;
-            let standing: Option<ServicePolicy> = standing
-                .map(serde_json::from_value)
+            let standing = standing
+                .map(serde_json::to_value)
                 .transpose()
-                .map_err(|source| PublishError::Published { key: id.into(), source })?;
+                .map_err(|it| PublishError::Encode(it.into()))?;
+            let standing: Option<ServicePolicy> =
+                standing.map(serde_json::from_value).transpose().map_err(|source| {
+                    PublishError::Published { key: id.into(), source: source.into() }
+                })?;
             let policy = policy.map(|it| for_horizon(id, &definition, it));
             (standing.is_some(), standing == policy)
         };
@@ -112,7 +114,7 @@ impl Publisher {
         policy: &ServicePolicy,
     ) -> Result<(), PublishError> {
         let policy = serde_json::to_value(for_horizon(id, definition, policy));
-        let policy = policy.map_err(PublishError::Encode)?;
+        let policy = policy.map_err(|it| PublishError::Encode(it.into()))?;
         self.exchange.put_service_policy(id, &policy).await.map_err(PublishError::Exchange)
     }
 
@@ -136,9 +138,9 @@ impl Publisher {
     async fn horizon_service(&self, id: &ServiceId) -> Result<ServiceDefinition, PublishError> {
         let found = self.exchange.service(id).await.map_err(PublishError::Exchange)?;
         let found = found.ok_or_else(|| PublishError::Absent(id.into()))?.value;
-        let value = serde_json::to_value(found).map_err(PublishError::Encode)?;
+        let value = serde_json::to_value(found).map_err(|it| PublishError::Encode(it.into()))?;
         serde_json::from_value(value)
-            .map_err(|source| PublishError::Published { key: id.into(), source })
+            .map_err(|source| PublishError::Published { key: id.into(), source: source.into() })
     }
 }
 
@@ -149,7 +151,8 @@ impl Standing {
         if let Some(members) = body.as_object_mut() {
             match policy {
                 Some(policy) => {
-                    let policy = serde_json::to_value(policy).map_err(PublishError::Encode)?;
+                    let policy = serde_json::to_value(policy)
+                        .map_err(|it| PublishError::Encode(it.into()))?;
                     members.insert(POLICY.to_owned(), policy);
                 }
                 None => {

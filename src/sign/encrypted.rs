@@ -2,13 +2,15 @@
 //! as OpenSSL writes and reads it.
 
 use pkcs8::{
-    EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, SecretDocument,
-    der::{self, pem::LineEnding},
+    EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef,
     pkcs5::{self, pbes2::Kdf},
 };
 use zeroize::Zeroizing;
 
-use crate::types::Secret;
+use crate::types::{
+    Secret,
+    pem::{self, PemProblem},
+};
 
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 const PLAIN: &str = "PRIVATE KEY";
@@ -22,12 +24,20 @@ const MOST_ROUNDS: u32 = 10_000_000;
 /// Why a key under a passphrase is not read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum EncryptedKeyError {
-    /// No PEM, or not of this kind.
-    #[error("not a private key under a passphrase in PEM (-----BEGIN {ENCRYPTED}-----)")]
-    Pem(#[source] der::Error),
+    /// It cannot be read as PEM.
+    #[error("not a private key in PEM")]
+    Pem(#[from] PemProblem),
+    /// The PEM is of another kind.
+    #[error("expected -----BEGIN {wanted}-----, but the PEM holds {labels}")]
+    Kind {
+        /// The label that was expected.
+        wanted: &'static str,
+        /// What the PEM says it holds.
+        labels: String,
+    },
     /// The content of the PEM is something else.
-    #[error("not PKCS#8's form of a private key")]
-    Form(#[source] pkcs8::Error),
+    #[error("the content is not a private key in PKCS#8")]
+    Form,
     /// Old or unknown ways to turn a passphrase into a key.
     #[error("its way of encryption is not known here (PBES2 with PBKDF2 or scrypt, and AES, are)")]
     Unsupported,
@@ -39,19 +49,19 @@ pub enum EncryptedKeyError {
     WrongPassphrase,
     /// It could not be encrypted.
     #[error("the key could not be put under the passphrase")]
-    Failed(#[source] pkcs8::Error),
+    Failed,
 }
 
 /// Whether `pem` is a key under a passphrase.
 pub fn is_encrypted(pem: &str) -> bool {
-    pem.trim_start().starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+    pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
 }
 
 /// The same key as PKCS#8 PEM in plain.
 pub fn decrypt(pem: &str, passphrase: &Secret) -> Result<Zeroizing<String>, EncryptedKeyError> {
-    let document = section(pem, ENCRYPTED)?;
-    let key = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes())
-        .map_err(EncryptedKeyError::Form)?;
+    let der = section(pem, ENCRYPTED)?;
+    let key = EncryptedPrivateKeyInfoRef::try_from(der.as_slice())
+        .map_err(|_| EncryptedKeyError::Form)?;
     check_cost(&key)?;
     let plain = key.decrypt(passphrase.expose()).map_err(|error| match error {
         pkcs8::Error::EncryptedPrivateKey(
@@ -60,24 +70,22 @@ pub fn decrypt(pem: &str, passphrase: &Secret) -> Result<Zeroizing<String>, Encr
         // What comes out by a wrong passphrase is noise, and no key.
         _ => EncryptedKeyError::WrongPassphrase,
     })?;
-    plain.to_pem(PLAIN, LineEnding::LF).map_err(EncryptedKeyError::Pem)
+    Ok(pem::write(PLAIN, plain.as_bytes()))
 }
 
 /// A PKCS#8 PEM in plain, put under `passphrase` by scrypt (OpenSSL's cost) and AES-256.
 pub fn encrypt(pem: &str, passphrase: &Secret) -> Result<Zeroizing<String>, EncryptedKeyError> {
-    let document = section(pem, PLAIN)?;
-    let key = PrivateKeyInfoRef::try_from(document.as_bytes()).map_err(EncryptedKeyError::Form)?;
-    let encrypted = key.encrypt(passphrase.expose()).map_err(EncryptedKeyError::Failed)?;
-    encrypted.to_pem(ENCRYPTED, LineEnding::LF).map_err(EncryptedKeyError::Pem)
+    let der = section(pem, PLAIN)?;
+    let key = PrivateKeyInfoRef::try_from(der.as_slice()).map_err(|_| EncryptedKeyError::Form)?;
+    let encrypted = key.encrypt(passphrase.expose()).map_err(|_| EncryptedKeyError::Failed)?;
+    Ok(pem::write(ENCRYPTED, encrypted.as_bytes()))
 }
 
-fn section(pem: &str, wanted: &str) -> Result<SecretDocument, EncryptedKeyError> {
-    let (label, document) = SecretDocument::from_pem(pem.trim()).map_err(EncryptedKeyError::Pem)?;
-    if label == wanted {
-        Ok(document)
-    } else {
-        Err(EncryptedKeyError::Pem(der::ErrorKind::Failed.into()))
-    }
+fn section(text: &str, wanted: &'static str) -> Result<Zeroizing<Vec<u8>>, EncryptedKeyError> {
+    let section = pem::first_section(text, &[wanted])?;
+    section
+        .map(|it| it.der)
+        .ok_or_else(|| EncryptedKeyError::Kind { wanted, labels: pem::labels(text) })
 }
 
 fn check_cost(key: &EncryptedPrivateKeyInfoRef<'_>) -> Result<(), EncryptedKeyError> {
@@ -127,15 +135,13 @@ mod tests {
     fn a_file_that_wants_all_memory_gets_none() {
         let key = SigningKey::generate();
         let under = encrypt(&key.to_pem(), &secret("x")).unwrap();
-        let document = section(&under, ENCRYPTED).unwrap();
-        let mut der = document.as_bytes().to_vec();
+        let mut der = section(&under, ENCRYPTED).unwrap().to_vec();
         // The cost of 2^14, as an INTEGER of two bytes; 0x7fff blocks are no power of two either.
         let at = der.windows(4).position(|it| it == [2, 2, 0x40, 0]).unwrap();
         der[at + 2] = 0x7f;
         let r = der.windows(3).position(|it| it == [2, 1, 8]).unwrap();
         der[r + 2] = 0x7f;
-        let document = SecretDocument::try_from(der.as_slice()).unwrap();
-        let pem = document.to_pem(ENCRYPTED, LineEnding::LF).unwrap();
+        let pem = pem::write(ENCRYPTED, &der);
         let error = decrypt(&pem, &secret("x")).unwrap_err();
         assert!(matches!(error, EncryptedKeyError::TooCostly), "{error:?}");
     }
@@ -145,7 +151,9 @@ mod tests {
         let key = SigningKey::generate();
         for text in ["", "x", key.to_pem().as_str(), &key.verifying_key().to_pem()] {
             let error = decrypt(text, &secret("x")).unwrap_err();
-            assert!(matches!(error, EncryptedKeyError::Pem(_)), "{error:?}");
+            let refused =
+                matches!(error, EncryptedKeyError::Pem(_) | EncryptedKeyError::Kind { .. });
+            assert!(refused, "{error:?}");
         }
     }
 }

@@ -2,15 +2,17 @@
 
 use std::fmt;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ed25519_dalek::{
     Signature, Signer as _,
-    pkcs8::{self, DecodePrivateKey as _, DecodePublicKey as _, spki},
+    pkcs8::{DecodePrivateKey as _, DecodePublicKey as _},
 };
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::sign::{KeyId, encrypted};
+use crate::{
+    sign::{KeyId, encrypted},
+    types::pem::{self, PemProblem},
+};
 
 /// What precedes the 32 bytes of a public key in SPKI DER (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] =
@@ -28,12 +30,24 @@ pub enum KeyError {
     /// The private key is protected by a passphrase.
     #[error("the private key is under a passphrase")]
     Encrypted,
-    /// No Ed25519 private key in PKCS#8 PEM.
-    #[error("not an Ed25519 private key in PKCS#8 PEM (-----BEGIN PRIVATE KEY-----)")]
-    Private(#[source] pkcs8::Error),
-    /// No Ed25519 public key in SPKI PEM.
-    #[error("not an Ed25519 public key in PEM (-----BEGIN PUBLIC KEY-----)")]
-    Public(#[source] spki::Error),
+    /// It cannot be read as PEM.
+    #[error("not a key in PEM")]
+    Pem(#[from] PemProblem),
+    /// No Ed25519 private key in PKCS#8.
+    #[error(
+        "not an Ed25519 private key in PKCS#8 PEM (-----BEGIN PRIVATE KEY-----): {}",
+        found(labels)
+    )]
+    Private {
+        /// What the PEM says it holds.
+        labels: String,
+    },
+    /// No Ed25519 public key in SPKI.
+    #[error("not an Ed25519 public key in PEM (-----BEGIN PUBLIC KEY-----): {}", found(labels))]
+    Public {
+        /// What the PEM says it holds.
+        labels: String,
+    },
     /// A public key for which one signature would fit almost any message.
     #[error("the public key is weak: it has a low order")]
     Weak,
@@ -60,8 +74,11 @@ impl SigningKey {
         if encrypted::is_encrypted(pem) {
             return Err(KeyError::Encrypted);
         }
-        // The PEM grammar ends at the last dash; editors add line ends.
-        ed25519_dalek::SigningKey::from_pkcs8_pem(pem.trim()).map(Self).map_err(KeyError::Private)
+        let section = pem::first_section(pem, &["PRIVATE KEY"])?;
+        section
+            .and_then(|it| ed25519_dalek::SigningKey::from_pkcs8_der(&it.der).ok())
+            .map(Self)
+            .ok_or_else(|| KeyError::Private { labels: pem::labels(pem) })
     }
 
     /// Writes PKCS#8 PEM, version 1.
@@ -69,8 +86,7 @@ impl SigningKey {
         let mut der = Zeroizing::new([0; 48]);
         der[..16].copy_from_slice(&PKCS8_PREFIX);
         der[16..].copy_from_slice(self.0.as_bytes());
-        let text = Zeroizing::new(BASE64_STANDARD.encode(der.as_slice()));
-        Zeroizing::new(pem("PRIVATE KEY", &text))
+        pem::write("PRIVATE KEY", der.as_slice())
     }
 
     /// The public half.
@@ -103,14 +119,16 @@ pub struct VerifyingKey(ed25519_dalek::VerifyingKey);
 impl VerifyingKey {
     /// Reads SPKI PEM.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        let key = ed25519_dalek::VerifyingKey::from_public_key_pem(pem.trim())
-            .map_err(KeyError::Public)?;
+        let section = pem::first_section(pem, &["PUBLIC KEY"])?;
+        let key = section
+            .and_then(|it| ed25519_dalek::VerifyingKey::from_public_key_der(&it.der).ok())
+            .ok_or_else(|| KeyError::Public { labels: pem::labels(pem) })?;
         if key.is_weak() { Err(KeyError::Weak) } else { Ok(Self(key)) }
     }
 
     /// Writes SPKI PEM.
     pub fn to_pem(&self) -> String {
-        pem("PUBLIC KEY", &BASE64_STANDARD.encode(self.to_spki()))
+        (*pem::write("PUBLIC KEY", &self.to_spki())).clone()
     }
 
     /// The key's name, computed from the key itself.
@@ -152,9 +170,14 @@ impl From<VerifyingKey> for String {
     }
 }
 
-/// A PEM block of one line; neither kind of key needs a second one.
-fn pem(label: &str, base64: &str) -> String {
-    format!("-----BEGIN {label}-----\n{base64}\n-----END {label}-----\n")
+/// What a PEM holds in the place of the key, by its own labels.
+fn found(labels: &str) -> String {
+    match labels {
+        "PRIVATE KEY" | "PUBLIC KEY" => {
+            format!("it holds a {labels} of another kind, or a damaged one")
+        }
+        _ => format!("it holds {labels}"),
+    }
 }
 
 #[cfg(test)]
@@ -242,9 +265,9 @@ MCowBQYDK2VwAyEAcZZ/svzGmXfBAC5SDSjzL30oABWeKNnqsMK4Wa3ZStY=
     fn other_files_are_refused_with_a_reason() {
         let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\n…";
         assert!(matches!(SigningKey::from_pem(encrypted), Err(KeyError::Encrypted)));
-        assert!(matches!(SigningKey::from_pem(PUBLIC), Err(KeyError::Private(_))));
-        assert!(matches!(VerifyingKey::from_pem(PRIVATE), Err(KeyError::Public(_))));
-        assert!(matches!(SigningKey::from_pem(""), Err(KeyError::Private(_))));
+        assert!(matches!(SigningKey::from_pem(PUBLIC), Err(KeyError::Private { .. })));
+        assert!(matches!(VerifyingKey::from_pem(PRIVATE), Err(KeyError::Public { .. })));
+        assert!(matches!(SigningKey::from_pem(""), Err(KeyError::Pem(PemProblem::Empty))));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     sign::{Envelope, KeyId, PayloadType, VerifyingKey},
     trust::{Refusal, TrustDocument, document::MAX_TRUST, refusal::Malformed, strict},
-    types::{Digest, OrgId, digest::ParseDigestError},
+    types::{CopyFlaw, Digest, OrgId},
 };
 
 /// The most versions that are walked: a node must not be kept busy for ever.
@@ -18,15 +18,32 @@ pub const MAX_VERSIONS: u64 = 1024;
 #[serde(transparent)]
 pub struct TrustPin(pub Digest);
 
+/// Why a text is not a pin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ParsePinError {
+    /// It is not as it was shown.
+    #[error("the pin is not as it was shown: {0}")]
+    Copied(CopyFlaw),
+    /// It has another form.
+    #[error(
+        "expected 64 hexadecimal digits in lower case, as `edgepost trust show` prints them, and received {length} characters"
+    )]
+    Form {
+        /// How long it is, in characters.
+        length: usize,
+    },
+}
+
 impl FromStr for TrustPin {
-    type Err = ParseDigestError;
+    type Err = ParsePinError;
 
     /// Reads 64 hexadecimal digits, with or without `sha256:` before them.
-    fn from_str(text: &str) -> Result<Self, ParseDigestError> {
-        match text.strip_prefix("sha256:") {
-            Some(hex) => Digest::from_hex(hex).map(Self),
-            None => Digest::from_hex(text).map(Self),
-        }
+    fn from_str(text: &str) -> Result<Self, ParsePinError> {
+        let digest = Digest::from_hex(text.strip_prefix("sha256:").unwrap_or(text));
+        digest.map(Self).map_err(|_| match CopyFlaw::of(text) {
+            Some(flaw) => ParsePinError::Copied(flaw),
+            None => ParsePinError::Form { length: text.chars().count() },
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
         Change, Refusal, Trust, TrustDocument, TrustPin, TrustProblem, TrustRoot, chain, changes,
         strict,
     },
+    types::JsonProblem,
 };
 
 /// The largest draft that is read, in bytes: a thousand versions of 16 KiB, many times what anyone has.
@@ -48,7 +49,7 @@ pub struct Tally {
 pub enum DraftError {
     /// It is something else, or damaged.
     #[error("it is not a draft of a trust document")]
-    Syntax(#[source] serde_json::Error),
+    Syntax(#[source] JsonProblem),
     /// The document contradicts itself.
     #[error("no node would take such a trust document")]
     Contradiction(#[from] TrustProblem),

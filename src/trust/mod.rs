@@ -33,7 +33,7 @@ use std::collections::BTreeSet;
 use serde::de::DeserializeOwned;
 
 pub use catalog::{Catalog, CatalogEntry};
-pub use chain::{Trust, TrustPin, TrustRoot};
+pub use chain::{ParsePinError, Trust, TrustPin, TrustRoot};
 pub use change::{Change, Who, changes};
 pub use difference::CatalogDifference;
 pub use document::{Import, Revocation, RevocationReason, TrustDocument, TrustProblem};

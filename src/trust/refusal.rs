@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::{
     trust::TrustProblem,
-    types::{Digest, DocumentKey},
+    types::{Digest, DocumentKey, JsonProblem},
 };
 
 /// Why an envelope, a catalog or a chain is refused. Each variant is one attack, or an accident that
@@ -150,7 +150,7 @@ pub enum Refusal {
 pub enum Malformed {
     /// Not the JSON that it should be.
     #[error(transparent)]
-    Json(#[from] serde_json::Error),
+    Json(#[from] JsonProblem),
     /// A trust document that contradicts itself.
     #[error(transparent)]
     Trust(#[from] TrustProblem),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     sign::{Envelope, PayloadType, SigningKey, envelope::MAX_ENVELOPE},
     trust::strict,
-    types::{Arch, DocumentKey, DocumentKind, OrgId, Subject, Version},
+    types::{Arch, DocumentKey, DocumentKind, JsonProblem, OrgId, Subject, Version},
 };
 
 /// Whether a document is meant to be used.
@@ -68,7 +68,7 @@ pub struct Statement<T> {
 pub enum SealError {
     /// It would not be read again by the strict rules, so no node would take it.
     #[error("the document has a form that no node would take")]
-    Form(#[source] serde_json::Error),
+    Form(#[source] JsonProblem),
     /// No node would read so much.
     #[error("the sealed document has {0} bytes, more than the 1 MiB allowed")]
     TooLarge(usize),
@@ -77,7 +77,7 @@ pub enum SealError {
 impl<T: Serialize> Statement<T> {
     /// Signs it with each of `keys`.
     pub fn seal(&self, keys: &[&SigningKey]) -> Result<Envelope, SealError> {
-        let payload = serde_json::to_vec(self).map_err(SealError::Form)?;
+        let payload = serde_json::to_vec(self).map_err(|it| SealError::Form(it.into()))?;
         strict::check(&payload).map_err(SealError::Form)?;
         let payload_type = PayloadType::from(&self.header.subject);
         let envelope = Envelope::seal(payload_type, payload, keys);

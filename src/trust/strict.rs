@@ -7,6 +7,8 @@ use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor,
 };
 
+use crate::types::JsonProblem;
+
 /// How deep arrays and objects may nest; no document of ours needs a third of it.
 const MAX_DEPTH: usize = 32;
 
@@ -14,16 +16,16 @@ const MAX_DEPTH: usize = 32;
 pub(super) const MAX_NUMBER: u64 = 1 << 53;
 
 /// Reads a `T` from `json` after checking that there is one reading of it.
-pub(super) fn from_slice<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
+pub(super) fn from_slice<T: DeserializeOwned>(json: &[u8]) -> Result<T, JsonProblem> {
     check(json)?;
-    serde_json::from_slice(json)
+    Ok(serde_json::from_slice(json)?)
 }
 
 /// Checks `json` without keeping anything of it.
-pub(super) fn check(json: &[u8]) -> Result<(), serde_json::Error> {
+pub(super) fn check(json: &[u8]) -> Result<(), JsonProblem> {
     let mut from = serde_json::Deserializer::from_slice(json);
     Strict { depth: 0 }.deserialize(&mut from)?;
-    from.end()
+    Ok(from.end()?)
 }
 
 struct Strict {

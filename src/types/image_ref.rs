@@ -5,13 +5,16 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::types::Digest;
+use crate::types::{CopyFlaw, Digest, escape_foreign};
+
+/// The longest name that an error repeats, in characters.
+const LONGEST: usize = 300;
 
 /// Why a text is not an image reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseImageError {
     /// The registry part is no `host[:port]`.
-    #[error("`{0}` is not a registry: expected host or host:port")]
+    #[error("`{}` is not a registry: {}", without_login(.0), registry_flaw(.0))]
     Registry(String),
     /// The repository part breaks the grammar of the OCI distribution-spec.
     #[error(
@@ -29,6 +32,35 @@ pub enum ParseImageError {
     /// A digest is needed, and there is none.
     #[error("`{0}` is not pinned: expected repository@sha256:…")]
     NotPinned(String),
+}
+
+/// The text of a registry for a message, without a login that was written before it.
+fn without_login(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((_, host)) => format!("…@{}", escape_foreign(host, LONGEST)),
+        None => escape_foreign(text, LONGEST),
+    }
+}
+
+/// What is wrong with a text that should be `host[:port]`.
+fn registry_flaw(text: &str) -> String {
+    if let Some(flaw) = CopyFlaw::of(text) {
+        return flaw.to_string();
+    }
+    let port = text.rsplit_once(':').map(|(_, port)| port).filter(|it| !it.is_empty());
+    if text.contains("://") {
+        "leave out the scheme; plain HTTP is an option of its own".to_owned()
+    } else if text.contains('@') {
+        "a login does not belong into it".to_owned()
+    } else if text.contains('/') {
+        "leave out the path; it belongs to the image's name".to_owned()
+    } else if port
+        .is_some_and(|it| it.bytes().all(|b| b.is_ascii_digit()) && it.parse::<u16>().is_err())
+    {
+        "its port is larger than 65535".to_owned()
+    } else {
+        "expected host or host:port".to_owned()
+    }
 }
 
 macro_rules! string_newtype {

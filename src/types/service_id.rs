@@ -36,11 +36,19 @@ impl ServiceUrl {
     /// The name as the exchange puts it into paths: without its scheme, and with each of
     /// `$ ! * , ; / ? @ & ~ = %` as `-` (Horizon fact, vectors `service_id`).
     pub fn mangled(&self) -> String {
-        without_scheme(&self.0)
-            .chars()
-            .map(|c| if "$!*,;/?@&~=%".contains(c) { '-' } else { c })
-            .collect()
+        mangled(&self.0)
     }
+}
+
+fn mangled(url: &str) -> String {
+    let plain = |c| if "$!*,;/?@&~=%".contains(c) { '-' } else { c };
+    without_scheme(url).chars().map(plain).collect()
+}
+
+/// The id that an exchange gives to a service: `url_version_arch`. Horizon forms it of any texts, also of those that no
+/// service of ours has, such as the architecture `*`.
+pub fn form_exchange_id(url: &str, version: &str, arch: &str) -> String {
+    format!("{}_{version}_{arch}", mangled(url))
 }
 
 /// The text behind a leading `scheme://`.
@@ -102,7 +110,7 @@ pub struct ServiceId {
 impl ServiceId {
     /// The id that the exchange gives it: `url_version_arch`, without the organization.
     pub fn exchange_id(&self) -> String {
-        format!("{}_{}_{}", self.url.mangled(), self.version, self.arch)
+        form_exchange_id(self.url.as_str(), self.version.as_str(), self.arch.as_str())
     }
 }
 
@@ -125,5 +133,18 @@ mod tests {
             arch: "amd64".parse().unwrap(),
         };
         assert_eq!(id.to_string(), "acme/bluehorizon.network-services-gps_2.0.3_amd64");
+    }
+
+    #[test]
+    fn an_exchange_id_is_formed_of_any_text() {
+        for (url, arch, expected) in [
+            ("", "*", "_1.0.0_*"),
+            ("://x", "*", "x_1.0.0_*"),
+            ("http://", "amd64", "_1.0.0_amd64"),
+            ("a b://c", "amd64", "a b:--c_1.0.0_amd64"),
+            (" svc ", "", " svc _1.0.0_"),
+        ] {
+            assert_eq!(form_exchange_id(url, "1.0.0", arch), expected, "{url}");
+        }
     }
 }

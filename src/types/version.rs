@@ -10,7 +10,11 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The pattern of a version, for schemas: what [`Version`] reads, but for numbers beyond 64 bits.
+/// The largest part of a version that is told apart from others; larger ones count as this one, as in Horizon (Go's
+/// `strconv.Atoi`).
+const LARGEST_PART: u64 = i64::MAX as u64;
+
+/// The pattern of a version, for schemas: what [`Version`] reads.
 macro_rules! pattern {
     () => {
         r"[0-9]+(\.[0-9]+){0,2}(-([0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?)?"
@@ -78,7 +82,7 @@ impl FromStr for Version {
             if part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(refuse());
             }
-            *slot = part.parse().map_err(|_| refuse())?;
+            *slot = part.parse().map_or(LARGEST_PART, |number: u64| number.min(LARGEST_PART));
         }
         let identifier =
             |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -103,7 +107,8 @@ impl Ord for Version {
 
 /// Semantic Versioning 2.0.0, section 11: numbers before words, fewer identifiers first.
 fn compare_prereleases(a: &str, b: &str) -> Ordering {
-    let compare = |(a, b): (&str, &str)| match (a.parse::<u64>(), b.parse::<u64>()) {
+    // A number beyond 64 bits is a word to Horizon.
+    let compare = |(a, b): (&str, &str)| match (a.parse::<i64>(), b.parse::<i64>()) {
         (Ok(a), Ok(b)) => a.cmp(&b),
         (Ok(_), Err(_)) => Ordering::Less,
         (Err(_), Ok(_)) => Ordering::Greater,
@@ -169,6 +174,16 @@ pub enum VersionOrInfinity {
     Infinity,
 }
 
+impl VersionOrInfinity {
+    /// With all three numbers.
+    fn expanded(&self) -> String {
+        match self {
+            Self::Version(version) => version.expanded(),
+            Self::Infinity => "INFINITY".to_owned(),
+        }
+    }
+}
+
 impl FromStr for VersionOrInfinity {
     type Err = ParseVersionError;
 
@@ -207,10 +222,7 @@ struct Bound {
 
 impl Bound {
     fn text(&self) -> String {
-        match &self.version {
-            VersionOrInfinity::Version(version) => version.expanded(),
-            VersionOrInfinity::Infinity => "INFINITY".to_owned(),
-        }
+        self.version.expanded()
     }
 }
 
@@ -235,12 +247,15 @@ impl VersionRange {
         self.contains_point(&VersionOrInfinity::Version(version.clone()))
     }
 
-    /// The same for what may be `INFINITY`.
+    /// The same for what may be `INFINITY`. An exclusive bound leaves out what is written like it alone: `01.2.3`, of the
+    /// same value, lies in `(1.2.3,2.0.0)` (Horizon fact).
     pub fn contains_point(&self, point: &VersionOrInfinity) -> bool {
-        let is_bound = |bound: &Bound| bound.inclusive && bound.version == *point;
-        is_bound(&self.from)
-            || is_bound(&self.to)
-            || (*point > self.from.version && *point < self.to.version)
+        let is_written_like = |bound: &&Bound| bound.version.expanded() == point.expanded();
+        let mut bounds = [&self.from, &self.to].into_iter().filter(is_written_like).peekable();
+        if bounds.peek().is_some() {
+            return bounds.any(|it| it.inclusive);
+        }
+        self.from.version <= *point && *point <= self.to.version
     }
 
     /// Whether it contains any of `versions`, which must be sorted. It takes three binary searches.
@@ -405,6 +420,31 @@ mod tests {
             let range = |key| vector[key].as_str().unwrap().parse::<VersionRange>().unwrap();
             let both = range("a").intersect(&range("b")).map(|it| it.expanded());
             assert_eq!(both.as_deref(), vector["result"].as_str(), "{vector}");
+        }
+    }
+
+    /// What Go's `strconv.Atoi` makes of numbers that fit no `int64`: the largest one.
+    #[test]
+    fn parts_beyond_64_bits_count_as_the_largest_number() {
+        let version = |text: &str| text.parse::<Version>().unwrap();
+        let (huge, other) =
+            (version("99999999999999999999.0.0"), version("88888888888888888888888"));
+        assert_eq!(huge, other);
+        assert_eq!(huge, version("9223372036854775807"));
+        assert_eq!(version("9223372036854775808.1"), version("18446744073709551615.1"));
+        assert!(version("9223372036854775806.9.9") < huge);
+        assert_eq!(huge.to_string(), "99999999999999999999.0.0");
+        assert!(version("1.0.0-9223372036854775807") < version("1.0.0-9223372036854775808"));
+        let range = "[1.0.0,99999999999999999999.0.0)".parse::<VersionRange>().unwrap();
+        assert_eq!(range.expanded(), "[1.0.0,99999999999999999999.0.0)");
+        assert!(range.contains(&other) && !range.contains(&huge));
+    }
+
+    #[test]
+    fn an_exclusive_bound_leaves_out_what_is_written_like_it() {
+        let range = "(1.2.3,2.0.0)".parse::<VersionRange>().unwrap();
+        for (text, inside) in [("1.2.3", false), ("01.2.3", true), ("2", false), ("02.0", true)] {
+            assert_eq!(range.contains(&text.parse().unwrap()), inside, "{text}");
         }
     }
 

@@ -258,10 +258,15 @@ fn a_login_that_can_push_is_warned_about_and_leaves_no_upload_behind() {
         log.matches("/blobs/uploads").count()
     };
     let before = uploads_asked();
-    let planned = publish_hello(&hub, "1.0.0", 10_000, &["-r", &push, "--dry-run"]).good();
+    let file = folder.path().join("hello-1.0.0.json").display().to_string();
+    let publish = |more: &[&str]| {
+        let arguments = ["publish", &file, "--source", "oci:image-1.0.0", "-r", &push, "--json"];
+        hub.publisher.run(&[&arguments, more].concat()).good()
+    };
+    let planned = publish(&["--dry-run"]);
     assert_eq!(uploads_asked(), before, "a dry run begins no upload: {}", planned.stderr);
 
-    let told = publish_hello(&hub, "1.0.0", 10_000, &["-r", &push]).good();
+    let told = publish(&[]);
 
     assert!(told.stderr.contains("the login that nodes get can push to"), "{}", told.stderr);
     let repository = format!("{}/acme/hello", hub.registry());

@@ -251,7 +251,9 @@ fn horizon_data_files_that_are_taken_are_valid() {
         files += 1;
         let Ok(source) = Source::read(&name, &text, &variables_in(&text)) else { continue };
         for (kind, validator) in &validators {
-            if read(*kind, &source).is_err() {
+            let Ok(warnings) = read(*kind, &source) else { continue };
+            // A schema knows names in the case that they have alone.
+            if warnings.iter().any(|it| it.what.contains("is read as")) {
                 continue;
             }
             taken += 1;

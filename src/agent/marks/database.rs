@@ -21,7 +21,7 @@ use super::{
         read_mark,
     },
 };
-use crate::private_file;
+use crate::{private_file, types::JsonProblem};
 
 /// The tables, made when the file is. That the version is written again each time makes it a write even where
 /// nothing is missing.
@@ -123,7 +123,8 @@ impl Database {
             .map_err(failed)?;
         if let Some(row) = counters {
             let marks: String = row.try_get("marks").map_err(failed)?;
-            kept.marks = serde_json::from_str(&marks).map_err(|e| damaged(e.to_string()))?;
+            kept.marks = serde_json::from_str(&marks)
+                .map_err(|e| damaged(JsonProblem::from(e).to_string()))?;
             kept.catalog = Some(row.try_get("catalog").map_err(failed)?);
         }
         let rows = sqlx::query("SELECT document, epoch, seq, sha256, listed FROM marks")

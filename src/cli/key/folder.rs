@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::{self, Read as _, Write as _},
+    io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
@@ -23,6 +23,7 @@ use crate::{
         compat::horizon::{HorizonKey, HorizonPublicKey},
         encrypted,
     },
+    text_file::{SmallText, TextFileError},
 };
 
 /// A key file of ours has some 120 bytes, an RSA key some 3,000.
@@ -329,11 +330,11 @@ pub(in crate::cli) fn read_private(
             .because(&exposed)
             .help(format!("chmod 600 {}", path.display())),
     })?;
-    let mut text = Zeroizing::new(String::new());
-    file.take(LARGEST_KEY_FILE)
-        .read_to_string(&mut text)
-        .map_err(|error| file_error(path, &error))?;
-    Ok(text)
+    match SmallText::read(file, LARGEST_KEY_FILE) {
+        Ok(text) => Ok(text.noted(path)),
+        Err(TextFileError::Read(error)) => Err(file_error(path, &error)),
+        Err(error) => Err(refuse("cannot be read").because(&error)),
+    }
 }
 
 /// Makes a new file, whole or not at all; one that exists is an error.

@@ -1,6 +1,9 @@
 //! `edgepost key import`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use serde_json::json;
@@ -12,12 +15,14 @@ use super::{
     under_passphrase,
 };
 use crate::{
-    cli::{Context, code, error::CliError, files::read_text},
+    cli::{Context, code, error::CliError, files::text_error},
     sign::{
-        SigningKey, VerifyingKey,
-        compat::horizon::{HorizonKey, HorizonKeyError, HorizonPublicKey},
+        KeyError, SigningKey, VerifyingKey,
+        compat::horizon::{HorizonKey, HorizonPublicKey},
         encrypted,
     },
+    text_file::{self, LONGEST_TEXT},
+    types::pem,
 };
 
 /// Take in a key that was made elsewhere: by OpenSSL, or by `hzn key create`
@@ -71,9 +76,10 @@ impl ImportArgs {
 
     fn read(&self, keys: &KeyFolder) -> Result<(Found, bool), CliError> {
         let (file, name) = (&self.file, &self.name);
-        // Perhaps it is a private key.
-        let text = Zeroizing::new(read_text(file)?);
-        if let Some(found) = public_half(&text) {
+        // Perhaps it is a private key, which is read again below.
+        let text = text_file::read(file, LONGEST_TEXT).map_err(|it| text_error(file, it))?;
+        if let Some(found) = public_half(&text.text) {
+            text.noted(file);
             return Ok((found, false));
         }
         let pem = read_private(file, Private::Key)?;
@@ -84,24 +90,34 @@ impl ImportArgs {
 }
 
 fn public_half(text: &str) -> Option<Found> {
+    if text.contains("PRIVATE KEY-----") {
+        return None;
+    }
     if let Ok(key) = VerifyingKey::from_pem(text) {
         return Some(Found { kind: Kind::Ed25519, private: None, public: key.to_pem() });
     }
-    // A certificate stays as it is: Horizon's nodes take it so.
     HorizonPublicKey::from_pem(text).ok()?;
-    Some(Found { kind: Kind::Rsa, private: None, public: text.to_owned() })
+    // A certificate stays one: Horizon's nodes take it so. What else the file holds is left out.
+    let section = pem::first_section(text, &["PUBLIC KEY", "CERTIFICATE"]).ok()??;
+    let public = (*pem::write(&section.label, &section.der)).clone();
+    Some(Found { kind: Kind::Rsa, private: None, public })
 }
 
 fn private_half(plain: &str, file: &Path) -> Result<Found, CliError> {
-    let refused = |why: &HorizonKeyError| {
+    let refused = |why: &(dyn Error + 'static)| {
         CliError::new(code::KEY, "the file holds no key that is known here")
             .at(file.display())
             .because(why)
             .help("Ed25519 in PKCS#8, or RSA of 2048 bits or more in PKCS#1 or PKCS#8, in PEM")
     };
-    if let Ok(key) = SigningKey::from_pem(plain) {
-        let public = key.verifying_key().to_pem();
-        return Ok(Found { kind: Kind::Ed25519, private: Some(key.to_pem()), public });
+    match SigningKey::from_pem(plain) {
+        Ok(key) => {
+            let public = key.verifying_key().to_pem();
+            return Ok(Found { kind: Kind::Ed25519, private: Some(key.to_pem()), public });
+        }
+        // What is no PEM is no key of either kind.
+        Err(error @ KeyError::Pem(_)) => return Err(refused(&error)),
+        Err(_) => (),
     }
     let key = HorizonKey::from_pem(plain).map_err(|error| refused(&error))?;
     let private = key.to_pem().map_err(|error| refused(&error))?;

@@ -96,6 +96,10 @@ impl PublishArgs {
             });
             return Ok(());
         }
+        // A refusal of a later one leaves nothing of an earlier one behind.
+        for order in orders.iter().skip(1) {
+            publisher.plan(order, &registries).await?;
+        }
         let teller = self.transfer.progress.teller("push", output);
         let mut services = Vec::new();
         for order in &orders {

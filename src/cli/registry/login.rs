@@ -1,18 +1,18 @@
 //! `edgepost registry login`: a login is proven at its registry, and kept.
 
 use std::{
-    io::{self, IsTerminal as _, Read as _},
-    path::PathBuf,
+    io::{self, IsTerminal as _},
+    path::{Path, PathBuf},
 };
 
 use clap::Args;
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use crate::{
     cli::{
         Context, code,
         error::CliError,
+        files::{read_stdin_text, secret_in_first_line},
         registries::{push_config, time_until},
         user::first_line,
     },
@@ -20,7 +20,7 @@ use crate::{
         AZURE_TOKEN_USER, Challenge, Cloud, Keeper, Login, LoginError, Logins, RegistryClient,
         keep_login,
     },
-    types::{Registry, Secret},
+    types::{CopyFlaw, Registry, Secret},
 };
 
 /// The longest password or token that is read, in bytes.
@@ -117,6 +117,11 @@ impl LoginArgs {
             None if self.password_stdin => from_stdin()?,
             None => asked_for_password()?,
         };
+        if CopyFlaw::of(password.expose()).is_some() {
+            context
+                .output
+                .note("note: the password has blanks or quotes; was it copied as it was issued?");
+        }
         let login = Login::new(username, password);
         if login.expires().is_some_and(|ends| time_until(ends, context).is_none()) {
             context.output.note("warning: this token has ended, by its own words");
@@ -144,17 +149,14 @@ impl LoginArgs {
 
 /// A password or token from standard input, without the end of its line.
 fn from_stdin() -> Result<Secret, CliError> {
-    let unreadable = |error: io::Error| {
-        CliError::new(code::FILES, "standard input cannot be read").because(&error)
-    };
-    let mut text = Zeroizing::new(String::new());
-    io::stdin().take(LONGEST).read_to_string(&mut text).map_err(unreadable)?;
-    let secret = text.trim_end_matches(['\r', '\n']);
-    if secret.is_empty() || secret.contains(['\r', '\n']) {
-        return Err(CliError::new(code::USAGE, "no password came from standard input")
-            .why("one line is expected, with the password or token alone"));
+    let place = Path::new("stdin");
+    let text = read_stdin_text(LONGEST)?.noted(place);
+    if text.contains('\n') {
+        return Err(CliError::new(code::USAGE, "the password on standard input is not one line")
+            .why(CopyFlaw::LineBreak.to_string())
+            .help("give one line, with the password or token alone"));
     }
-    Ok(Secret::new(secret))
+    secret_in_first_line(&text, place)
 }
 
 fn asked_for_name() -> Result<String, CliError> {

@@ -315,20 +315,13 @@ async fn speaking_ours(context: &Context) -> Result<ExchangeClient, CliError> {
         .help("hzn exchange service addauth, listauth or removeauth"))
 }
 
-/// A registry that is named twice: nodes can use one login for each.
+/// Refuses to set no login at all.
 fn check_logins(logins: &[PullLogin]) -> Result<(), CliError> {
     if logins.is_empty() {
         return Err(CliError::new(code::USAGE, "there is no login to set")
             .help("give one by -r HOST:USER:TOKEN, or a file of them by --registry-token-file"));
     }
-    let mut seen = BTreeSet::new();
-    match logins.iter().find(|it| !seen.insert(&it.registry)) {
-        Some(twice) => {
-            Err(CliError::new(code::USAGE, format!("{} is named twice", twice.registry))
-                .help("a node uses one login for each registry: give the one that is meant"))
-        }
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// The images of a deployment, if it says them by digest.

@@ -44,6 +44,14 @@ impl From<PublishError> for CliError {
                     None => error.why("the registry does not show the image to it, even after some seconds"),
                 }
             }
+            E::PullLoginRefused { source, .. } => with(code::REGISTRY_AUTH, "check the login given by -r: nodes pull with it; nothing was pushed").because(&source),
+            E::UnusedLogin { used, .. } => {
+                let used: Vec<_> = used.iter().map(ToString::to_string).collect();
+                let why = if used.is_empty() { "the service has no images".to_owned() } else { format!("its images are in {}", used.join(", ")) };
+                with(code::REGISTRY_LOGIN, "leave the login out, or name the registry as the image does").why(why)
+            }
+            E::TooManyLogins => with(code::REGISTRY_LOGIN, "give one for each registry"),
+            E::HorizonVersion(_) => with(code::DEFINITION, "use numbers and dots alone: 1.2.3"),
             E::Presigned(source) => with(code::DEFINITION, "let the deployment be an object, so that it is pinned and signed here").because(&source),
             E::Body(source) => with(code::FAILED, "this is a fault of the program").because(&source),
             E::Seal(source) => with(code::DEFINITION, "make the definition smaller").because(&source),

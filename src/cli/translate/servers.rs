@@ -118,7 +118,9 @@ fn deaf(what: &str, error: &ListenError) -> CliError {
         ListenError::Key { file, .. } => told
             .at(file.display())
             .help("give it to the user of this process, with mode 0600: chmod 600 FILE"),
-        ListenError::Pem { file, .. } => told.at(file.display()).help("is it a PEM file?"),
+        ListenError::Text { file, .. } | ListenError::Pem { file, .. } => told
+            .at(file.display())
+            .help("--tls-cert takes certificates in PEM, --tls-key a private key in PEM without a passphrase"),
         ListenError::Tls { tls, .. } => {
             told.at(tls.cert_file.display()).help("do --tls-cert and --tls-key belong together?")
         }

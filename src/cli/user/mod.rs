@@ -12,7 +12,12 @@ use password::{PasswordArgs, new_password};
 use serde_json::json;
 
 use crate::{
-    cli::{Context, code, error::CliError, files::read_text, removal::ForceArgs},
+    cli::{
+        Context,
+        error::CliError,
+        files::{read_text, secret_in_first_line},
+        removal::ForceArgs,
+    },
     exchange::api::UserRequest,
     types::{Secret, UserId},
 };
@@ -102,11 +107,7 @@ impl UserCommand {
 /// The first line of a file that holds a secret. Blanks at its end are part of the secret, as they are where it
 /// is typed.
 pub(super) fn first_line(file: &std::path::Path) -> Result<Secret, CliError> {
-    let text = zeroize::Zeroizing::new(read_text(file)?);
-    match text.lines().next() {
-        Some(line) if !line.trim().is_empty() => Ok(Secret::new(line)),
-        _ => Err(CliError::new(code::SETTINGS, "the password file is empty").at(file.display())),
-    }
+    secret_in_first_line(&zeroize::Zeroizing::new(read_text(file)?), file)
 }
 
 #[cfg(test)]

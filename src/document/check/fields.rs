@@ -26,11 +26,13 @@ pub(super) struct Fields<'a> {
     place: Place<'a>,
     members: &'a [Member],
     asked: Vec<&'static str>,
+    /// Fields that are written in another case than they have.
+    respelled: Vec<(&'a Member, &'static str)>,
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn of(place: &Place<'a>, members: &'a [Member]) -> Self {
-        Self { place: place.clone(), members, asked: Vec::new() }
+        Self { place: place.clone(), members, asked: Vec::new(), respelled: Vec::new() }
     }
 
     /// The object itself.
@@ -38,10 +40,14 @@ impl<'a> Fields<'a> {
         &self.place
     }
 
-    /// The value of a field; null is none.
+    /// The value of a field; null is none. Its name may be in another case, as for Horizon's programs, which Go reads
+    /// names so; of several the last counts.
     pub(super) fn get(&mut self, name: &'static str) -> Option<Place<'a>> {
         self.asked.push(name);
-        let member = self.members.iter().find(|it| it.name == name)?;
+        let mut named = self.members.iter().filter(|it| it.name.eq_ignore_ascii_case(name));
+        let respelled = named.clone().filter(|it| it.name != name);
+        self.respelled.extend(respelled.map(|it| (it, name)));
+        let member = named.next_back()?;
         let place = Place { node: &member.node, path: self.path_of(name) };
         (!matches!(place.node.content, Content::Null)).then_some(place)
     }
@@ -57,9 +63,20 @@ impl<'a> Fields<'a> {
         &self.asked
     }
 
+    pub(super) fn respelled(&self) -> &[(&'a Member, &'static str)] {
+        &self.respelled
+    }
+
     pub(super) fn unknown(&self) -> impl Iterator<Item = &'a Member> + use<'a> {
         let asked = self.asked.clone();
-        self.members.iter().filter(move |it| !asked.contains(&it.name.as_str()))
+        let is_known =
+            move |it: &&Member| asked.iter().any(|name| it.name.eq_ignore_ascii_case(name));
+        self.members.iter().filter(move |it| !is_known(it))
+    }
+
+    /// Whether it has fields, and none of those that were asked for.
+    pub(super) fn are_all_unknown(&self) -> bool {
+        !self.members.is_empty() && self.unknown().count() == self.members.len()
     }
 
     pub(super) fn path_of(&self, name: &str) -> String {

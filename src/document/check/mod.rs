@@ -10,31 +10,57 @@ mod service;
 mod traps;
 mod user_input;
 
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use self::fields::{Fields, Need, Place};
-use crate::document::{
-    problem::{Problem, Problems, Severity},
-    source::{Content, Source},
+use crate::{
+    document::{
+        problem::{Problem, Problems, Severity},
+        source::{Content, Edits, Source},
+    },
+    types::{JsonProblem, escape_foreign},
 };
+
+/// The longest value that a problem repeats, in characters.
+const LONGEST_QUOTE: usize = 100;
 
 /// Looks at a source, and gathers what is wrong.
 struct Inspector<'a> {
     source: &'a Source,
     found: Vec<Problem>,
+    edits: Edits,
+    /// The undefined variables that were told of as errors.
+    undefined: BTreeSet<String>,
 }
 
 impl<'a> Inspector<'a> {
     fn of(source: &'a Source) -> Self {
-        Self { source, found: Vec::new() }
+        Self { source, found: Vec::new(), edits: Edits::default(), undefined: BTreeSet::new() }
     }
 
     fn root(&self) -> Place<'a> {
         Place { node: self.source.root(), path: String::new() }
     }
 
+    /// Something is wrong with a value. Where it asks for an undefined variable, that is what is wrong.
     fn error(&mut self, place: &Place<'_>, what: impl Into<String>, help: impl Into<String>) {
-        self.tell(Severity::Error, place.node.at, &place.path, what.into(), help.into());
+        let (mut what, mut help) = (what.into(), help.into());
+        if let Some((variable, remedy)) = self.source.undefined_in(place.node) {
+            let name = place.path.rsplit('.').next().unwrap_or_default();
+            what = match &place.node.content {
+                Content::Text(text) if !text.is_empty() => {
+                    let text = escape_foreign(text, LONGEST_QUOTE);
+                    format!("`{name}` becomes `{text}`: {variable} is not defined")
+                }
+                _ => format!("`{name}` is empty: {variable} is not defined"),
+            };
+            help = remedy;
+            self.undefined.insert(variable.to_owned());
+        }
+        self.tell(Severity::Error, place.node.at, &place.path, what, help);
     }
 
     fn warn(&mut self, place: &Place<'_>, what: impl Into<String>, help: impl Into<String>) {
@@ -43,7 +69,26 @@ impl<'a> Inspector<'a> {
 
     fn tell(&mut self, severity: Severity, at: usize, path: &str, what: String, help: String) {
         let (line, column) = self.source.place(at);
-        self.found.push(Problem { severity, line, column, path: path.to_owned(), what, help });
+        let problem = Problem { severity, line, column, path: path.to_owned(), what, help };
+        if !self.found.contains(&problem) {
+            self.found.push(problem);
+        }
+    }
+
+    /// What a value says, with fields under the names that they have.
+    fn value_of(&self, place: &Place<'_>) -> Value {
+        place.node.to_value_with(&self.edits)
+    }
+
+    /// Warns of fields that are written in another case, and reads them as they are meant.
+    fn adopt(&mut self, fields: &Fields<'a>) {
+        for (member, name) in fields.respelled() {
+            if self.edits.rename(member, name) {
+                let what = format!("`{}` is read as `{name}`, as Horizon reads it", member.name);
+                let help = format!("write `{name}`");
+                self.tell(Severity::Warning, member.at, &fields.path_of(name), what, help);
+            }
+        }
     }
 
     /// The fields of an object, which `check` looks at; then those that nobody looked at are told.
@@ -54,6 +99,7 @@ impl<'a> Inspector<'a> {
         };
         let mut fields = Fields::of(place, members);
         check(self, &mut fields);
+        self.adopt(&fields);
         for member in fields.unknown() {
             let what = format!("`{}` is no field of this", member.name);
             let help = hint::for_unknown(&member.name, fields.asked());
@@ -62,17 +108,28 @@ impl<'a> Inspector<'a> {
         }
     }
 
+    /// Refuses a file that has fields, and none of a document of this kind: it is another file.
+    fn some_known(&mut self, fields: &Fields<'a>, kind: &str, examples: &str) {
+        if fields.are_all_unknown() {
+            let place = fields.place().clone();
+            let what = format!("no field of this file is one of a {kind}");
+            self.error(&place, what, format!("a {kind} has {examples}; an empty one is {{}}"));
+        }
+    }
+
     /// Decodes the document, if nothing is wrong that matters.
     fn finish<T: DeserializeOwned>(mut self) -> Result<(T, Vec<Problem>), Problems> {
         self.numbers();
         let is_fine = self.found.iter().all(|it| it.severity == Severity::Warning);
-        let decoded = is_fine.then(|| serde_json::from_value(self.source.to_value()));
+        let decode = || serde_json::from_value(self.source.root().to_value_with(&self.edits));
+        let decoded = is_fine.then(|| decode().map_err(JsonProblem::from));
         if let Some(Err(error)) = &decoded {
             // The checks know more than the decoder, so that this should never be reached.
             let root = self.root();
             self.error(&root, error.to_string(), "");
         }
-        let mut all = [self.source.warnings(), &self.found].concat();
+        let mut all = self.source.warnings_without(&self.undefined);
+        all.append(&mut self.found);
         all.sort_by_key(|it| (it.line, it.column));
         match decoded {
             Some(Ok(document)) => Ok((document, all)),
@@ -133,7 +190,7 @@ mod tests {
         assert_told(
             &told(text, ServiceDefinition::from_source),
             &[
-                ("1:1 label: ", "add \"label\""),
+                ("?1:1 : `label` is missing", "add \"label\""),
                 ("2:20 documentation: ", "URL"),
                 ("2:37 url: ", "cannot name a service"),
                 ("2:53 version: ", "1.2.3"),

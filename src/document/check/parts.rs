@@ -18,13 +18,30 @@ impl<'a> Inspector<'a> {
         let mut names = Vec::new();
         for place in self.items(fields, "properties") {
             self.property(&place);
-            let property = serde_json::from_value::<Property>(place.node.to_value());
+            let property = serde_json::from_value::<Property>(self.value_of(&place));
             if let Ok(Property { name, .. }) = property {
                 self.once(&mut names, name, &place, "the first counts");
             }
         }
         for (place, text) in self.texts(fields, "constraints") {
             self.constraint(&place, text);
+        }
+    }
+
+    /// The label, which Horizon's exchange takes empty, and lists show.
+    pub(super) fn label(&mut self, fields: &mut Fields<'a>, example: &str) {
+        if self.text(fields, "label", Need::Optional).is_some() {
+            return;
+        }
+        let place = fields.place().clone();
+        match fields.get("label") {
+            // A label of another type is told of already, and an undefined variable too.
+            Some(it) if !matches!(&it.node.content, Content::Text(text) if text.is_empty()) => (),
+            Some(it) if self.source.undefined_in(it.node).is_some() => (),
+            _ => {
+                let what = "`label` is missing, so that lists show none";
+                self.warn(&place, what, format!("add \"label\": {example}"));
+            }
         }
     }
 
@@ -51,7 +68,7 @@ impl<'a> Inspector<'a> {
             fields.get("value");
         });
         let clean = self.found[before..].iter().all(|it| it.severity == Severity::Warning);
-        let property = serde_json::from_value::<Property>(place.node.to_value());
+        let property = serde_json::from_value::<Property>(self.value_of(place));
         if clean
             && let Ok(property) = property
             && let Err(error) = property.check()
@@ -211,7 +228,9 @@ impl<'a> Inspector<'a> {
                 };
                 let mut fields = Fields::of(&place, members);
                 it.environment(&mut fields);
-                for (name, place) in fields.entries().filter(|(name, _)| *name != "environment") {
+                it.adopt(&fields);
+                let is_other = |(name, _): &(&str, _)| !name.eq_ignore_ascii_case("environment");
+                for (name, place) in fields.entries().filter(is_other) {
                     let what =
                         format!("`{name}` cannot be overridden: only `environment` is passed on");
                     it.warn(&place, what, "publish another version of the service");

@@ -26,7 +26,7 @@ impl<'a> Inspector<'a> {
     fn pattern(&mut self, fields: &mut Fields<'a>) {
         self.parsed::<PatternId>(fields, "name", Need::Optional);
         self.parsed::<OrgId>(fields, "org", Need::Optional);
-        self.text(fields, "label", Need::Required("\"My pattern\""));
+        self.label(fields, "\"My pattern\"");
         self.text(fields, "description", Need::Optional);
         self.flag(fields, "public");
         self.text(fields, "clusterNamespace", Need::Optional);

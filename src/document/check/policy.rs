@@ -33,6 +33,7 @@ impl ServicePolicy {
             it.text(fields, "description", Need::Optional);
             it.properties_and_constraints(fields);
             it.of_services(fields);
+            it.some_known(fields, "policy", "`properties` and `constraints`");
         });
         it.finish()
     }
@@ -57,6 +58,7 @@ impl NodePolicy {
                     });
                 }
             }
+            it.some_known(fields, "policy", "`properties` and `constraints`");
         });
         it.finish()
     }
@@ -113,7 +115,7 @@ impl<'a> Inspector<'a> {
 
     fn made(&mut self, fields: &mut Fields<'a>, is_made: impl Fn(&str) -> bool, help: &str) {
         for place in self.items(fields, "properties") {
-            let value = place.node.to_value();
+            let value = self.value_of(&place);
             if let Some(name) = value["name"].as_str().filter(|it| is_made(it)) {
                 self.warn(&place, format!("`{name}` cannot be stated"), help);
             }

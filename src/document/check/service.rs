@@ -24,7 +24,7 @@ impl ServiceDefinition {
 impl<'a> Inspector<'a> {
     fn service(&mut self, fields: &mut Fields<'a>) {
         self.parsed::<OrgId>(fields, "org", Need::Optional);
-        self.text(fields, "label", Need::Required("\"$SERVICE_NAME for $ARCH\""));
+        self.label(fields, "\"$SERVICE_NAME for $ARCH\"");
         self.text(fields, "description", Need::Optional);
         if let Some((place, text)) = self.text(fields, "documentation", Need::Optional)
             && url::Url::parse(text).is_err()

@@ -26,7 +26,10 @@ impl UserInputValue {
         let old = matches!(root.node.content, Content::Object(_));
         let mut values = Vec::new();
         if old {
-            it.object(&root, |it, fields| it.old_values(fields, &mut values));
+            it.object(&root, |it, fields| {
+                it.old_values(fields, &mut values);
+                it.some_known(fields, "file of values", "`services`");
+            });
         } else {
             it.values_of(&root);
         }
@@ -44,14 +47,17 @@ impl<'a> Inspector<'a> {
         let mut names = Vec::new();
         for place in self.items(fields, "userInput") {
             self.object(&place, |it, fields| {
-                if let Some((place, name)) = it.text(fields, "name", Need::Required("\"VARIABLE\""))
-                {
-                    it.variable_name(&place, name);
-                    if names.contains(&name) {
-                        it.error(&place, format!("`{name}` is asked for twice"), "");
+                let Some((place, name)) = it.text(fields, "name", Need::Optional) else {
+                    for name in ["label", "type", "defaultValue"] {
+                        fields.get(name);
                     }
-                    names.push(name);
+                    return it.nameless(fields, "it asks for nothing");
+                };
+                it.variable_name(&place, name);
+                if names.contains(&name) {
+                    it.error(&place, format!("`{name}` is asked for twice"), "");
                 }
+                names.push(name);
                 it.text(fields, "label", Need::Optional);
                 let kind = it.text(fields, "type", Need::Optional);
                 let default = it.text(fields, "defaultValue", Need::Optional);
@@ -77,6 +83,25 @@ impl<'a> Inspector<'a> {
         }
     }
 
+    /// An entry without a name, as old project templates of `hzn` have one: Horizon's agent passes over it, and so does
+    /// this reader. An undefined variable in the place of the name is an error.
+    fn nameless(&mut self, fields: &mut Fields<'a>, effect: &str) {
+        if let Some(place) = fields.get("name")
+            && !matches!(&place.node.content, Content::Text(text) if text.is_empty())
+        {
+            return; // told of already: it is no text
+        }
+        if let Some(place) = fields.get("name")
+            && self.source.undefined_in(place.node).is_some()
+        {
+            return self.error(&place, "`name` is missing", "");
+        }
+        let place = fields.place().clone();
+        self.edits.leave_out(place.node);
+        let what = format!("an entry without a name: {effect}");
+        self.warn(&place, what, "take it away, or add \"name\"");
+    }
+
     fn variable_name(&mut self, place: &Place<'_>, name: &str) {
         if name.contains(['=', '\0']) || name.contains(char::is_whitespace) {
             let what = format!("`{name}` cannot name a variable of the environment");
@@ -98,13 +123,14 @@ impl<'a> Inspector<'a> {
                 let mut names = Vec::new();
                 for place in it.items(fields, "inputs") {
                     it.object(&place, |it, fields| {
-                        it.text(fields, "name", Need::Required("\"VARIABLE\"")).inspect(
-                            |(place, name)| {
-                                it.variable_name(place, name);
-                                it.once(&mut names, *name, place, "the last counts");
-                            },
-                        );
-                        match fields.get("value") {
+                        let name = it.text(fields, "name", Need::Optional);
+                        let value = fields.get("value");
+                        let Some((at, name)) = name else {
+                            return it.nameless(fields, "it gives no variable a value");
+                        };
+                        it.variable_name(&at, name);
+                        it.once(&mut names, name, &at, "the last counts");
+                        match value {
                             Some(place) => it.value(&place),
                             None => it.error(&place, "`value` is missing", ""),
                         }

@@ -20,7 +20,7 @@ pub use self::{
     mount::{Bind, Device, ParseMountError},
     port::{ContainerPort, EphemeralPort, ParsePortError, PortMapping, Protocol, PublishedPort},
 };
-use crate::types::{ImageRef, PinnedImage};
+use crate::types::{ImageRef, JsonProblem, PinnedImage};
 
 /// The containers of a service by their names.
 ///
@@ -59,7 +59,7 @@ pub enum PinError {
 pub enum ParseDeploymentError {
     /// It is not one: no JSON, a field of another type, an image without a digest.
     #[error("failed to read the deployment")]
-    Malformed(#[source] serde_json::Error),
+    Malformed(#[source] JsonProblem),
     /// It has no containers.
     #[error("the deployment has no containers")]
     Empty,
@@ -113,7 +113,8 @@ impl Deployment<PinnedImage> {
 
     /// Reads the text that was signed.
     pub fn from_text(text: &str) -> Result<Self, ParseDeploymentError> {
-        let read: Self = serde_json::from_str(text).map_err(ParseDeploymentError::Malformed)?;
+        let read: Self =
+            serde_json::from_str(text).map_err(|it| ParseDeploymentError::Malformed(it.into()))?;
         if read.services.is_empty() { Err(ParseDeploymentError::Empty) } else { Ok(read) }
     }
 }

@@ -84,6 +84,9 @@ pub(super) fn inputs(terms: &Terms<'_>, service: &Candidate<'_>, node: &NodeFact
         let definition = service.definition;
         let is_asked = needs_input(definition, node.node_type);
         for (index, input) in definition.user_input.iter().enumerate() {
+            if input.name.is_empty() {
+                continue;
+            }
             let given = given(&service, &input.name, terms, &node.user_input);
             let kind = input.kind.as_str();
             let text = format!("`{}` ({kind}) of {}", input.name, service.id());

@@ -12,7 +12,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, js
 use serde_json::{Map, Value, json};
 
 pub(super) use self::rules::{
-    if_then, old_word, one_of_them, retries_with_a_turn, signed_if_text, variable_name,
+    if_then, old_word, one_of_them, retries_with_a_turn, signed_if_text, value_if_named,
+    variable_name,
 };
 use crate::{
     document::{

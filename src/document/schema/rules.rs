@@ -60,6 +60,12 @@ pub(in crate::document) fn retries_with_a_turn(priority: &mut Schema) {
     }
 }
 
+/// A variable that is named has a value.
+pub(in crate::document) fn value_if_named(input: &mut Schema) {
+    let text = json!({ "type": "string", "minLength": 1 });
+    add_rule(input, if_then(with("name", &text), json!({ "required": ["value"] })));
+}
+
 /// The name of a variable of the environment.
 pub(in crate::document) fn variable_name(name: &mut Schema) {
     name.insert("pattern".to_owned(), json!(r"^[^=\u0000-\u0020]+$"));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Flaw, Flaws, Variables, strip::string_length, trace::Traced};
+use super::{Flaw, Flaws, Variables, flaw::Undefined, strip::string_length, trace::Traced};
 
 /// All values that are put in, together, may have so many bytes.
 const LONGEST_VALUES: usize = 4 << 20;
@@ -10,7 +10,7 @@ const LONGEST_VALUES: usize = 4 << 20;
 /// Puts the values of variables in the place of `$NAME` and `${NAME}`.
 pub(super) struct Expander<'a> {
     variables: &'a Variables,
-    /// Those that were told of: they are undefined, or named like secrets.
+    /// Those that were told of, since they are named like secrets.
     told: BTreeSet<String>,
     /// How many bytes the values may still have; `None` once they were too many.
     room: Option<usize>,
@@ -34,13 +34,13 @@ impl<'a> Expander<'a> {
                     let schema = schema_length(rest).filter(|_| depth == 1);
                     schema.unwrap_or_else(|| {
                         let length = string_length(rest);
-                        self.variables_in(&mut work, at, at + length, escaped, found);
+                        self.variables_in(&mut work, at, at + length, Where::InText, found);
                         length
                     })
                 }
                 Some(b'$') => {
                     let length = variable(rest).map_or(1, |(_, length)| length);
-                    self.variables_in(&mut work, at, at + length, str::to_owned, found);
+                    self.variables_in(&mut work, at, at + length, Where::Bare, found);
                     length
                 }
                 Some(b'{' | b'[') => {
@@ -59,7 +59,7 @@ impl<'a> Expander<'a> {
     /// Expands a text that stands for itself.
     pub(super) fn plain(&mut self, text: &Traced, found: &mut Flaws) -> Traced {
         let mut work = Work::on(text);
-        self.variables_in(&mut work, 0, text.text.len(), str::to_owned, found);
+        self.variables_in(&mut work, 0, text.text.len(), Where::Plain, found);
         work.finish()
     }
 
@@ -69,7 +69,7 @@ impl<'a> Expander<'a> {
         work: &mut Work<'_>,
         mut at: usize,
         end: usize,
-        write: impl Fn(&str) -> String,
+        place: Where,
         found: &mut Flaws,
     ) {
         while let Some(step) = work.text.text[at..end].find('$') {
@@ -84,7 +84,8 @@ impl<'a> Expander<'a> {
                 continue;
             };
             let origin = work.text.origin(at);
-            let value = write(self.value(name, origin, found));
+            let value = self.value(name, origin, place, found);
+            let value = if place == Where::InText { escaped(value) } else { value.to_owned() };
             let Some(room) = self.room else { return };
             self.room = room.checked_sub(value.len());
             if self.room.is_none() {
@@ -97,7 +98,7 @@ impl<'a> Expander<'a> {
         }
     }
 
-    fn value(&mut self, name: &str, origin: usize, found: &mut Flaws) -> &'a str {
+    fn value(&mut self, name: &str, origin: usize, place: Where, found: &mut Flaws) -> &'a str {
         let value = self.variables.get(name);
         if value.is_some() && is_named_like_a_secret(name) && self.told.insert(name.to_owned()) {
             let what =
@@ -106,11 +107,8 @@ impl<'a> Expander<'a> {
             found.push(Flaw::warning(origin, what, help));
         }
         value.unwrap_or_else(|| {
-            if self.told.insert(name.to_owned()) {
-                let what = format!("the variable {name} is not defined, and so is empty");
-                let help = format!("define {name} in hzn.json or in the environment");
-                found.push(Flaw::warning(origin, what, help));
-            }
+            let (name, is_bare) = (name.to_owned(), place == Where::Bare);
+            found.undefined(Undefined { at: origin, name, is_bare });
             ""
         })
     }
@@ -122,6 +120,17 @@ fn is_named_like_a_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let words = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
     name.ends_with("_KEY") || words.iter().any(|word| name.contains(word))
+}
+
+/// Where a variable stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Where {
+    /// Between the quotes of JSON.
+    InText,
+    /// In JSON, outside of quotes.
+    Bare,
+    /// In a text that stands for itself.
+    Plain,
 }
 
 /// A text that is being expanded.

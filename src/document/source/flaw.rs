@@ -23,9 +23,33 @@ impl Flaw {
     }
 }
 
+/// A variable that is not defined, where it is asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Undefined {
+    pub(super) at: usize,
+    pub(super) name: String,
+    /// Whether it stands outside of a text.
+    pub(super) is_bare: bool,
+}
+
+impl Undefined {
+    /// The warning that is told of it, once.
+    pub(super) fn warning(&self) -> Flaw {
+        let what = format!("the variable {} is not defined, and so is empty", self.name);
+        Flaw::warning(self.at, what, self.help())
+    }
+
+    /// What to do about it.
+    pub(super) fn help(&self) -> String {
+        format!("define {} in hzn.json or in the environment", self.name)
+    }
+}
+
 /// The flaws of a file, in the order in which they were found.
 #[derive(Default)]
 pub(super) struct Flaws {
+    /// The first places at which undefined variables are asked for.
+    pub(super) undefined: Vec<Undefined>,
     told: Vec<Flaw>,
     errors: usize,
     warnings: usize,
@@ -46,6 +70,25 @@ impl Flaws {
             let what = format!("more than {MOST} like the ones before: they are not told");
             self.told.push(Flaw { at, severity, what, help: String::new() });
         }
+    }
+
+    /// Tells of an undefined variable: at its first place as a warning.
+    pub(super) fn undefined(&mut self, undefined: Undefined) {
+        let is_known = self.undefined.iter().any(|it| it.name == undefined.name);
+        if !is_known {
+            self.push(undefined.warning());
+        }
+        if self.undefined.len() < MOST {
+            self.undefined.push(undefined);
+        }
+    }
+
+    /// Tells an error in the place of the errors that an undefined variable has led to, and of its warning.
+    pub(super) fn put_in_place_of(&mut self, cause: &Undefined, flaw: Flaw) {
+        let warning = cause.warning().what;
+        self.told.retain(|it| it.severity == Severity::Warning && it.what != warning);
+        self.errors = 0;
+        self.push(flaw);
     }
 
     /// Whether there are more errors than are told, so that there is no use in going on.

@@ -70,9 +70,22 @@ fn strict_flaw(expanded: &Traced, error: &serde_json::Error) -> Flaw {
     while !expanded.text.is_char_boundary(at) {
         at -= 1;
     }
-    let what = error.to_string();
-    let what = what.split(" at line ").next().unwrap_or(&what);
-    Flaw::error(expanded.origin(at), what, "")
+    let said = error.to_string();
+    let (what, help) = if said.starts_with("invalid escape") {
+        (
+            "an escape that JSON does not have",
+            "JSON has \\\" \\\\ \\/ \\b \\f \\n \\r \\t and \\u0000",
+        )
+    } else if said.starts_with("invalid number") {
+        ("a number that JSON does not have", "numbers have no leading zeros, no + and no lone dot")
+    } else if said.starts_with("number out of range") {
+        ("the number is out of range", "")
+    } else if said.starts_with("control character") {
+        ("a control character in a text", "escape it as \\u0000")
+    } else {
+        ("this is not JSON", "a document is a JSON object: { … }")
+    };
+    Flaw::error(expanded.origin(at), what, help)
 }
 
 /// What is wrong and what helps, in people's words; `rest` is the text from there on.

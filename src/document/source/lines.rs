@@ -25,6 +25,11 @@ impl Lines {
         (line, column + 1)
     }
 
+    /// The text from a byte on.
+    pub(super) fn from(&self, at: usize) -> &str {
+        self.text.get(at..).unwrap_or_default()
+    }
+
     /// A line, counted from 1, without its end.
     pub(super) fn line(&self, line: usize) -> Option<&str> {
         let start = *self.starts.get(line.checked_sub(1)?)?;

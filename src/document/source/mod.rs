@@ -8,22 +8,25 @@ mod flaw;
 mod json;
 mod lines;
 mod strip;
+mod surrogates;
 mod trace;
 mod tree;
 mod variables;
 mod yaml;
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
-pub(super) use self::tree::{Content, Member, Node};
+pub(super) use self::tree::{Content, Edits, Member, Node};
 pub use self::variables::Variables;
 use self::{
     expand::Expander,
-    flaw::{Flaw, Flaws},
+    flaw::{Flaw, Flaws, Undefined},
     lines::Lines,
     trace::Traced,
 };
-use crate::document::problem::{Problem, Problems};
+use crate::document::problem::{Problem, Problems, Severity};
 
 /// A longer file is refused; the longest real definition has 40 KiB.
 const LONGEST: usize = 1 << 20;
@@ -35,6 +38,7 @@ pub struct Source {
     lines: Lines,
     root: Node,
     warnings: Vec<Problem>,
+    undefined: Vec<Undefined>,
 }
 
 impl Source {
@@ -70,7 +74,8 @@ impl Source {
         all.sort_by_key(|it| (it.line, it.column));
         match root {
             Some(root) if found.is_usable() => {
-                Ok(Self { name: name.to_owned(), lines, root, warnings: all })
+                let undefined = found.undefined;
+                Ok(Self { name: name.to_owned(), lines, root, warnings: all, undefined })
             }
             _ => Err(Problems { file: name.to_owned(), all }),
         }
@@ -89,6 +94,28 @@ impl Source {
     /// What could be read, and yet looks wrong.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
+    }
+
+    /// The undefined variable that a text of the author's file asks for, and what to do about it.
+    pub(super) fn undefined_in(&self, node: &Node) -> Option<(&str, String)> {
+        if !matches!(node.content, Content::Text(_)) {
+            return None;
+        }
+        let written = self.lines.from(node.at);
+        let length = match written.as_bytes().first() {
+            Some(b'"') => strip::string_length(written),
+            _ => written.find('\n').unwrap_or(written.len()),
+        };
+        let place = node.at..node.at + length;
+        let found = self.undefined.iter().find(|it| place.contains(&it.at))?;
+        Some((found.name.as_str(), found.help()))
+    }
+
+    /// The warnings but those of undefined variables that were told of as errors.
+    pub(super) fn warnings_without(&self, told: &BTreeSet<String>) -> Vec<Problem> {
+        let told = self.undefined.iter().filter(|it| told.contains(&it.name));
+        let told: BTreeSet<_> = told.map(|it| it.warning().what).collect();
+        self.warnings.iter().filter(|it| !told.contains(&it.what)).cloned().collect()
     }
 
     pub(super) fn root(&self) -> &Node {
@@ -114,16 +141,35 @@ impl Source {
 }
 
 fn read_json(text: &str, expander: Option<Expander<'_>>, found: &mut Flaws) -> Option<Node> {
-    let mut source = Traced::copy_of(strip::strip(text, found));
+    let mut stripped = strip::strip(text, found);
+    surrogates::replace_unpaired(&mut stripped, found);
+    let mut source = Traced::copy_of(stripped);
+    let is_fine = found.is_usable();
     if let Some(mut expander) = expander {
         source = expander.json(&source, found);
     }
-    let mut root = json::parse(&source, found)?;
+    let Some(mut root) = json::parse(&source, found) else {
+        if is_fine {
+            name_empty_value(found);
+        }
+        return None;
+    };
     // It tells editors how to check the file, and is no part of what the file says.
     if let Content::Object(members) = &mut root.content {
         members.retain(|member| member.name != "$schema");
     }
     Some(root)
+}
+
+/// Tells why a value is missing, where an undefined variable stands for it without quotes.
+fn name_empty_value(found: &mut Flaws) {
+    let error = found.iter().find(|it| it.severity == Severity::Error).map(|it| it.at);
+    let before = |it: &&Undefined| it.is_bare && error.is_some_and(|at| it.at <= at);
+    if let Some(cause) = found.undefined.iter().rfind(before).cloned() {
+        let what = format!("the value is empty: {} is not defined", cause.name);
+        let flaw = Flaw::error(cause.at, what, cause.help());
+        found.put_in_place_of(&cause, flaw);
+    }
 }
 
 /// Whether a file is YAML: its name says so, or else what it begins with.

@@ -1,5 +1,10 @@
 //! What a document says, as a tree in which everything knows its place.
 
+use std::{
+    collections::{HashMap, HashSet},
+    ptr,
+};
+
 use serde_json::{Map, Number, Value};
 
 use super::trace::Trace;
@@ -36,20 +41,53 @@ pub(in crate::document) struct Member {
     pub(in crate::document) node: Node,
 }
 
+/// What a reader by Horizon's rules makes of a document: fields under another name, items that count for nothing. Fields
+/// and items are known by their addresses.
+#[derive(Debug, Default)]
+pub(in crate::document) struct Edits {
+    names: HashMap<*const Member, &'static str>,
+    left_out: HashSet<*const Node>,
+}
+
+impl Edits {
+    /// Reads a field as the one called `name`; whether that is news.
+    pub(in crate::document) fn rename(&mut self, member: &Member, name: &'static str) -> bool {
+        self.names.insert(ptr::from_ref(member), name).is_none()
+    }
+
+    /// Reads a list without one of its items.
+    pub(in crate::document) fn leave_out(&mut self, item: &Node) {
+        self.left_out.insert(ptr::from_ref(item));
+    }
+
+    fn name_of<'m>(&self, member: &'m Member) -> &'m str {
+        self.names.get(&ptr::from_ref(member)).copied().unwrap_or(&member.name)
+    }
+}
+
 impl Node {
     pub(super) fn new(at: usize, content: Content) -> Self {
         Self { at, content, written: None, trace: Trace::default() }
     }
 
     pub(in crate::document) fn to_value(&self) -> Value {
+        self.to_value_with(&Edits::default())
+    }
+
+    /// What it says after `edits`. Of several fields that get one name the last counts.
+    pub(in crate::document) fn to_value_with(&self, edits: &Edits) -> Value {
         match &self.content {
             Content::Null => Value::Null,
             Content::Bool(value) => Value::Bool(*value),
             Content::Number(number) => Value::Number(number.clone()),
             Content::Text(text) => Value::String(text.clone()),
-            Content::List(items) => items.iter().map(Self::to_value).collect(),
+            Content::List(items) => {
+                let counts = |it: &&Self| !edits.left_out.contains(&ptr::from_ref::<Self>(it));
+                items.iter().filter(counts).map(|it| it.to_value_with(edits)).collect()
+            }
             Content::Object(members) => {
-                let pair = |it: &Member| (it.name.clone(), it.node.to_value());
+                let pair =
+                    |it: &Member| (edits.name_of(it).to_owned(), it.node.to_value_with(edits));
                 Value::Object(members.iter().map(pair).collect::<Map<_, _>>())
             }
         }
@@ -67,10 +105,12 @@ impl Node {
         }
     }
 
-    /// A field of an object.
+    /// A field of an object. Its name is read without regard to case, as Horizon's programs do; of several the last
+    /// counts.
     pub(in crate::document) fn member(&self, name: &str) -> Option<&Self> {
         let Content::Object(members) = &self.content else { return None };
-        members.iter().find(|it| it.name == name).map(|it| &it.node)
+        let mut named = members.iter().filter(|it| it.name.eq_ignore_ascii_case(name));
+        named.next_back().map(|it| &it.node)
     }
 
     /// The value at a path such as `deployment.services.web.binds[0]`. A name may itself have dots
@@ -82,13 +122,18 @@ impl Node {
         match &self.content {
             Content::Object(members) => {
                 let path = path.strip_prefix('.').unwrap_or(path);
-                members.iter().find_map(|member| {
-                    let rest = path.strip_prefix(member.name.as_str())?;
-                    if rest.is_empty() || rest.starts_with(['.', '[']) {
-                        return member.node.find(rest);
-                    }
-                    None
-                })
+                let find = |is_same: fn(&str, &str) -> bool| {
+                    members.iter().rev().find_map(|member| {
+                        let (name, rest) = path.split_at_checked(member.name.len())?;
+                        let ends = rest.is_empty() || rest.starts_with(['.', '[']);
+                        if ends && is_same(name, &member.name) {
+                            member.node.find(rest)
+                        } else {
+                            None
+                        }
+                    })
+                };
+                find(|a, b| a == b).or_else(|| find(str::eq_ignore_ascii_case))
             }
             Content::List(items) => {
                 let (index, rest) = path.strip_prefix('[')?.split_once(']')?;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{
     document::{NodeFacts, NodePolicy, UserInputValue},
     exchange::api::{NodeType, nullable},
-    types::{Arch, NodeId},
+    types::{Arch, JsonProblem, NodeId},
 };
 
 /// The most nodes that one page has.
@@ -62,10 +62,10 @@ pub enum NodeProfileError {
     NoArch,
     /// Its policy is not one.
     #[error("its policy cannot be read")]
-    Policy(#[source] serde_json::Error),
+    Policy(#[source] JsonProblem),
     /// Its values are not ones.
     #[error("its values for variables cannot be read")]
-    UserInput(#[source] serde_json::Error),
+    UserInput(#[source] JsonProblem),
 }
 
 impl NodeProfile {
@@ -76,7 +76,7 @@ impl NodeProfile {
     pub fn policy(&self) -> Result<NodePolicy, NodeProfileError> {
         match &self.policy {
             Value::Null => Ok(NodePolicy::default()),
-            told => NodePolicy::deserialize(told).map_err(NodeProfileError::Policy),
+            told => NodePolicy::deserialize(told).map_err(|it| NodeProfileError::Policy(it.into())),
         }
     }
 
@@ -87,7 +87,9 @@ impl NodeProfile {
     pub fn facts(&self) -> Result<NodeFacts, NodeProfileError> {
         let arch = self.arch.parse::<Arch>().map_err(|_| NodeProfileError::NoArch)?;
         let values = self.user_input.iter().map(UserInputValue::deserialize);
-        let user_input = values.collect::<Result<_, _>>().map_err(NodeProfileError::UserInput)?;
+        let user_input = values.collect::<Result<_, _>>();
+        let user_input =
+            user_input.map_err(|it: serde_json::Error| NodeProfileError::UserInput(it.into()))?;
         let facts = match self.node_type {
             NodeType::Device => NodeFacts::device(arch),
             NodeType::Cluster => NodeFacts {

@@ -7,6 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::ExchangeError;
+use crate::types::JsonProblem;
 
 /// The longest answer read: a list of all an organization's nodes stays well below.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -119,12 +120,13 @@ pub(super) struct Answer {
 impl Answer {
     /// Reads the body as JSON.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ExchangeError> {
-        serde_json::from_slice(&self.body).map_err(|error| self.malformed(&error))
+        serde_json::from_slice(&self.body)
+            .map_err(|error| self.malformed(&JsonProblem::from(error)))
     }
 
     /// The body as text.
     pub(super) fn text(&self) -> Result<&str, ExchangeError> {
-        std::str::from_utf8(&self.body).map_err(|error| self.malformed(&error))
+        std::str::from_utf8(&self.body).map_err(|_| self.malformed(&"it is not text in UTF-8"))
     }
 
     /// Whether something came to be by this request, rather than having been there.

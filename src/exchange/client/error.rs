@@ -5,6 +5,13 @@ use std::error::Error;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
+use crate::types::escape_foreign;
+
+/// The longest message of an exchange that is passed on, in characters.
+const LONGEST: usize = 1000;
+/// The longest name of an attack, in characters.
+const LONGEST_NAME: usize = 40;
+
 /// What an exchange is asked for went wrong. Messages are the exchange's own words.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -145,6 +152,7 @@ pub(super) fn refused(who: &str, what: &str, status: StatusCode, body: &[u8]) ->
     if msg.is_empty() {
         status.canonical_reason().unwrap_or("no reason given").clone_into(&mut msg);
     }
+    let (msg, attack) = (escape_foreign(&msg, LONGEST), escape_foreign(&attack, LONGEST_NAME));
     let asked = what.to_owned();
     match (status, code.as_str()) {
         (_, "signature-refused") => ExchangeError::SignatureRefused { attack, msg },

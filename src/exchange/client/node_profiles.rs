@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::{Call, ExchangeClient, ExchangeError};
 use crate::{
     exchange::api::{MOST_PROFILES, Node, NodeProfile, NodeProfiles},
-    types::NodeId,
+    types::{JsonProblem, NodeId},
 };
 
 /// How many policies are asked for at a time, where each node must be asked for its own.
@@ -36,7 +36,7 @@ impl ExchangeClient {
         let policy = self.node_policy(&id).await?;
         let told = |error: serde_json::Error| ExchangeError::Malformed {
             what: format!("node {id}"),
-            reason: error.to_string(),
+            reason: JsonProblem::from(error).to_string(),
         };
         let policy = policy.map(|it| serde_json::to_value(it.value)).transpose().map_err(told)?;
         let it = node.description;

@@ -22,6 +22,23 @@ impl ExchangeClient {
         self.transport.send(call).await?.json()
     }
 
+    /// What the exchange would answer to [`ExchangeClient::publish`]; it keeps nothing. None: it is of a version that does
+    /// not have this question.
+    ///
+    /// # Errors
+    /// As of [`ExchangeClient::publish`].
+    pub async fn check_publication(
+        &self,
+        publication: &Publication,
+    ) -> Result<Option<Published>, ExchangeError> {
+        let call = Call::post(&self.extension(&["publish", "check"])).json(publication)?;
+        match self.transport.send(call.repeatable()).await {
+            Ok(answer) => answer.json().map(Some),
+            Err(ExchangeError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The document with this payload digest. Its signatures are still to be verified.
     ///
     /// # Errors

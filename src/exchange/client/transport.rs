@@ -108,7 +108,7 @@ impl Transport {
             // No TLS, so no need for certificate authorities, which small images do not have.
             client.tls_certs_only([])
         } else {
-            let pem = config.ca.as_deref().map(|it| authority::certificates(it.as_bytes()));
+            let pem = config.ca.as_deref().map(authority::certificates);
             let trusted = pem.transpose().map_err(|error| {
                 unusable(&format!("the certificate authority file holds no certificate: {error}"))
             })?;

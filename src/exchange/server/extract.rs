@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::{ApiError, bodies::BodyNeed};
 use crate::{
     listener::discard,
-    types::{NameProblem, PatternId, check_account_name, check_visible},
+    types::{JsonProblem, NameProblem, PatternId, check_account_name, check_visible},
 };
 
 /// A body that is longer takes more than a moment to read, in bytes.
@@ -38,7 +38,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for Bo
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = json_of(request, state).await?;
         let read = decode(bytes).await?;
-        read.map(Self).map_err(|error| ApiError::InvalidInput(format!("the body: {error}")))
+        read.map(Self).map_err(|error| {
+            ApiError::InvalidInput(format!("the body: {}", JsonProblem::from(error)))
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     exchange::api::{AgbotsNone, ORG_TYPE_IBM, OrgRequest, Orgs, Reply},
-    types::OrgId,
+    types::{JsonProblem, OrgId},
 };
 
 /// The most nodes that an organization may ask for.
@@ -105,7 +105,9 @@ pub(super) async fn replace(
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
     let names_limits = body.get("limits").is_some_and(|limits| !limits.is_null());
     let request = serde_json::from_value::<OrgRequest>(body);
-    let request = request.map_err(|error| ApiError::InvalidInput(format!("the body: {error}")))?;
+    let request = request.map_err(|error| {
+        ApiError::InvalidInput(format!("the body: {}", JsonProblem::from(error)))
+    })?;
     let permit = caller.permit(|caller, held| {
         let held = may_replace(caller, &id, held)?;
         // An administrator who does not name the limits means to keep them.

@@ -37,6 +37,15 @@ pub struct NewDocument<'a> {
     pub credentials: &'a [Credential],
 }
 
+/// Whether a transaction keeps what it has written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteOutcome {
+    /// All of it.
+    Committed,
+    /// Nothing: it was a question.
+    Undone,
+}
+
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Publishing {
@@ -120,13 +129,15 @@ impl Store {
 
     /// Publishes a document: its envelope, what hzn and anax see of it, its logins, the catalog that
     /// lists it, the stamp that vouches for the catalog, and the changes that nodes wait for, or
-    /// nothing of it all. The permit decides on the claims that others have on the name.
+    /// nothing of it all. The permit decides on the claims that others have on the name; `outcome` says whether what was
+    /// written is kept.
     pub async fn publish<E: From<StoreError>>(
         &self,
         document: &NewDocument<'_>,
         stamp_key: &SigningKey,
         permit: Permit<'_, NameClaims, NameClaims, E>,
         now: Timestamp,
+        outcome: WriteOutcome,
     ) -> Result<Publishing, E> {
         let row = ClaimsRow { org: document.org, header: document.header };
         let (mut write, claims) = self.write_if(&row, permit, now).await?;
@@ -134,6 +145,10 @@ impl Store {
             return Ok(Publishing::TrustChanged);
         }
         let publishing = write.publish(document, &claims, stamp_key).await?;
+        if outcome == WriteOutcome::Undone {
+            write.check_limits().await?;
+            return Ok(publishing);
+        }
         if let Publishing::Published { .. } | Publishing::Unchanged { .. } = publishing {
             write.commit().await?;
             if let Some(former_owner) = claims.yielding(document.publisher) {

@@ -58,7 +58,7 @@ pub use counts::Counts;
 pub use credentials::StoredCredential;
 pub use disk::Condition;
 use disk::{Disk, Purpose};
-pub use documents::{NewDocument, Projection, Publishing};
+pub use documents::{NewDocument, Projection, Publishing, WriteOutcome};
 pub use error::StoreError;
 use heartbeats::Heartbeats;
 use jiff::Timestamp;

@@ -9,6 +9,8 @@ use std::{
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
+use crate::{sign::KeyError, text_file::TextFileError};
+
 /// More than any of the keys kept this way.
 const LARGEST: u64 = 64 << 10;
 
@@ -38,6 +40,22 @@ pub enum SecretFileError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// It holds no text, where a key in PEM is expected.
+    #[error("failed to read the key file {}", path.display())]
+    Text {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: TextFileError,
+    },
+    /// It holds no key in PEM that can be used.
+    #[error("{} does not hold an Ed25519 private key in PEM", path.display())]
+    Pem {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KeyError,
     },
     /// What is in it is no such key.
     #[error("{} does not hold {expected}", path.display())]

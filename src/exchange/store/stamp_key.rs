@@ -5,7 +5,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::{SecretFileError, secret_file};
-use crate::sign::SigningKey;
+use crate::{sign::SigningKey, text_file::SmallText};
 
 /// The name of the key file in the data folder.
 pub(super) const FILE: &str = "stamp-key.pem";
@@ -21,10 +21,11 @@ pub fn stamp_key(folder: &Path) -> Result<SigningKey, SecretFileError> {
         let pem = SigningKey::generate().to_pem();
         Ok(Zeroizing::new(pem.as_bytes().to_vec()))
     })?;
-    std::str::from_utf8(&pem)
-        .ok()
-        .and_then(|pem| SigningKey::from_pem(pem).ok())
-        .ok_or(SecretFileError::Content { path, expected: "an Ed25519 private key in PEM" })
+    match SmallText::decode(pem.to_vec()) {
+        Ok(text) => SigningKey::from_pem(&text.noted(&path))
+            .map_err(|source| SecretFileError::Pem { path, source }),
+        Err(source) => Err(SecretFileError::Text { path, source }),
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     registry::protocol::{MAX_PAGE, RepositoryName, path},
-    types::{Registry, Repository, Tag},
+    types::{JsonProblem, Registry, Repository, Tag},
 };
 
 /// The most names of one list that are read.
@@ -119,6 +119,7 @@ impl RegistryClient {
 }
 
 fn read<T: DeserializeOwned>(page: &Page, place: &Place, what: &str) -> Result<T, RegistryError> {
-    serde_json::from_slice(&page.body)
-        .map_err(|error| RegistryError::protocol(place, format!("its {what}: {error}")))
+    serde_json::from_slice(&page.body).map_err(|error| {
+        RegistryError::protocol(place, format!("its {what}: {}", JsonProblem::from(error)))
+    })
 }

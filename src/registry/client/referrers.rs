@@ -18,7 +18,7 @@ use super::{
 use crate::{
     image::{Descriptor, Index, Manifest, RawManifest, media_type},
     registry::protocol::{Reference, header, path},
-    types::{Digest, Repository, Tag},
+    types::{Digest, JsonProblem, Repository, Tag},
 };
 
 /// How often the index under a fallback tag is written, if others write it at the same time.
@@ -109,7 +109,8 @@ impl RegistryClient {
             }
             is_first = false;
             let mut index: Index = serde_json::from_slice(&page.body).map_err(|error| {
-                RegistryError::protocol(&place, format!("its list of referrers: {error}"))
+                let problem = JsonProblem::from(error);
+                RegistryError::protocol(&place, format!("its list of referrers: {problem}"))
             })?;
             if !is_filtered(&page.headers) {
                 index.manifests.retain(|it| is_of(it, artifact_type));

@@ -7,43 +7,51 @@ use std::fmt;
 
 use aws_lc_rs::{
     encoding::AsDer as _,
+    error::KeyRejected,
     rand::SystemRandom,
     rsa::{KeyPair, KeySize},
     signature::{KeyPair as _, RSA_PSS_SHA256},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use rsa::{PublicKey, pkcs8::DecodePublicKey as _, pkcs8::spki, pss, signature::Verifier as _};
-use rustls_pki_types::{
-    CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer,
-    pem::{self, PemObject as _, SectionKind},
-};
+use rsa::{PublicKey, pkcs8::DecodePublicKey as _, pss, signature::Verifier as _};
+use rustls_pki_types::CertificateDer;
 use sha2::Sha256;
 use webpki::EndEntityCert;
 use zeroize::Zeroizing;
 
+use crate::types::pem::{self, PemProblem};
+
 /// Why a text is not an RSA key, or a key could not sign.
 #[derive(Debug, thiserror::Error)]
 pub enum HorizonKeyError {
-    /// Not PEM, or no section of the kind that is needed.
-    #[error("not a {wanted} in PEM")]
+    /// Not PEM.
+    #[error("expected {wanted} in PEM")]
     Pem {
         /// What kind of key was expected.
         wanted: &'static str,
         /// What is wrong with it.
-        source: pem::Error,
+        source: PemProblem,
+    },
+    /// PEM, and no section of the kind that is needed.
+    #[error("expected {wanted}, but the PEM holds {labels}")]
+    Kind {
+        /// What kind of key was expected.
+        wanted: &'static str,
+        /// What the PEM says it holds.
+        labels: String,
     },
     /// A private key that is not RSA, or shorter than 2048 bits.
     #[error("not a usable RSA private key: {reason}")]
     Private {
-        /// The short reason of aws-lc-rs.
-        reason: String,
+        /// What is wrong with it.
+        reason: &'static str,
     },
     /// A public key that is not RSA.
-    #[error("not a usable RSA public key")]
-    Public(#[source] spki::Error),
+    #[error("not a usable RSA public key: it is of another kind, or damaged")]
+    Public,
     /// A certificate that cannot be read.
     #[error("not a readable X.509 certificate")]
-    Certificate(#[source] webpki::Error),
+    Certificate,
     /// The cryptographic library failed.
     #[error("the RSA operation failed")]
     Failed(#[source] aws_lc_rs::error::Unspecified),
@@ -60,27 +68,28 @@ impl HorizonKey {
 
     /// Reads PKCS#1 PEM, which is what `hzn` reads and writes, or PKCS#8 PEM.
     pub fn from_pem(text: &str) -> Result<Self, HorizonKeyError> {
-        let wanted = "RSA private key (PKCS#1 or PKCS#8)";
-        let key = PrivateKeyDer::from_pem_slice(text.as_bytes())
-            .map_err(|source| HorizonKeyError::Pem { wanted, source })?;
-        let pair = match &key {
-            PrivateKeyDer::Pkcs1(der) => KeyPair::from_der(der.secret_pkcs1_der()),
-            PrivateKeyDer::Pkcs8(der) => KeyPair::from_pkcs8(der.secret_pkcs8_der()),
-            _ => return Err(HorizonKeyError::Private { reason: "it is no RSA key".to_owned() }),
+        let wanted = "an RSA private key (PKCS#1 or PKCS#8)";
+        let labels = ["RSA PRIVATE KEY", "PRIVATE KEY"];
+        let section = pem::first_section(text, &labels)
+            .map_err(|source| HorizonKeyError::Pem { wanted, source })?
+            .ok_or_else(|| HorizonKeyError::Kind { wanted, labels: pem::labels(text) })?;
+        let pair = match section.label.as_str() {
+            "RSA PRIVATE KEY" => KeyPair::from_der(&section.der),
+            _ => KeyPair::from_pkcs8(&section.der),
         };
-        pair.map(Self).map_err(|rejected| HorizonKeyError::Private { reason: rejected.to_string() })
+        pair.map(Self).map_err(|rejected| HorizonKeyError::Private { reason: reason_of(&rejected) })
     }
 
     /// Writes PKCS#8 PEM.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, HorizonKeyError> {
         let der = self.0.as_der().map_err(HorizonKeyError::Failed)?;
-        Ok(Zeroizing::new(write_pem("PRIVATE KEY", der.as_ref())))
+        Ok(pem::write("PRIVATE KEY", der.as_ref()))
     }
 
     /// The public half, to give to nodes or to upload beside the service.
     pub fn public_pem(&self) -> Result<String, HorizonKeyError> {
         let der = self.0.public_key().as_der().map_err(HorizonKeyError::Failed)?;
-        Ok(write_pem("PUBLIC KEY", der.as_ref()))
+        Ok((*pem::write("PUBLIC KEY", der.as_ref())).clone())
     }
 
     /// Signs the exact text of a deployment. The salt has 32 bytes; Horizon's verifier takes any.
@@ -90,6 +99,17 @@ impl HorizonKey {
             .sign(&RSA_PSS_SHA256, &SystemRandom::new(), deployment.as_bytes(), &mut signature)
             .map_err(HorizonKeyError::Failed)?;
         Ok(BASE64_STANDARD.encode(signature))
+    }
+}
+
+/// What the short reasons of aws-lc-rs mean.
+fn reason_of(rejected: &KeyRejected) -> &'static str {
+    match rejected.to_string().as_str() {
+        "TooSmall" => "it has fewer than 2048 bits",
+        "TooLarge" => "it has more bits than are supported",
+        "WrongAlgorithm" => "it is a key of another kind",
+        "VersionNotSupported" => "its version is not supported",
+        _ => "it is damaged, or a key of another kind",
     }
 }
 
@@ -107,17 +127,22 @@ impl HorizonPublicKey {
     /// Reads the first section of SPKI PEM, or of a certificate, of which only the key is taken: like
     /// Horizon's tools we ask nobody to vouch for it.
     pub fn from_pem(text: &str) -> Result<Self, HorizonKeyError> {
-        let wanted = "RSA public key or certificate";
-        let (kind, der) = <(SectionKind, Vec<u8>)>::from_pem_slice(text.as_bytes())
-            .map_err(|source| HorizonKeyError::Pem { wanted, source })?;
-        let spki = match kind {
-            SectionKind::PublicKey => SubjectPublicKeyInfoDer::from(der),
-            SectionKind::Certificate => EndEntityCert::try_from(&CertificateDer::from(der))
-                .map_err(HorizonKeyError::Certificate)?
-                .subject_public_key_info(),
-            _ => return Err(HorizonKeyError::Pem { wanted, source: pem::Error::NoItemsFound }),
+        let wanted = "an RSA public key or certificate";
+        let section = pem::sections(text)
+            .map_err(|source| HorizonKeyError::Pem { wanted, source })?
+            .into_iter()
+            .next()
+            .filter(|it| matches!(it.label.as_str(), "PUBLIC KEY" | "CERTIFICATE"))
+            .ok_or_else(|| HorizonKeyError::Kind { wanted, labels: pem::labels(text) })?;
+        let spki = if section.label == "CERTIFICATE" {
+            EndEntityCert::try_from(&CertificateDer::from(section.der.as_slice()))
+                .map_err(|_| HorizonKeyError::Certificate)?
+                .subject_public_key_info()
+                .to_vec()
+        } else {
+            section.der.to_vec()
         };
-        PublicKey::from_public_key_der(&spki).map(Self).map_err(HorizonKeyError::Public)
+        PublicKey::from_public_key_der(&spki).map(Self).map_err(|_| HorizonKeyError::Public)
     }
 
     /// Whether `signature`, in base64, is this key's over the exact text of a deployment, with a salt of
@@ -130,18 +155,6 @@ impl HorizonPublicKey {
             .and_then(|bytes| pss::Signature::try_from(bytes.as_slice()).ok())
             .is_some_and(|signature| key.verify(deployment.as_bytes(), &signature).is_ok())
     }
-}
-
-/// A PEM block with lines of 64 characters, which older readers insist on.
-fn write_pem(label: &str, der: &[u8]) -> String {
-    let base64 = Zeroizing::new(BASE64_STANDARD.encode(der));
-    let mut text = format!("-----BEGIN {label}-----\n");
-    for line in base64.as_bytes().chunks(64) {
-        text.extend(line.iter().copied().map(char::from));
-        text.push('\n');
-    }
-    text.extend(["-----END ", label, "-----\n"]);
-    text
 }
 
 #[cfg(test)]
@@ -207,8 +220,8 @@ mod tests {
         let private = HorizonKey::from_pem(&ed25519.to_pem());
         assert!(matches!(private, Err(HorizonKeyError::Private { .. })));
         let public = HorizonPublicKey::from_pem(&ed25519.verifying_key().to_pem());
-        assert!(matches!(public, Err(HorizonKeyError::Public(_))));
-        assert!(matches!(HorizonPublicKey::from_pem(PKCS8), Err(HorizonKeyError::Pem { .. })));
+        assert!(matches!(public, Err(HorizonKeyError::Public)));
+        assert!(matches!(HorizonPublicKey::from_pem(PKCS8), Err(HorizonKeyError::Kind { .. })));
         assert!(matches!(HorizonKey::from_pem("nonsense"), Err(HorizonKeyError::Pem { .. })));
     }
 }

@@ -8,7 +8,7 @@ use edgepost::{
         user_input::environment_text,
     },
     sign::compat::horizon::HorizonPublicKey,
-    types::{VersionOrInfinity, VersionRange},
+    types::{VersionOrInfinity, VersionRange, service_id::form_exchange_id},
 };
 use serde_json::{Value, json};
 
@@ -109,11 +109,11 @@ fn image_path(vector: &Value) -> bool {
 fn service_id(vector: &Value) -> bool {
     let [url, version, arch] = ["url", "version", "arch"].map(|key| text(vector, key));
     let definition = json!({"url": url, "version": version, "arch": arch, "sharable": "multiple"});
-    let Ok(definition) = serde_json::from_value::<ServiceDefinition>(definition) else {
-        return false;
-    };
-    let id = definition.service_id(&"acme".parse().expect("an organization"));
-    id.exchange_id() == text(vector, "id")
+    // Horizon forms an id of anything; what names a service of ours forms it through its types too.
+    let by_types = serde_json::from_value::<ServiceDefinition>(definition)
+        .map(|it| it.service_id(&"acme".parse().expect("an organization")).exchange_id());
+    let expected = text(vector, "id");
+    form_exchange_id(url, version, arch) == expected && by_types.map_or(true, |id| id == expected)
 }
 
 fn canonical_deployment(vector: &Value) -> bool {
@@ -123,8 +123,8 @@ fn canonical_deployment(vector: &Value) -> bool {
 }
 
 fn userinput_env(vector: &Value) -> bool {
-    let value = serde_json::from_str(text(vector, "json")).expect("a value");
-    let text = environment_text(&InputValue::new("V", value));
+    let read = Source::read_as_it_is("value.json", text(vector, "json")).expect("a value");
+    let text = environment_text(&InputValue::new("V", read.to_value()));
     text.ok().as_deref() == vector["env"].as_str()
 }
 

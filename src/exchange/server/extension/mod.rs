@@ -53,6 +53,7 @@ const LONGEST_RECORD: usize = 32 << 10;
 /// Every path of ours, below `/v1`.
 pub(super) fn routes() -> Router<AppState> {
     let publish = post(publish::publish).layer(body_limit(LONGEST_PUBLICATION));
+    let check = post(publish::check).layer(body_limit(LONGEST_PUBLICATION));
     let ours = Router::new()
         .route("/stamp-key", get(trust::stamp_key))
         .route("/trust", get(trust::newest).put(trust::put))
@@ -61,6 +62,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/catalog/{version}", get(trust::catalog))
         .route("/catalog/{version}/since/{held}", get(trust::catalog_since))
         .route("/publish", publish)
+        .route("/publish/check", check)
         .route("/documents", get(documents::newest))
         .route("/documents/history", get(documents::history))
         .route("/documents/{sha256}", get(documents::by_digest))

@@ -18,11 +18,11 @@ use crate::{
             caller::Caller,
             extract::{Path, SecretBody, check_new_name},
         },
-        store::{NameClaims, NewDocument, Projection, Publishing},
+        store::{NameClaims, NewDocument, Projection, Publishing, WriteOutcome},
     },
     sign::Envelope,
     trust::{Header, State as DocumentState, Trust},
-    types::{DocumentKind, OrgId, Subject},
+    types::{DocumentKind, JsonProblem, OrgId, Subject},
 };
 
 /// Publishes a signed document. The caller's account and the publisher's key are two gates, and
@@ -31,9 +31,36 @@ pub(super) async fn publish(
     State(state): State<AppState>,
     caller: Caller,
     Path(org): Path<OrgId>,
-    SecretBody(Publication { envelope, credentials }): SecretBody<Publication>,
+    SecretBody(publication): SecretBody<Publication>,
 ) -> Result<(StatusCode, Json<Published>), ApiError> {
-    let header = claimed_header(&envelope)?;
+    let header = claimed_header(&publication.envelope)?;
+    if header.state == DocumentState::Withdrawn {
+        let document = format!("orgs/{org}/{}", header.key());
+        caller.note_about(AuditEvent::DocumentWithdrawn, document);
+    }
+    let published = decide(&state, &caller, &org, &publication, WriteOutcome::Committed).await?;
+    let status = if published.unchanged { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Json(published)))
+}
+
+/// Answers what publishing would be answered, and keeps nothing.
+pub(super) async fn check(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(org): Path<OrgId>,
+    SecretBody(publication): SecretBody<Publication>,
+) -> Result<Json<Published>, ApiError> {
+    decide(&state, &caller, &org, &publication, WriteOutcome::Undone).await.map(Json)
+}
+
+async fn decide(
+    state: &AppState,
+    caller: &Caller,
+    org: &OrgId,
+    Publication { envelope, credentials }: &Publication,
+    outcome: WriteOutcome,
+) -> Result<Published, ApiError> {
+    let header = claimed_header(envelope)?;
     let key = header.key();
     if !credentials.is_empty() && key.kind() != DocumentKind::Service {
         return Err(invalid(format!("a {} has no credentials", key.kind())));
@@ -44,19 +71,16 @@ pub(super) async fn publish(
     if !credentials.is_empty() && header.state == DocumentState::Withdrawn {
         return Err(invalid("what is withdrawn has no credentials".to_owned()));
     }
-    if header.state == DocumentState::Withdrawn {
-        caller.note_about(AuditEvent::DocumentWithdrawn, format!("orgs/{org}/{key}"));
-    }
-    let trust = state.trust(&org).await?.ok_or_else(|| no_trust(&org))?;
-    let projection = open(&trust, &envelope, &header)?;
+    let trust = state.trust(org).await?.ok_or_else(|| no_trust(org))?;
+    let projection = open(&trust, envelope, &header)?;
     let document = NewDocument {
-        org: &org,
-        envelope: &envelope,
+        org,
+        envelope,
         header: &header,
         publisher: &caller.name(),
         trust: (trust.version(), trust.digest()),
         projection,
-        credentials: &credentials,
+        credentials,
     };
     let (key_of_stamp, now) = (&state.extension.stamp_key, state.clock.now());
     let permit = caller.permit(|caller, claims: Option<NameClaims>| {
@@ -64,11 +88,11 @@ pub(super) async fn publish(
         if claims.is_new() {
             check_new_name(key.id())?;
         }
-        caller.may_publish(&org, (&header.subject, &key), &claims)?;
+        caller.may_publish(org, (&header.subject, &key), &claims)?;
         Ok(claims)
     });
     let (unchanged, catalog_version) =
-        match state.store.publish(&document, key_of_stamp, permit, now).await? {
+        match state.store.publish(&document, key_of_stamp, permit, now, outcome).await? {
             Publishing::Published { catalog_version } => (false, catalog_version),
             Publishing::Unchanged { catalog_version } => (true, catalog_version),
             Publishing::Superseded { newest: (epoch, seq) } => {
@@ -77,9 +101,8 @@ pub(super) async fn publish(
             }
             Publishing::TrustChanged => return Err(ApiError::Busy),
         };
-    let status = if unchanged { StatusCode::OK } else { StatusCode::CREATED };
     let (seq, sha256) = (header.seq, envelope.digest());
-    Ok((status, Json(Published { key, seq, sha256, unchanged, catalog_version })))
+    Ok(Published { key, seq, sha256, unchanged, catalog_version })
 }
 
 /// What the document says it is; to be believed once it has been opened as just that.
@@ -91,7 +114,7 @@ fn claimed_header(envelope: &Envelope) -> Result<Header, ApiError> {
     let claim = serde_json::from_slice::<Claim>(envelope.payload());
     claim
         .map(|claim| claim.header)
-        .map_err(|error| invalid(format!("the signed document: {error}")))
+        .map_err(|error| invalid(format!("the signed document: {}", JsonProblem::from(error))))
 }
 
 /// Opens the document by the one verify function, and makes of it what hzn and anax see.
@@ -171,7 +194,7 @@ fn without_override_signatures(mut pattern: PatternRequest) -> PatternRequest {
 
 /// Reads as strictly as Horizon's paths do.
 fn projected<T: DeserializeOwned>(horizon: Value) -> Result<T, ApiError> {
-    serde_json::from_value(horizon).map_err(|error| invalid(error.to_string()))
+    serde_json::from_value(horizon).map_err(|error| invalid(JsonProblem::from(error).to_string()))
 }
 
 fn invalid(msg: String) -> ApiError {

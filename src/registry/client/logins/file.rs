@@ -2,12 +2,7 @@
 //! (`.dockerconfigjson`): one JSON for all. The form before it (`.dockercfg`), which has the entries of
 //! `auths` alone, is read too.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{self, Read as _},
-    path::Path,
-};
+use std::{collections::BTreeMap, io, path::Path};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 use serde::Deserialize;
@@ -18,7 +13,10 @@ use super::{
     helper::Helper,
     names::{Names, plain},
 };
-use crate::types::Secret;
+use crate::{
+    text_file::{self, TextFileError},
+    types::{CopyFlaw, Secret},
+};
 
 /// The longest login file that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -49,17 +47,15 @@ struct Entry {
 impl LoginFile {
     /// Reads the file, if there is one.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, LoginError> {
-        let Some(text) = text_of(path)?.filter(|text| !text.trim_ascii().is_empty()) else {
+        let Some(text) = text_of(path)?.filter(|text| !text.trim().is_empty()) else {
             return Ok(None);
         };
-        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
-        // The parser's own words may quote what is in the file: its line has to do.
-        let read = serde_json::from_slice::<Self>(text).map_err(|error| LoginError::Malformed {
+        let read: Self = serde_json::from_str(&text).map_err(|error| LoginError::Malformed {
             path: path.to_owned(),
-            why: format!("line {} is not the JSON that was expected", error.line()),
+            why: flaw_of(&text, &error),
         })?;
         let is_old_form = read.auths.is_none() && read.store.is_none() && read.helpers.is_none();
-        if is_old_form && let Ok(auths) = serde_json::from_slice::<OldForm>(text) {
+        if is_old_form && let Ok(auths) = serde_json::from_str::<OldForm>(&text) {
             return Ok(Some(Self { auths: Some(auths), ..Self::default() }));
         }
         Ok(Some(read))
@@ -138,20 +134,26 @@ impl LoginFile {
 }
 
 /// The text of a login file, if there is one.
-pub(super) fn text_of(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, LoginError> {
-    let open_failed = |source| LoginError::Open { path: path.to_owned(), source };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(open_failed(error)),
-    };
-    let mut text = Zeroizing::new(Vec::new());
-    file.take(MAX_FILE + 1).read_to_end(&mut text).map_err(open_failed)?;
-    if text.len() as u64 > MAX_FILE {
-        let why = format!("it has more than {MAX_FILE} bytes");
-        return Err(LoginError::Malformed { path: path.to_owned(), why });
+pub(super) fn text_of(path: &Path) -> Result<Option<Zeroizing<String>>, LoginError> {
+    match text_file::read(path, MAX_FILE) {
+        Ok(text) => Ok(Some(text.noted(path))),
+        Err(TextFileError::Read(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(TextFileError::Read(source)) => Err(LoginError::Open { path: path.to_owned(), source }),
+        Err(error) => Err(LoginError::Malformed { path: path.to_owned(), why: error.to_string() }),
     }
-    Ok(Some(text))
+}
+
+/// What is wrong with a file that is not the JSON of logins. The parser's own words may quote what is in the file.
+fn flaw_of(text: &str, error: &serde_json::Error) -> String {
+    let at = error.line();
+    let line = text.lines().nth(at.saturating_sub(1)).unwrap_or_default();
+    // A string that is open at the end of its line: base64 that a terminal has wrapped.
+    if error.is_syntax() && line.matches('"').count() % 2 == 1 {
+        return format!(
+            "line {at} ends inside a text in quotes: was a long `auth` wrapped as it was copied?"
+        );
+    }
+    format!("line {at} is not the JSON that was expected")
 }
 
 fn by_name(
@@ -181,34 +183,58 @@ async fn ask(path: &Path, helper: &str, key: &str) -> Result<Option<FoundLogin>,
 
 impl Entry {
     /// The login in it, if there is one; else what is wrong with it.
-    fn login(&self) -> Result<Option<Login>, &'static str> {
+    fn login(&self) -> Result<Option<Login>, String> {
         let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         if let Some(token) = filled(&self.registrytoken) {
+            check_copy("registrytoken", &token)?;
             return Ok(Some(Login::RegistryToken(Secret::new(token))));
         }
         let (username, password) = match filled(&self.auth) {
-            Some(auth) => {
-                pair(&auth).ok_or("has an `auth` that is not the base64 of user:password")?
-            }
+            Some(auth) => pair(&auth)?,
             None => (filled(&self.username), filled(&self.password)),
         };
         if let Some(token) = filled(&self.identitytoken) {
+            check_copy("identitytoken", &token)?;
             return Ok(Some(Login::IdentityToken { username, token: Secret::new(token) }));
         }
         if username.is_none() && password.is_none() {
             return Ok(None); // Docker writes an empty entry beside a credential store
         }
-        let password = Secret::new(password.unwrap_or_default());
-        Ok(Some(Login::new(username.unwrap_or_default(), password)))
+        let password = password.unwrap_or_default();
+        check_copy("user name", username.as_deref().unwrap_or_default())?;
+        check_copy("password", &password)?;
+        Ok(Some(Login::new(username.unwrap_or_default(), Secret::new(password))))
     }
 }
 
-/// User and password of an `auth`.
-fn pair(auth: &str) -> Option<(Option<String>, Option<String>)> {
-    let decoded = BASE64_STANDARD_NO_PAD.decode(auth.trim().trim_end_matches('=')).ok()?;
-    let decoded = Zeroizing::new(String::from_utf8(decoded).ok()?);
-    let (username, password) = decoded.split_once(':')?;
+/// Refuses a part of a login that broke as it was copied; a registry would refuse it without saying why. Blanks around
+/// it, which may be part of a password, are warned of.
+fn check_copy(part: &str, value: &str) -> Result<(), String> {
+    match CopyFlaw::of(value) {
+        Some(flaw) if flaw.breaks_password() => {
+            Err(format!("has a {part} that is not as it was issued: {flaw}"))
+        }
+        Some(flaw @ (CopyFlaw::LeadingBlank | CopyFlaw::TrailingBlank)) => {
+            tracing::warn!(event = "secret.suspect_copy", part, %flaw, "a part of a login may have been copied with more than itself");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// User and password of an `auth`. Docker's reader passes over line breaks in it, and so does this one.
+fn pair(auth: &str) -> Result<(Option<String>, Option<String>), String> {
+    let joined = Zeroizing::new(auth.replace(['\r', '\n'], ""));
+    let base64 = joined.trim();
+    let wrong = || match CopyFlaw::of(base64) {
+        Some(flaw) => format!("has an `auth` that is not as it was issued: {flaw}"),
+        None => "has an `auth` that is not the base64 of user:password".to_owned(),
+    };
+    let decoded = BASE64_STANDARD_NO_PAD.decode(base64.trim_end_matches('=')).map(Zeroizing::new);
+    let decoded = decoded.ok().and_then(|it| std::str::from_utf8(&it).ok().map(str::to_owned));
+    let decoded = Zeroizing::new(decoded.ok_or_else(wrong)?);
+    let (username, password) = decoded.split_once(':').ok_or_else(wrong)?;
     // Docker once filled it up with zero bytes.
     let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    Some((filled(username), filled(password.trim_end_matches('\0'))))
+    Ok((filled(username), filled(password.trim_end_matches('\0'))))
 }

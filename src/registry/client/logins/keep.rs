@@ -158,7 +158,7 @@ async fn change(
         let _lock = lock(folder).map_err(failed)?;
         let malformed = |why: &str| LoginError::Malformed { path: at.clone(), why: why.to_owned() };
         let mut file: Map<String, Value> = match text_of(&at)? {
-            Some(text) if !text.trim_ascii().is_empty() => serde_json::from_slice(&text)
+            Some(text) if !text.trim().is_empty() => serde_json::from_str(&text)
                 .map_err(|_| malformed("it is not the JSON that was expected"))?,
             _ => Map::new(),
         };

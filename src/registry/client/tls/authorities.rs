@@ -68,7 +68,7 @@ impl Authorities {
 fn read(pems: &[String]) -> Result<Vec<CertificateDer<'static>>, BadFile> {
     let mut found = Vec::new();
     for pem in pems {
-        found.extend(authority::certificates(pem.as_bytes())?);
+        found.extend(authority::certificates(pem)?);
     }
     Ok(found)
 }

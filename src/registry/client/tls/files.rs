@@ -8,11 +8,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 use crate::{
     authority::{self, Identity},
+    text_file::{self, LONGEST_TEXT, TextFileError},
     types::Registry,
 };
 
@@ -31,7 +32,9 @@ pub(super) fn authorities(
 ) -> Result<Vec<CertificateDer<'static>>, BadFile> {
     let mut certificates = Vec::new();
     for path in with_extension(dir, registry, "crt") {
-        let found = authority::certificates(&read(&path)?)
+        let bytes = text_file::read_undecoded(&path, LONGEST_TEXT);
+        let bytes = bytes.map_err(|error| file_problem(&path, error))?;
+        let found = authority::certificates_of(bytes)
             .map_err(|error| format!("{}: {error}", path.display()))?;
         certificates.extend(found);
     }
@@ -61,7 +64,7 @@ pub(super) fn identity(dir: &Path, registry: &Registry) -> Result<Option<Identit
     check_mode(&key)?;
     let chain = authority::certificates(&read(certificate)?)
         .map_err(|error| format!("{}: {error}", certificate.display()))?;
-    let key = PrivateKeyDer::from_pem_slice(&read(&key)?)
+    let key = authority::private_key(&read(&key)?)
         .map_err(|error| format!("{}: {error}", key.display()))?;
     Ok(Some((chain, key)))
 }
@@ -79,8 +82,18 @@ fn check_mode(key: &Path) -> Result<(), BadFile> {
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, BadFile> {
-    fs::read(path).map(Zeroizing::new).map_err(|error| unreadable(path, &error))
+fn read(path: &Path) -> Result<Zeroizing<String>, BadFile> {
+    match text_file::read(path, LONGEST_TEXT) {
+        Ok(text) => Ok(text.noted(path)),
+        Err(error) => Err(file_problem(path, error)),
+    }
+}
+
+fn file_problem(path: &Path, error: TextFileError) -> BadFile {
+    match error {
+        TextFileError::Read(error) => unreadable(path, &error),
+        error => format!("{}: {error}", path.display()).into(),
+    }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> BadFile {
