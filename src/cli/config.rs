@@ -13,7 +13,7 @@ use crate::{
     cli::{
         EVERYWHERE, code,
         error::CliError,
-        files::{read_certificates, read_text},
+        files::read_certificates,
         variables::{ENVIRONMENT, Layer, SettingsFile},
     },
     exchange::client::{Auth, ExchangeClient, ExchangeConfig, PlainHttp},
