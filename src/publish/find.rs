@@ -427,8 +427,8 @@ mod tests {
         let registry = Place::Registry(None);
         let layout = Place::Local(LocalPlace::Layout("x".into(), None));
         let given = [Source { image: Some(image.clone()), place: layout.clone() }];
-        assert_eq!(places(&image, &given), [layout.clone()]);
-        assert_eq!(places(&other, &given), [registry.clone()]);
+        assert_eq!(places(&image, &given), std::slice::from_ref(&layout));
+        assert_eq!(places(&other, &given), std::slice::from_ref(&registry));
         let engine = "unix:///x".parse().unwrap();
         let engine = Place::Local(LocalPlace::Engine(engine, None));
         let pinned = format!("a.b/c@sha256:{}", "1".repeat(64)).parse().unwrap();

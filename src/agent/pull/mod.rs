@@ -77,7 +77,7 @@ pub enum PullError {
         /// The image.
         image: PinnedImage,
         /// How they differ.
-        mismatch: LayerMismatch,
+        mismatch: Box<LayerMismatch>,
     },
     /// Its configuration cannot be read.
     #[error("{image} has a configuration that cannot be used: {why}")]
@@ -347,10 +347,9 @@ impl Images {
         let bytes = tokio::fs::read(self.store.blob_path(&manifest.config.digest)).await;
         let bytes = bytes.map_err(|error| unusable(error.to_string()))?;
         let config = ImageConfig::from_json(&bytes);
-        config
-            .map_err(|problem| unusable(problem.to_string()))?
-            .check_layers(manifest)
-            .map_err(|mismatch| PullError::Layers { image: image.clone(), mismatch })
+        config.map_err(|problem| unusable(problem.to_string()))?.check_layers(manifest).map_err(
+            |mismatch| PullError::Layers { image: image.clone(), mismatch: Box::new(mismatch) },
+        )
     }
 
     async fn kept_manifest(

@@ -147,9 +147,15 @@ async fn hub_under_all_attacks_at_once_serves_honest_clients_in_bounded_memory()
     assert!(posting.await.expect("an attacker does not panic") > 0);
     dripping.join().expect("an attacker does not panic");
     let peak = server.peak_memory();
+    let each: Vec<_> = first_logins.iter().map(Duration::as_millis).collect();
     let (first_login, cached) = (p99(first_logins), p99(cached));
     record_bound(18, "all at once: memory", "256 MiB", format!("{} MiB", peak / 1024));
-    record_bound(18, "all at once: first login", "p99 1 s", format!("{first_login:.1?}"));
+    record_bound(
+        18,
+        "all at once: first login",
+        "p99 1 s",
+        format!("{first_login:.1?} of {each:?} ms"),
+    );
     record_bound(18, "all at once: cached login", "p99 100 ms", format!("{cached:.1?}"));
     assert!(peak < MOST_MEMORY, "{peak} KiB");
     assert!(first_login < GENEROUS && cached < GENEROUS, "{first_login:?} {cached:?}");

@@ -5,6 +5,7 @@ use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use super::liar::{Answer, Liar};
@@ -19,6 +20,7 @@ pub struct Enemy {
     lies: Arc<Mutex<Vec<(String, Answer)>>>,
     kept: Arc<Mutex<Vec<u8>>>,
     date: Arc<Mutex<Option<String>>>,
+    asked: Arc<Mutex<Vec<(String, Instant)>>>,
 }
 
 impl Enemy {
@@ -29,8 +31,11 @@ impl Enemy {
         let date = Arc::new(Mutex::new(None::<String>));
         let (told, heard) = (Arc::clone(&lies), Arc::clone(&kept));
         let dated = Arc::clone(&date);
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let counted = Arc::clone(&asked);
         let liar = Liar::new(move |request| {
             let path = path(request);
+            counted.lock().expect("no thread panics").push((path.to_owned(), Instant::now()));
             let lies = told.lock().expect("no thread panics");
             let lie = lies.iter().find(|(end, _)| path.ends_with(end)).map(|(_, lie)| lie.clone());
             drop(lies);
@@ -43,12 +48,18 @@ impl Enemy {
                 Answer::Raw(answer)
             })
         });
-        Self { liar, lies, kept, date }
+        Self { liar, lies, kept, date, asked }
     }
 
     /// Where nodes find him, believing that he is the exchange.
     pub fn address(&self) -> SocketAddr {
         self.liar.address()
+    }
+
+    /// When requests for a path that ends like this came.
+    pub fn requests_for(&self, end: &str) -> Vec<Instant> {
+        let asked = self.asked.lock().expect("no thread panics");
+        asked.iter().filter(|(path, _)| path.ends_with(end)).map(|(_, at)| *at).collect()
     }
 
     /// From now on he gives `answer` to whoever asks for a path that ends like this.
