@@ -7,9 +7,9 @@ use serde::Deserialize;
 use crate::{
     image::{
         Descriptor, ImageError, ImageManifest, ImageSource, VerifiedReader, VerifyError,
-        json::{self, JsonProblem, PartialPlatform},
+        json::{self, PartialPlatform},
     },
-    types::{Digest, Platform},
+    types::{Digest, JsonProblem, Platform},
 };
 
 /// The longest configuration that is read, in bytes.

@@ -1,4 +1,4 @@
-//! What is wrong with a JSON text of an image, in our own words, and what Go writes for "nothing".
+//! What Go writes for "nothing" in the JSON of an image.
 
 use std::{fmt, marker::PhantomData};
 
@@ -8,43 +8,6 @@ use serde::{
 };
 
 use crate::types::{Arch, Platform};
-
-/// Why some bytes are not the JSON that is expected. A parser's own message may quote what it read, so it is not
-/// passed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum JsonProblem {
-    /// They are no JSON.
-    #[error("it is not valid JSON (line {line}, column {column})")]
-    Syntax {
-        /// The line, from 1.
-        line: usize,
-        /// The column, from 1.
-        column: usize,
-    },
-    /// They are the beginning of a JSON text.
-    #[error("it ends in the middle of a JSON text")]
-    CutShort,
-    /// They are JSON of another form.
-    #[error("a field is missing or has a value of another type (line {line}, column {column})")]
-    Form {
-        /// The line, from 1.
-        line: usize,
-        /// The column, from 1.
-        column: usize,
-    },
-}
-
-impl From<serde_json::Error> for JsonProblem {
-    fn from(error: serde_json::Error) -> Self {
-        use serde_json::error::Category;
-        let (line, column) = (error.line(), error.column());
-        match error.classify() {
-            Category::Syntax => Self::Syntax { line, column },
-            Category::Eof | Category::Io => Self::CutShort,
-            Category::Data => Self::Form { line, column },
-        }
-    }
-}
 
 /// Reads a list, or `null` or `{}` in its place.
 pub(super) fn list<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
@@ -157,17 +120,6 @@ pub(super) fn platform<'de, D: Deserializer<'de>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_problem_is_named_without_what_was_read() {
-        let problem = |json: &str| {
-            JsonProblem::from(serde_json::from_str::<Vec<u8>>(json).unwrap_err()).to_string()
-        };
-        assert_eq!(problem("[1,"), "it ends in the middle of a JSON text");
-        assert_eq!(problem("[1,]"), "it is not valid JSON (line 1, column 4)");
-        let form = problem(r#"["canary"]"#);
-        assert!(form.contains("another type") && !form.contains("canary"), "{form}");
-    }
 
     #[test]
     fn only_an_empty_object_is_an_empty_list() {

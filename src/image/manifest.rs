@@ -6,11 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    image::{
-        json::{self, JsonProblem},
-        media_type,
-    },
-    types::{Digest, Platform},
+    image::{json, media_type},
+    types::{Digest, JsonProblem, Platform},
 };
 
 /// The longest manifest that is read, in bytes: what the OCI distribution-spec asks a registry to take.

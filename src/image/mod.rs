@@ -34,7 +34,6 @@ pub use compression::{Compression, Packing};
 pub use config::{ImageConfig, LayerMismatch};
 pub use copy::{Copied, CopyWatch, copy};
 pub use error::ImageError;
-pub use json::JsonProblem;
 pub use manifest::{Descriptor, ImageManifest, Index, Manifest, ManifestError, RawManifest};
 pub use parts::Parts;
 pub(crate) use parts::check_layers;

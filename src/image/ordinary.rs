@@ -62,7 +62,7 @@ fn relist(
     renamed: &HashMap<Digest, RawManifest>,
 ) -> Result<Option<RawManifest>, ImageError> {
     let malformed = |error: serde_json::Error| {
-        let problem = crate::image::JsonProblem::from(error);
+        let problem = crate::types::JsonProblem::from(error);
         ImageError::malformed(format!("the manifest {}", raw.digest), problem.to_string())
     };
     let mut json: Value = serde_json::from_slice(&raw.bytes).map_err(malformed)?;

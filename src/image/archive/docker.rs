@@ -8,15 +8,14 @@ use serde::Deserialize;
 use super::{Place, Reading, Slice, compress, compress::PlainLayer, shown};
 use crate::{
     image::{
-        Descriptor, ImageConfig, ImageError, ImageManifest, JsonProblem, LayerMismatch, Manifest,
-        RawManifest,
+        Descriptor, ImageConfig, ImageError, ImageManifest, LayerMismatch, Manifest, RawManifest,
         choice::{CandidateName, ImageCandidate},
         config::MAX_CONFIG,
         json,
         manifest::MAX_MANIFEST,
         media_type,
     },
-    types::Digest,
+    types::{Digest, JsonProblem},
 };
 
 /// Where an archive lists its images in Docker's form.

@@ -16,13 +16,13 @@ use tokio::io::AsyncSeekExt as _;
 
 use crate::{
     image::{
-        BlobReader, Compression, Descriptor, ImageError, ImageSource, JsonProblem, Manifest,
-        Packing, RawManifest, Wanted,
+        BlobReader, Compression, Descriptor, ImageError, ImageSource, Manifest, Packing,
+        RawManifest, Wanted,
         choice::{self, ImageCandidate, ImageChoice, SmallBlobs},
         layout::blob_name,
         media_type,
     },
-    types::{Digest, Platform},
+    types::{Digest, JsonProblem, Platform},
 };
 
 use docker::SavedImage;

@@ -13,13 +13,13 @@ use tokio::fs;
 
 use crate::{
     image::{
-        BlobReader, Descriptor, ImageError, ImageSource, Index, JsonProblem, Manifest, RawManifest,
+        BlobReader, Descriptor, ImageError, ImageSource, Index, Manifest, RawManifest,
         VerifiedReader, VerifyError, Wanted,
         choice::{self, ChosenRoot, SmallBlobs},
         manifest::{MAX_MANIFEST, ManifestError},
         media_type,
     },
-    types::{Digest, Platform},
+    types::{Digest, JsonProblem, Platform},
 };
 
 mod writer;

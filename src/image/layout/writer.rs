@@ -20,10 +20,10 @@ use super::{
 };
 use crate::{
     image::{
-        BlobReader, Descriptor, ImageError, ImageTarget, JsonProblem, RawManifest, VerifiedReader,
-        VerifyError, choice::ChosenRoot, media_type,
+        BlobReader, Descriptor, ImageError, ImageTarget, RawManifest, VerifiedReader, VerifyError,
+        choice::ChosenRoot, media_type,
     },
-    types::Digest,
+    types::{Digest, JsonProblem},
 };
 
 /// Where downloads lie until they are whole.
