@@ -13,20 +13,16 @@ const LONGEST: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", describe(what, *line, *column))]
 pub struct JsonProblem {
-    what: String,
-    line: usize,
-    column: usize,
+    what: Box<str>,
+    /// From 1; 0 if no single place is wrong.
+    line: u32,
+    column: u32,
 }
 
 impl JsonProblem {
     /// What is wrong with the meaning of a text that is JSON.
-    pub fn new(what: impl Into<String>) -> Self {
+    pub fn new(what: impl Into<Box<str>>) -> Self {
         Self { what: what.into(), line: 0, column: 0 }
-    }
-
-    /// The line, from 1; 0 if no single place is wrong.
-    pub fn line(&self) -> usize {
-        self.line
     }
 
     /// The problem of a text with secrets in it: its kind and place, and no word of its content.
@@ -35,7 +31,12 @@ impl JsonProblem {
             Category::Data => "a field is missing, unknown, or not of the kind that is expected",
             _ => syntax(error),
         };
-        Self { what: what.to_owned(), line: error.line(), column: error.column() }
+        Self::at(what.into(), error)
+    }
+
+    fn at(what: Box<str>, error: &serde_json::Error) -> Self {
+        let number = |it: usize| u32::try_from(it).unwrap_or(u32::MAX);
+        Self { what, line: number(error.line()), column: number(error.column()) }
     }
 }
 
@@ -59,11 +60,11 @@ impl From<&serde_json::Error> for JsonProblem {
             Category::Data => data(error),
             _ => syntax(error).to_owned(),
         };
-        Self { what, line: error.line(), column: error.column() }
+        Self::at(what.into(), error)
     }
 }
 
-fn describe(what: &str, line: usize, column: usize) -> String {
+fn describe(what: &str, line: u32, column: u32) -> String {
     match line {
         0 => what.to_owned(),
         _ => format!("{what} (line {line}, column {column})"),
