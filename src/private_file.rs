@@ -35,6 +35,33 @@ pub enum PrivateFileError {
 /// Opens a file that only its owner may read or change: the user of this process, or whoever root
 /// trusts. The open file is what is judged, so that it cannot be exchanged in between.
 pub fn open(path: &Path) -> Result<File, PrivateFileError> {
+    let OpenFile { file, mode } = inspect(path)?;
+    if mode & 0o077 != 0 {
+        return Err(PrivateFileError::Mode { mode });
+    }
+    Ok(file)
+}
+
+/// Opens a file with a secret that is about to be copied to a private one, with its permissions: others may read it,
+/// as `hzn` leaves its keys, and may not change it.
+pub fn open_readable(path: &Path) -> Result<OpenFile, PrivateFileError> {
+    let opened = inspect(path)?;
+    if opened.mode & 0o022 != 0 {
+        return Err(PrivateFileError::Mode { mode: opened.mode });
+    }
+    Ok(opened)
+}
+
+/// A plain file that belongs to the user of this process, or to anybody if that is root.
+#[derive(Debug)]
+pub struct OpenFile {
+    /// The file, open for reading.
+    pub file: File,
+    /// Its permissions.
+    pub mode: u32,
+}
+
+fn inspect(path: &Path) -> Result<OpenFile, PrivateFileError> {
     // A named pipe would wait for its writer.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).unwrap_or_default();
@@ -49,14 +76,11 @@ pub fn open(path: &Path) -> Result<File, PrivateFileError> {
         return Err(PrivateFileError::NotPlain);
     }
     let mode = opened.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(PrivateFileError::Mode { mode });
-    }
     let (owner, user) = (opened.uid(), user());
     if user != Some(owner) && user != Some(0) {
         return Err(PrivateFileError::Owner { owner });
     }
-    Ok(file)
+    Ok(OpenFile { file, mode })
 }
 
 /// Makes the database at `path`, if there is none, for its owner alone, whatever the umask; takes one that others
@@ -119,6 +143,11 @@ mod tests {
         for mode in [0o640, 0o602, 0o610] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             assert!(matches!(open(&path), Err(PrivateFileError::Mode { mode: it }) if it == mode));
+        }
+        for (mode, is_taken) in [(0o600, true), (0o644, true), (0o664, false), (0o602, false)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let opened = open_readable(&path);
+            assert_eq!(opened.is_ok_and(|it| it.mode == mode), is_taken, "{mode:o}");
         }
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Library {
     pub(super) node_policies: BTreeMap<DocumentKey, Verified<NodePolicy>>,
     /// What its publisher has taken back; what it says is not read any more.
     pub(super) withdrawn: BTreeMap<DocumentKey, Verified<Value>>,
+    /// What was signed in an epoch that the organization has ended; it is among what is distrusted, too.
+    pub(super) ended: BTreeSet<DocumentKey>,
     /// What had been accepted, until the trust of today took it back.
     pub(super) distrusted: BTreeSet<DocumentKey>,
     /// What had been accepted, and is vouched for by retired keys alone: it may go on.

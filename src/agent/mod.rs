@@ -8,6 +8,7 @@
 //! they say. What could not be fetched or is not believed changes nothing; what runs goes on.
 
 mod allowances;
+mod change_log;
 mod config;
 mod containers;
 mod credentials;
@@ -26,6 +27,7 @@ pub mod plan;
 mod profile;
 mod provide;
 mod pull;
+mod pull_report;
 mod reconcile;
 mod register;
 mod report;
@@ -59,7 +61,7 @@ pub use folder::{FolderError, NodeFolder};
 pub use identity::{Identity, IdentityError};
 pub use import::{InventoryError, inventory};
 pub use marks::MarksError;
-pub use outcome::{AgentError, End, HOST_ACCESS, Outcome};
+pub use outcome::{AgentError, End, Outcome};
 pub use pull::PullError;
 pub use register::{RegisterError, Registered, Registration, register};
 pub use runtime::{EngineChoice, Sockets};

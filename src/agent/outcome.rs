@@ -11,15 +11,12 @@ use crate::{
     },
     claim::ClaimError,
     exchange::{
-        api::{RefusalReport, ServiceReport, ServiceState},
+        api::{HOST_ACCESS, RefusalReport, ServiceReport, ServiceState},
         client::ExchangeError,
     },
     registry::server::{ShareError, storage::StorageError},
     types::{NodeRef, OrgId, PinnedImage, Registry, ServiceId},
 };
-
-/// The name of a refusal of a service that needs more of the host than its owner allows.
-pub const HOST_ACCESS: &str = "host-access";
 
 /// What a pass led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,9 +36,17 @@ pub enum End {
     NothingFits,
     /// Something could not be started, or did not stay up.
     Failed,
-    /// The exchange or a registry could not be reached; what ran goes on.
+    /// A registry has no image that is signed, or does not show it.
+    ImageMissing,
+    /// A registry could not be reached; what ran goes on.
+    RegistryAway,
+    /// The exchange could not be reached; what ran goes on.
     Away,
-    /// The exchange or a registry did not accept the node's credentials.
+    /// The certificate of the exchange or of a registry is not trusted here; what ran goes on.
+    Untrusted,
+    /// A registry did not accept the pull credentials.
+    RegistryRefused,
+    /// The exchange did not accept the node's credentials.
     Unauthorized,
     /// Something was not what was signed, or not signed by whom it should be; what ran goes on.
     Refused,
@@ -137,7 +142,7 @@ impl Notes {
 
     /// Something went wrong that is about no service.
     pub(super) fn problem(&mut self, end: End, error: &dyn std::error::Error) {
-        tracing::warn!(error = %told(error), "a pass did not go well");
+        tracing::warn!(event = "reconcile.failed", error = %told(error), "a reconcile pass failed in part");
         self.ended(end);
         self.problems.push(told(error));
     }
@@ -149,7 +154,7 @@ impl Notes {
     }
 
     fn refusal(&mut self, document: String, attack: &str, detail: String) {
-        tracing::warn!(document, attack, detail, "refused");
+        tracing::debug!(document, attack, detail, "refused");
         let attack = attack.to_owned();
         self.refusals.push(RefusalReport { document, attack, detail, at: self.now });
         self.ended(End::Refused);
@@ -261,12 +266,14 @@ impl Notes {
                     );
                     End::Refused
                 }
-                None if pull.is_unauthorized() => End::Unauthorized,
-                None if pull.is_network() => End::Away,
+                None if pull.is_unauthorized() => End::RegistryRefused,
+                None if pull.is_untrusted() => End::Untrusted,
+                None if pull.is_hidden() => End::ImageMissing,
+                None if pull.is_network() => End::RegistryAway,
                 None => End::Failed,
             },
             ProvideError::LoginEnded { .. } | ProvideError::NoCredentials { .. } => {
-                End::Unauthorized
+                End::RegistryRefused
             }
             ProvideError::Logins(LoginsError::Exchange { source, .. }) => end_of(source),
             _ => End::Failed,
@@ -279,7 +286,56 @@ impl Notes {
 fn end_of(error: &ExchangeError) -> End {
     match error {
         ExchangeError::Unauthorized { .. } | ExchangeError::Denied { .. } => End::Unauthorized,
+        error if error.is_tls_failure() => End::Untrusted,
         error if error.is_passing() => End::Away,
         _ => End::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::client::{Place, RegistryError, TlsProblem};
+
+    fn image() -> PinnedImage {
+        format!("a.b/c@sha256:{}", "1".repeat(64)).parse().unwrap()
+    }
+
+    /// How a pass ends in which a registry answers so.
+    fn end(source: RegistryError) -> End {
+        let mut notes = Notes::at(Timestamp::UNIX_EPOCH);
+        let service = ServiceId {
+            org: "acme".parse().unwrap(),
+            url: "web".parse().unwrap(),
+            version: "1.0.0".parse().unwrap(),
+            arch: "amd64".parse().unwrap(),
+        };
+        let error = PullError::Registry { image: image(), source: Box::new(source) };
+        notes.not_provided(&service, &[image()], &error.into());
+        notes.end
+    }
+
+    #[test]
+    fn end_of_a_pass_says_what_a_registry_did() {
+        let registry: Registry = "a.b".parse().unwrap();
+        let place = Place::from(&image().repository);
+        let tls = RegistryError::Tls {
+            registry: registry.clone(),
+            problem: TlsProblem::UnknownIssuer,
+            source: "unknown issuer".into(),
+        };
+        assert_eq!(end(tls), End::Untrusted);
+        let refused = RegistryError::Unauthorized {
+            registry: registry.clone(),
+            user: None,
+            others: Vec::new(),
+        };
+        assert_eq!(end(refused), End::RegistryRefused);
+        let denied = RegistryError::Denied { place: place.clone(), message: String::new() };
+        assert_eq!(end(denied), End::RegistryRefused);
+        let (what, message) = ("manifest".to_owned(), String::new());
+        assert_eq!(end(RegistryError::NotFound { place, what, message }), End::ImageMissing);
+        let away = RegistryError::Unreachable { registry, source: "refused".into() };
+        assert_eq!(end(away), End::RegistryAway);
     }
 }

@@ -194,6 +194,7 @@ mod tests {
 
     fn made_from(plan: &ContainerPlan, state: ContainerState, kept: bool) -> Container {
         Container {
+            exit_code: None,
             id: ContainerId(format!("{}{kept}", plan.name)),
             name: plan.name.clone(),
             labels: plan.labels.clone(),

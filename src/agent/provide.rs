@@ -10,7 +10,7 @@ use crate::{
         hand_off::hand_off,
         outcome::ProvideError,
         plan::WantedService,
-        pull::{Origin, PullError, Stored},
+        pull::{Origin, PullError, PullProgress, Stored},
     },
     registry::client::RegistryClient,
     types::{Digest, PinnedImage, Platform},
@@ -22,10 +22,11 @@ impl Agent {
     pub(super) async fn provide(
         &mut self,
         service: &mut WantedService,
+        progress: &PullProgress,
     ) -> Result<(), ProvideError> {
         let mut manifests = BTreeMap::new();
         for image in service.images.clone() {
-            let manifest = self.provide_image(service, &image).await?;
+            let manifest = self.provide_image(service, &image, progress).await?;
             manifests.insert(image.digest, manifest);
         }
         for container in &mut service.containers {
@@ -40,6 +41,7 @@ impl Agent {
         &mut self,
         service: &WantedService,
         image: &PinnedImage,
+        progress: &PullProgress,
     ) -> Result<Digest, ProvideError> {
         if self.runtime.has_image(&image.digest).await? {
             return Ok(image.digest);
@@ -50,7 +52,7 @@ impl Agent {
         {
             return Ok(manifest);
         }
-        let stored = self.store(service, image, &platform).await?;
+        let stored = self.store(service, image, &platform, progress).await?;
         hand_off(&*self.runtime, self.images.store(), &stored).await?;
         Ok(stored.manifest)
     }
@@ -62,18 +64,19 @@ impl Agent {
         service: &WantedService,
         image: &PinnedImage,
         platform: &Platform,
+        progress: &PullProgress,
     ) -> Result<Stored, ProvideError> {
         if let Some(stored) = self.images.whole(image, platform).await? {
             return Ok(stored);
         }
         if let Some(carried) = &self.carried {
             let origin = Origin::Bundle(&carried.bundle);
-            return Ok(self.images.ensure(image, platform, origin).await?);
+            return Ok(self.images.ensure(image, platform, origin, progress).await?);
         }
-        match self.pull(service, image, platform).await {
+        match self.pull(service, image, platform, progress).await {
             Err(ProvideError::Pull(error)) if error.is_unauthorized() => {
                 self.credentials.forget(&service.id);
-                match self.pull(service, image, platform).await {
+                match self.pull(service, image, platform, progress).await {
                     Err(ProvideError::Pull(error)) => Err(self.explained(error, service, image)),
                     outcome => outcome,
                 }
@@ -89,9 +92,11 @@ impl Agent {
         service: &WantedService,
         image: &PinnedImage,
         platform: &Platform,
+        progress: &PullProgress,
     ) -> Result<Stored, ProvideError> {
         let (registry, failure) = self.registry_for(service).await;
-        let outcome = self.images.ensure(image, platform, Origin::Registry(&registry)).await;
+        let origin = Origin::Registry(&registry);
+        let outcome = self.images.ensure(image, platform, origin, progress).await;
         match (outcome, failure) {
             (Err(error), Some(failure)) if error.is_hidden() => Err(failure.into()),
             (Err(error), _) => Err(error.into()),

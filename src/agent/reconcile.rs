@@ -9,7 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     agent::{
-        Agent, Attempt, ContainersError, End, EngineChoice, Outcome, containers,
+        Agent, Attempt, ContainersError, End, EngineChoice, Outcome,
+        change_log::AGENT_LOG,
+        containers,
         fetch::{self, FetchError},
         imports::Known,
         outcome::Notes,
@@ -174,7 +176,7 @@ impl Agent {
             notes.service(&service.id, &service.images, state.0, state.1);
         }
         note_what_still_runs(&existing, notes);
-        self.provide_all(&mut wanted, &existing, &mut leave, notes).await;
+        self.provide_all(selection, &mut wanted, &existing, &mut leave, notes).await;
 
         self.look_at_trials(&wanted, &existing, selection, notes);
         let steps = plan(&wanted, &existing, &leave);
@@ -321,6 +323,7 @@ impl Agent {
     /// ago, is left as it is.
     async fn provide_all(
         &mut self,
+        selection: &Selection,
         wanted: &mut [WantedService],
         existing: &[Container],
         leave: &mut BTreeSet<Instance>,
@@ -343,10 +346,18 @@ impl Agent {
                 notes.service(&service.id, &service.images, state, detail);
                 continue;
             }
-            tracing::info!(service = %service.id, "getting the images");
-            if let Err(error) = self.provide(service).await {
+            let mut pulling = notes.clone();
+            pulling.service(&service.id, &service.images, ServiceState::Pulling, None);
+            let status = self.status(pulling, selection);
+            let (id, images) = (service.id.clone(), service.images.clone());
+            if let Err(error) = self.provide_reporting(service, status).await {
+                tracing::warn!(
+                    target: AGENT_LOG, event = "pull.failed",
+                    service = %id, error = %told(&error),
+                    "the images of a service could not be pulled"
+                );
                 leave.insert(service.instance.clone());
-                notes.not_provided(&service.id, &service.images, &error);
+                notes.not_provided(&id, &images, &error);
             }
         }
     }
@@ -433,14 +444,14 @@ fn state_of(service: &WantedService, existing: &[Container]) -> (ServiceState, O
         .iter()
         .filter(|it| it.instance() == service.instance.0 && !it.kept)
         .filter(|it| it.deployment_hash() == service.deployment_hash())
-        .map(|it| (it.name.as_str(), it.state))
+        .map(|it| (it.name.as_str(), it))
         .collect();
-    let restarting = ours.iter().find(|(_, state)| **state == ContainerState::Restarting);
-    if let Some((name, _)) = restarting {
-        let detail = format!("container {name} keeps ending");
+    let restarting = ours.iter().find(|(_, it)| it.state == ContainerState::Restarting);
+    if let Some((name, container)) = restarting {
+        let detail = format!("container {name} keeps ending{}", container.exit());
         return (ServiceState::Unhealthy, Some(detail));
     }
-    let runs = |name: &str| ours.get(name) == Some(&ContainerState::Running);
+    let runs = |name: &str| ours.get(name).is_some_and(|it| it.state == ContainerState::Running);
     if service.containers.iter().all(|plan| runs(&plan.name)) {
         (ServiceState::Running, None)
     } else {

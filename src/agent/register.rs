@@ -122,6 +122,11 @@ pub enum RegisterError {
     /// The organization has no trust document yet, so that nothing could be believed.
     #[error("the organization {0} has no trust document yet")]
     NoTrust(crate::types::OrgId),
+    /// The exchange is one that Edgepost nodes cannot use.
+    #[error(
+        "the exchange is Open Horizon's own, which keeps no signed documents for Edgepost nodes"
+    )]
+    HorizonExchange,
     /// The organization's trust is not the one that was pinned, or its chain does not hold.
     #[error("the trust of the organization is refused")]
     Refused(#[from] Refused),
@@ -183,7 +188,13 @@ pub async fn register(
     };
     let chain = exchange.trust_chain().await?;
     let trust = Trust::walk(&chain, root).map_err(Refused::of("trust"))?;
-    let trust = trust.ok_or_else(|| RegisterError::NoTrust(registration.node.org.clone()))?;
+    let Some(trust) = trust else {
+        return Err(if exchange.is_edgepost().await? {
+            RegisterError::NoTrust(registration.node.org.clone())
+        } else {
+            RegisterError::HorizonExchange
+        });
+    };
     let pin = trust.pin();
     if *trust.org() != registration.node.org {
         let expected = format!("the trust of {}", registration.node.org);

@@ -4,12 +4,17 @@ use std::time::{Duration, Instant};
 
 use crate::{
     agent::{
-        Agent, Status, outcome::Notes, plan::Instance, runtime::ContainerState, select::Selection,
-        settle::told,
+        Agent, Status, change_log::record_changes, outcome::Notes, plan::Instance,
+        runtime::ContainerState, select::Selection, settle::told,
     },
-    exchange::api::{
-        ContainerStatus, NodeReport, NodeStatusRequest, RunningService, ServiceReport, ServiceState,
+    exchange::{
+        api::{
+            ContainerStatus, NodeReport, NodeStatusRequest, RunningService, ServiceReport,
+            ServiceState,
+        },
+        client::{ExchangeClient, ExchangeError},
     },
+    types::NodeId,
 };
 
 /// The report that the exchange has.
@@ -90,6 +95,7 @@ impl Agent {
 
     /// Writes the account down.
     pub(super) fn write_down(&mut self, status: &Status) {
+        record_changes(self.last.as_ref(), status);
         if let Err(error) = status.save(&self.folder) {
             tracing::error!(
                 event = "status.write_failed",
@@ -111,7 +117,7 @@ impl Agent {
             return;
         }
         let node = &self.identity.node.id;
-        let sent = match self.exchange.put_report(node, &report).await {
+        let sent = match put_report(&self.exchange, node, &report).await {
             Ok(()) => self.exchange.put_node_status(node, &self.horizon_status(status).await).await,
             Err(error) => Err(error),
         };
@@ -119,6 +125,21 @@ impl Agent {
             Ok(()) => self.reported = Some(Reported { report, at: Instant::now() }),
             Err(error) => tracing::info!(error = %told(&error), "the report is for later"),
         }
+    }
+}
+
+/// Hands a report to the exchange. An exchange of an earlier version takes none that says what does not fit.
+pub(super) async fn put_report(
+    exchange: &ExchangeClient,
+    node: &NodeId,
+    report: &NodeReport,
+) -> Result<(), ExchangeError> {
+    match exchange.put_report(node, report).await {
+        Err(ExchangeError::Invalid { .. }) if !report.unfit.is_empty() => {
+            let report = NodeReport { unfit: Vec::new(), ..report.clone() };
+            exchange.put_report(node, &report).await
+        }
+        sent => sent,
     }
 }
 
@@ -143,6 +164,7 @@ mod tests {
             stamp_sha256: Some(Digest::of(b"7")),
             services: Vec::new(),
             refusals: Vec::new(),
+            unfit: Vec::new(),
         };
         let told = Reported { report: report.clone(), at: Instant::now() };
         let hour = Duration::from_hours(1);

@@ -95,7 +95,8 @@ pub(super) async fn begin(runtime: &dyn Runtime, node: &NodeRef, steps: Vec<Step
     begun
 }
 
-/// Watches what has started for as long as `watch`, and undoes what does not stay up.
+/// Watches what has started for as long as `watch`, and undoes what does not stay up. Where nothing runs there is
+/// nothing to watch.
 pub(super) async fn judge(
     runtime: &dyn Runtime,
     node: &NodeRef,
@@ -103,6 +104,7 @@ pub(super) async fn judge(
     watch: Duration,
 ) -> BTreeMap<Instance, Became> {
     let Begun { mut became, mut young } = begun;
+    let watch = if runtime.runs_containers() { watch } else { Duration::ZERO };
     let end = tokio::time::Instant::now() + watch;
     while !young.is_empty() && tokio::time::Instant::now() < end {
         tokio::time::sleep(LOOK_EVERY.min(watch)).await;
@@ -118,8 +120,7 @@ pub(super) async fn judge(
             young.into_iter().partition(|it| it.fallen(&containers).is_some());
         young = standing;
         for it in fallen {
-            let name = it.fallen(&containers).unwrap_or_default();
-            let detail = format!("container {name} ended within seconds of its start");
+            let detail = it.fallen(&containers).unwrap_or_default();
             let outcome = go_back(runtime, node, &it, detail).await;
             became.insert(it.instance, outcome);
         }
@@ -139,12 +140,18 @@ impl Young {
         Self { instance: instance.clone(), names, old }
     }
 
-    /// The first of its containers that does not run, or runs again after it had ended.
+    /// What became of the first of its containers that does not run, or runs again after it had ended.
     fn fallen(&self, containers: &[Container]) -> Option<String> {
-        let stands = |it: &Container| it.state == ContainerState::Running && it.restarts == 0;
-        let runs =
-            |name: &String| containers.iter().any(|it| it.name == *name && !it.kept && stands(it));
-        self.names.iter().find(|name| !runs(name)).cloned()
+        self.names.iter().find_map(|name| {
+            let container = containers.iter().find(|it| it.name == *name && !it.kept);
+            match container {
+                Some(it) if it.state == ContainerState::Running && it.restarts == 0 => None,
+                Some(it) => {
+                    Some(format!("container {name} ended{} within seconds of its start", it.exit()))
+                }
+                None => Some(format!("container {name} was removed within seconds of its start")),
+            }
+        })
     }
 }
 
@@ -272,6 +279,8 @@ mod tests {
             let mut containers = self.nothing.list(node).await?;
             for container in &mut containers {
                 if Some(&container.image) == ends.as_ref() {
+                    container.state = ContainerState::Restarting;
+                    container.exit_code = Some(3);
                     container.restarts = 1;
                 }
             }
@@ -353,7 +362,7 @@ mod tests {
         let engine = Frail { ends: Some(image("2")), ..Frail::default() };
         let (became, running) = update(&engine).await;
         assert!(
-            matches!(&became, Became::RolledBack(why) if why.contains("web-main")),
+            matches!(&became, Became::RolledBack(why) if why.contains("web-main ended with exit code 3")),
             "{became:?}"
         );
         assert_eq!(running, ["1"]);
@@ -365,6 +374,18 @@ mod tests {
         let (became, running) = update(&engine).await;
         assert!(matches!(became, Became::RolledBack(_)), "{became:?}");
         assert_eq!(running, ["1"]);
+    }
+
+    #[tokio::test]
+    async fn without_an_engine_there_is_nothing_to_watch() {
+        let engine = Nothing::default();
+        let step =
+            Step::Start { instance: web(), broken: Vec::new(), containers: vec![container("1")] };
+        let node = node();
+        let begun = begin(&engine, &node, vec![step]).await;
+        let judged = judge(&engine, &node, begun, Duration::from_hours(1));
+        let became = tokio::time::timeout(Duration::from_mins(1), judged).await.unwrap();
+        assert_eq!(became[&web()], Became::Running);
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use crate::{
         settle::LONGEST_DETAIL,
     },
     document::HostAccess,
-    exchange::api::{NodeReport, RefusalReport, ServiceReport},
+    exchange::api::{MOST_UNFIT, NodeReport, RefusalReport, ServiceReport, UnfitReport},
     types::{Digest, NodeRef, escape_foreign},
 };
 
@@ -87,12 +87,15 @@ impl Status {
             detail: text(&it.detail),
             ..it.clone()
         });
+        let unfit = self.unfit.iter().take(MOST_UNFIT).map(Unfit::report);
+        let unfit = unfit.map(|it| UnfitReport { reason: text(&it.reason), ..it });
         NodeReport {
             agent_version: self.agent_version.clone(),
             stamp_seq: self.stamp_seq,
             stamp_sha256: self.stamp_sha256,
             services: services.collect(),
             refusals: refusals.collect(),
+            unfit: unfit.collect(),
         }
     }
 

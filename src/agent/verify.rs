@@ -100,24 +100,27 @@ impl Accepted {
 }
 
 /// Opens documents that had been accepted. What fails now was signed by a key that has been taken
-/// out of the trust since: by one that was merely retired, what runs goes on; by another, it stops.
+/// out of the trust since: by one that was merely retired, what runs goes on; by another, it stops. So does what was
+/// signed in an epoch that has ended. None of it is an attack: the organization itself has changed its trust.
 fn reopen(
     trust: &Trust,
     catalog: &Catalog,
     documents: &BTreeMap<DocumentKey, Envelope>,
 ) -> Library {
-    let mut library = Library::default();
-    for (key, envelope) in documents {
+    let ended = trust.of_ended_epochs(catalog);
+    let mut library = Library { distrusted: ended.clone(), ..Library::default() };
+    for (key, envelope) in documents.iter().filter(|(key, _)| !ended.contains(*key)) {
         match library.add(trust, catalog, key, envelope) {
             Ok(()) => {}
             Err(Refusal::Retired { .. }) => {
                 library.retired.insert(key.clone());
             }
             Err(refusal) => {
-                tracing::warn!(%key, attack = refusal.attack(), "a document is no longer trusted");
+                let reason: &dyn std::error::Error = &refusal;
+                tracing::info!(event = "document.untrusted", %key, reason, "a document is no longer trusted");
                 library.distrusted.insert(key.clone());
             }
         }
     }
-    library
+    Library { ended, ..library }
 }

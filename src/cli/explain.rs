@@ -1,11 +1,17 @@
-//! `edgepost explain`: what an error's code means.
+//! `edgepost explain`: what an error's code means, what helps, and an example.
 
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::{Context, code, error::CliError, output::table};
+use crate::cli::{
+    Context,
+    code::{self, Code},
+    error::CliError,
+    explanations,
+    output::table,
+};
 
-/// Say what an error's code means
+/// Say what an error's code means, and what helps
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
     /// A code such as E0402; without one, all codes are listed
@@ -30,10 +36,15 @@ impl ExplainArgs {
         }
         let objects: Vec<_> = codes
             .iter()
-            .map(|it| json!({"code": it.id, "exit": it.exit as u8, "meaning": it.meaning}))
+            .map(|it| {
+                let explanation = explanations::of(**it);
+                json!({"code": it.id, "exit": it.exit as u8, "meaning": it.meaning,
+                    "remedy": explanation.map(|it| it.remedy),
+                    "example": explanation.map(|it| it.example)})
+            })
             .collect();
         context.output.result(&objects, || match codes.as_slice() {
-            [one] => format!("{} (exit {}): {}", one.id, one.exit as u8, one.meaning),
+            [one] => describe(one),
             all => table(
                 &["CODE", "EXIT", "MEANING"],
                 all.iter().map(|it| {
@@ -42,5 +53,14 @@ impl ExplainArgs {
             ),
         });
         Ok(())
+    }
+}
+
+/// One code for people: cause, remedy and example.
+fn describe(code: &Code) -> String {
+    let cause = format!("{} (exit {})\ncause    {}", code.id, code.exit as u8, code.meaning);
+    match explanations::of(*code) {
+        Some(it) => format!("{cause}\nremedy   {}\nexample  {}", it.remedy, it.example),
+        None => cause,
     }
 }

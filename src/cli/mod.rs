@@ -17,7 +17,9 @@ mod documents;
 mod error;
 mod exchange;
 mod explain;
+mod explanations;
 mod files;
+mod flag_hints;
 mod hello;
 mod horizon_key;
 mod image;
@@ -267,8 +269,8 @@ fn start_logging(arguments: &Arguments, environment: &Environment) -> Option<Log
     let level = match arguments.verbose {
         // The demonstration tells by itself what is refused, and does it on purpose.
         0 if matches!(arguments.command, Command::Demo(_)) => "error",
-        0 => "warn,audit=info",
-        1 => "edgepost=info,audit=info,warn",
+        0 => "warn,audit=info,agent=info",
+        1 => "edgepost=info,audit=info,agent=info,warn",
         2 => "edgepost=debug,info",
         _ => "trace",
     };
@@ -298,10 +300,11 @@ async fn run_logged(
     limiter: Option<&LogLimiter>,
     context: &Context,
 ) -> Result<(), CliError> {
-    let Some(limiter) = limiter else { return run(command, context).await };
+    let Some(limiter) = limiter else {
+        return Box::pin(run(command, context)).await;
+    };
     let mut minutes = tokio::time::interval(LOG_SUMMARY);
-    let command = run(command, context);
-    tokio::pin!(command);
+    let mut command = Box::pin(run(command, context));
     loop {
         tokio::select! {
             outcome = &mut command => {

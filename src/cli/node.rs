@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args, Subcommand};
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
@@ -14,15 +15,18 @@ use crate::{
         removal::ForceArgs,
         trust::PinArgs,
     },
-    exchange::api::Node,
+    exchange::api::{Node, NodeState, ReportedState},
     types::{NodeId, ids::ParseIdError},
 };
 
 /// Registered nodes
 #[derive(Debug, Subcommand)]
 pub(super) enum NodeCommand {
-    /// List the nodes you may see, and the attacks that they have refused of late; split-view: others were shown
-    /// another state under the same number
+    /// List the nodes you may see, how each does, and the attacks that they have refused of late
+    ///
+    /// STATE is running, pulling, failing, unfit (nothing that is published fits), refusing, idle (there is nothing to run),
+    /// registered (it never reported) or offline (not seen for 15 minutes). REFUSES names attacks; split-view: others were
+    /// shown another state under the same number.
     List,
     /// Show a node, and what it last reported
     Show(NodeShowArgs),
@@ -94,31 +98,67 @@ async fn list(context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
     let nodes = client.nodes().await?;
     let mut refusing = client.refusing_nodes().await?.nodes;
+    let mut states = client.node_states().await?;
+    let now = context.clock.now();
     let nodes: BTreeMap<_, _> = nodes
         .into_iter()
         .map(|(name, node)| {
             let id = node_id(&name).ok();
+            let reported = id.as_ref().and_then(|it| states.remove(it));
             let refuses = id.and_then(|it| refusing.remove(&it)).unwrap_or_default();
-            (name, Listed { node, refuses })
+            (name, Listed::new(node, reported.as_ref(), refuses, now))
         })
         .collect();
-    let rows = nodes.iter().map(|(name, Listed { node, refuses })| {
+    let rows = nodes.iter().map(|(name, Listed { node, refuses, state, seen })| {
         let runs = if node.pattern.is_empty() { "by policy" } else { node.pattern.as_str() };
-        let seen = node.last_heartbeat.map_or_else(|| "never".to_owned(), |it| it.to_string());
+        let seen = seen.map_or_else(|| "never".to_owned(), |it| it.to_string());
         let refuses = refuses.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        vec![name.clone(), node.description.arch.clone(), runs.to_owned(), seen, refuses]
+        let arch = node.description.arch.clone();
+        vec![name.clone(), (*state).to_owned(), arch, runs.to_owned(), seen, refuses]
     });
-    context.output.list(&nodes, &["NODE", "ARCH", "RUNS", "SEEN", "REFUSES"], rows);
+    let headings = ["NODE", "STATE", "ARCH", "RUNS", "SEEN", "REFUSES"];
+    context.output.list(&nodes, &headings, rows);
     Ok(())
 }
 
-/// A node in the list, and the attacks that what it refuses looks like.
+/// A node that was not heard of for so long is offline. An agent asks for changes all the time, and settles at least
+/// every five minutes.
+const OFFLINE_AFTER: SignedDuration = SignedDuration::from_mins(15);
+
+/// A node in the list, how it does, and the attacks that what it refuses looks like.
 #[derive(Debug, Serialize)]
 struct Listed {
     #[serde(flatten)]
     node: Node,
+    state: &'static str,
+    /// When it was heard of last.
+    seen: Option<Timestamp>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     refuses: BTreeSet<String>,
+}
+
+impl Listed {
+    fn new(
+        node: Node,
+        reported: Option<&ReportedState>,
+        refuses: BTreeSet<String>,
+        now: Timestamp,
+    ) -> Self {
+        let seen = node.last_heartbeat.max(reported.map(|it| it.received));
+        let is_offline = seen.is_some_and(|it| now.duration_since(it) > OFFLINE_AFTER);
+        let state = match reported.map(|it| it.state) {
+            _ if is_offline => "offline",
+            None => "registered",
+            Some(NodeState::Refusing) => "refusing",
+            Some(NodeState::Failing) => "failing",
+            Some(NodeState::Pulling) => "pulling",
+            Some(NodeState::Running) => "running",
+            Some(NodeState::Unfit) => "unfit",
+            Some(NodeState::Idle) => "idle",
+            Some(NodeState::Unknown) => "unknown",
+        };
+        Self { node, state, seen, refuses }
+    }
 }
 
 /// Reads a node's name, with its organization or without.
@@ -177,5 +217,35 @@ impl NodeVerifyArgs {
             },
         );
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_is_offline_once_it_was_not_heard_of_and_never_seen_only_before_its_first_report() {
+        let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
+        let node = |last_heartbeat: Option<i64>| {
+            let node: Node =
+                serde_json::from_value(json!({"token": "", "name": "n", "owner": "acme/ann",
+                "nodeType": "device", "pattern": "", "registeredServices": [], "userInput": [],
+                "msgEndPoint": "", "softwareVersions": {}, "publicKey": "", "arch": "amd64",
+                "heartbeatIntervals": {"minInterval": 0, "maxInterval": 0, "intervalAdjustment": 0},
+                "lastUpdated": "2026-11-21T10:00:00Z", "lastHeartbeat": null}))
+                .unwrap();
+            Node { last_heartbeat: last_heartbeat.map(at), ..node }
+        };
+        let reported = |minute| ReportedState { state: NodeState::Running, received: at(minute) };
+        let listed = |heartbeat, report: Option<i64>, now| {
+            let report = report.map(reported);
+            let it = Listed::new(node(heartbeat), report.as_ref(), BTreeSet::new(), at(now));
+            (it.state, it.seen)
+        };
+        assert_eq!(listed(None, None, 100), ("registered", None));
+        assert_eq!(listed(None, Some(90), 100), ("running", Some(at(90))));
+        assert_eq!(listed(Some(95), Some(10), 100), ("running", Some(at(95))));
+        assert_eq!(listed(Some(20), Some(10), 100), ("offline", Some(at(20))));
     }
 }

@@ -3,21 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     cli::{
         Context, code,
         documents::{
             self, NameArgs, Noun, Publication, PublishingArgs, RemovingArgs, Sheet, VerifyArgs,
-            service, tell_verified, text_of, unfold, without_org,
+            describe_verified, horizon_lines, service, text_of, unfold, without_org,
         },
         error::CliError,
-        horizon_key::HorizonKeyArgs,
+        horizon_key::{HorizonKeyArgs, verify_pattern},
         output::FormatArgs,
     },
     document::{Pattern, Problem, Problems, Source},
-    publish::{DocumentPlan, Existing, PublishError, Published, Publisher},
+    publish::{DocumentPlan, Existing, PublishError, Published, Publisher, TrustGrade},
     types::{DocumentKey, DocumentKind, PatternId},
 };
 
@@ -46,12 +46,7 @@ pub(super) enum PatternCommand {
     /// there is none
     Diff(FileArgs),
     /// Verify a pattern's signature, as a node would
-    Verify {
-        #[command(flatten)]
-        which: NameArgs,
-        #[command(flatten)]
-        trust: VerifyArgs,
-    },
+    Verify(PatternVerifyArgs),
     /// Withdraw a pattern: its nodes run nothing by it any more
     Remove {
         #[command(flatten)]
@@ -71,6 +66,58 @@ pub(super) struct FileArgs {
     name: Option<PatternId>,
 }
 
+/// Verify a pattern's signature, as a node would
+#[derive(Debug, Args)]
+pub(super) struct PatternVerifyArgs {
+    #[command(flatten)]
+    which: NameArgs,
+    #[command(flatten)]
+    trust: VerifyArgs,
+    /// Verify Horizon's signatures over the deployment overrides too, by this public key: its name, or a PEM file with
+    /// it or its certificate. What was published by hzn has no others
+    #[arg(long, value_name = "KEY")]
+    horizon_key: Option<String>,
+}
+
+impl PatternVerifyArgs {
+    async fn run(&self, context: &Context) -> Result<(), CliError> {
+        let noun = id(&self.which)?;
+        if let Some(key) = &self.horizon_key
+            && let Some(row) = documents::unsigned_row(&noun, context).await?
+        {
+            return verify_row(&noun, row, key, context);
+        }
+        let verified = documents::verify(&noun, &self.trust, context).await?;
+        let horizon = match &self.horizon_key {
+            Some(key) => verify_pattern(verified.body(), key, context)?,
+            None => Vec::new(),
+        };
+        let result = json!({"ok": true, "key": noun.key(), "seq": verified.header().seq,
+            "horizon": self.horizon_key.is_some(), "horizonSigned": horizon});
+        context.output.result(&result, || describe_verified(&verified) + &horizon_lines(&horizon));
+        Ok(())
+    }
+}
+
+/// Verifies all that a row of Horizon's API has: the signatures over the deployment overrides.
+fn verify_row(
+    noun: &NamedPattern,
+    row: Value,
+    key: &str,
+    context: &Context,
+) -> Result<(), CliError> {
+    let pattern = serde_json::from_value(row).map_err(|error| {
+        CliError::new(code::ANSWER, format!("pattern {} cannot be read", noun.0)).because(&error)
+    })?;
+    let horizon = verify_pattern(&pattern, key, context)?;
+    let result = json!({"ok": true, "key": noun.key(), "seq": null, "horizon": true,
+        "horizonSigned": horizon});
+    context.output.result(&result, || {
+        format!("{}: only Horizon's key signs its overrides{}", noun.key(), horizon_lines(&horizon))
+    });
+    Ok(())
+}
+
 impl PatternCommand {
     /// Runs the command.
     pub(super) async fn run(&self, context: &Context) -> Result<(), CliError> {
@@ -78,9 +125,17 @@ impl PatternCommand {
             Self::Publish { file, publishing, horizon_key } => {
                 let (noun, pattern) = file.read(context)?;
                 let horizon_key = horizon_key.read(context)?;
-                documents::publish(&noun, &pattern, publishing, horizon_key, context).await?;
-                let next = format!("on a node: edgepost agent register --pattern {}", noun.0);
-                context.output.next(next);
+                match documents::publish(&noun, &pattern, publishing, horizon_key, context).await? {
+                    None => (),
+                    Some(TrustGrade::Full) => context
+                        .output
+                        .next(format!("on a node: edgepost agent register --pattern {}", noun.0)),
+                    Some(TrustGrade::Horizon) => {
+                        context
+                            .output
+                            .next(format!("on a node: hzn register --pattern {}", noun.0));
+                    }
+                }
                 Ok(())
             }
             Self::List(format) => {
@@ -91,10 +146,7 @@ impl PatternCommand {
                 let (noun, pattern) = file.read(context)?;
                 documents::diff(&noun, &pattern, context).await
             }
-            Self::Verify { which, trust } => {
-                tell_verified(&documents::verify(&id(which)?, trust, context).await?, context);
-                Ok(())
-            }
+            Self::Verify(args) => args.run(context).await,
             Self::Remove { which, removing } => {
                 documents::remove(&id(which)?, removing, context).await
             }

@@ -12,6 +12,7 @@ use clap::{CommandFactory as _, error::ErrorKind};
 use crate::cli::{
     Arguments, code,
     error::CliError,
+    flag_hints::hint,
     output::{Colour, Form, Notes, Output},
 };
 
@@ -24,10 +25,13 @@ pub(super) fn refuse(error: &clap::Error) -> ExitCode {
         let _ = write!(io::stderr(), "{}", Arguments::command().render_help());
     } else if is_help || !asks_for_json() {
         // A reader that went away is no error.
-        let _ = error.print();
+        let _ = match hint(error, &typed()) {
+            Some(hint) => write!(io::stderr(), "{}", with_hint(error, &hint)),
+            None => error.print(),
+        };
     } else {
         let output = Output { form: Form::JsonLine, notes: Notes::Quiet, colour: Colour::Plain };
-        output.error(&told(error));
+        output.error(&told(error, &typed()));
     }
     ExitCode::from(if is_help { 0 } else { code::USAGE.exit as u8 })
 }
@@ -39,7 +43,7 @@ fn asks_for_json() -> bool {
 }
 
 /// The error in four parts: clap writes it as paragraphs.
-fn told(error: &clap::Error) -> CliError {
+fn told(error: &clap::Error, typed: &[String]) -> CliError {
     use ErrorKind as Kind;
     if matches!(
         error.kind(),
@@ -51,15 +55,33 @@ fn told(error: &clap::Error) -> CliError {
     let mut paragraphs = text.split("\n\n").map(one_line);
     let what = paragraphs.next().unwrap_or_default();
     let mut told = CliError::new(code::USAGE, what.trim_start_matches("error: "));
-    let mut help = "see --help".to_owned();
+    let hint = hint(error, typed);
+    let mut help = hint.clone().unwrap_or_else(|| "see --help".to_owned());
     for paragraph in paragraphs {
         if let Some(tip) = paragraph.strip_prefix("tip: ") {
-            tip.clone_into(&mut help);
+            if hint.is_none() {
+                tip.clone_into(&mut help);
+            }
         } else if paragraph.starts_with("Usage: ") {
             told = told.details([paragraph]);
         }
     }
     told.help(help)
+}
+
+/// What was typed behind the program's name, as far as it is text.
+fn typed() -> Vec<String> {
+    env::args_os().skip(1).map(|it| it.to_string_lossy().into_owned()).collect()
+}
+
+/// clap's words for people, with a hint in the place of its own tip.
+fn with_hint(error: &clap::Error, hint: &str) -> String {
+    let text = error.render().to_string();
+    let mut paragraphs: Vec<_> =
+        text.split("\n\n").filter(|it| !it.trim_start().starts_with("tip: ")).collect();
+    let tip = format!("  tip: {hint}");
+    paragraphs.insert(1.min(paragraphs.len()), &tip);
+    paragraphs.join("\n\n")
 }
 
 fn one_line(paragraph: &str) -> String {
@@ -75,7 +97,9 @@ mod tests {
     #[test]
     fn a_typing_error_keeps_its_suggestion() {
         let told = |arguments: &[&str]| {
-            told(&Arguments::try_parse_from(arguments).unwrap_err()).to_json()["error"].clone()
+            let typed: Vec<_> = arguments[1..].iter().map(|&it| it.to_owned()).collect();
+            told(&Arguments::try_parse_from(arguments).unwrap_err(), &typed).to_json()["error"]
+                .clone()
         };
         let error = told(&["edgepost", "patern", "list"]);
         assert_eq!((error["code"].as_str(), error["exit"].as_i64()), (Some("E0200"), Some(2)));
@@ -87,6 +111,8 @@ mod tests {
         assert!(error["what"].as_str().unwrap().contains("<NAME>"), "{error}");
         assert!(error["details"][0].as_str().unwrap().starts_with("Usage: "), "{error}");
         assert_eq!(told(&["edgepost", "pattern"])["what"], "a command is missing");
+        let error = told(&["edgepost", "publish", "-f", "service.json"]);
+        assert_eq!(error["try"], "the file is given without a flag: edgepost publish FILE");
         let error = told(&["edgepost", "pattern", "list", "--json", "--format", "yaml"]);
         assert!(error["what"].as_str().unwrap().contains("--json"), "{error}");
     }

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod constraint;
 pub mod deployment;
 pub mod difference;
+pub mod horizon_row;
 pub mod kind;
 mod lenient;
 pub mod matching;

@@ -115,6 +115,24 @@ impl Publisher {
     }
 }
 
+/// The body with the texts that Horizon signs as what they say, without the signatures over them.
+pub(super) fn unfolded(body: &Value) -> Value {
+    match body {
+        Value::Object(members) => {
+            let is_signature = |name: &str| SIGNED.iter().any(|(_, it)| *it == name);
+            let is_text = |name: &str| SIGNED.iter().any(|(it, _)| *it == name);
+            let unfold = |(name, value): (&String, &Value)| {
+                let said = value.as_str().filter(|_| is_text(name));
+                let said = said.and_then(|it| serde_json::from_str(it).ok());
+                (name.clone(), said.unwrap_or_else(|| unfolded(value)))
+            };
+            members.iter().filter(|(name, _)| !is_signature(name)).map(unfold).collect()
+        }
+        Value::Array(items) => items.iter().map(unfolded).collect(),
+        plain => plain.clone(),
+    }
+}
+
 fn adopt(said: &Value, standing: &Value, key: &HorizonPublicKey) -> Value {
     match (said, standing) {
         (Value::Object(said), Value::Object(standing)) => {

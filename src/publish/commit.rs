@@ -4,9 +4,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
+    document::difference::changes,
     exchange::api::{Credential, Publication},
     publish::{
         Publisher,
+        body::unfolded,
         error::PublishError,
         order::Existing,
         plan::DocumentPlan,
@@ -79,6 +81,16 @@ impl Publisher {
         })
     }
 
+    /// The refusal to publish a draft over the document of its name.
+    pub(super) async fn difference_of_draft(
+        &self,
+        draft: &Draft,
+    ) -> Result<PublishError, PublishError> {
+        let key = draft.key();
+        let live = self.standing(&key).await?.map(|it| it.body).unwrap_or_default();
+        Ok(different(key, &live, &draft.body))
+    }
+
     /// Seals a draft and commits it, with the credentials that go with it.
     pub(super) async fn commit(
         &self,
@@ -110,7 +122,7 @@ impl Publisher {
             Some(standing)
                 if standing.header.state == State::Active && existing == Existing::Refuse =>
             {
-                Err(PublishError::Different(draft.key()))
+                Err(different(draft.key(), &standing.body, &draft.body))
             }
             standing => self.seal(draft, standing.as_ref().map(|it| &it.header)).await,
         }
@@ -126,7 +138,10 @@ impl Publisher {
         let publication = Publication { envelope, credentials };
         let published =
             self.exchange.publish(&publication).await.map_err(PublishError::Exchange)?;
-        Ok(Published::new(key, published.seq, published.unchanged, TrustGrade::Full))
+        Ok(Published {
+            credentials_replaced: published.credentials_replaced,
+            ..Published::new(key, published.seq, published.unchanged, TrustGrade::Full)
+        })
     }
 
     /// The organization's trust. Mostly a publisher pins nothing: it learns from the rules what to
@@ -173,7 +188,7 @@ impl Publisher {
                 Refusal::Stranger { .. }
                 | Refusal::Retired { .. }
                 | Refusal::NoAuthority { .. }
-                | Refusal::Rollback { .. },
+                | Refusal::EpochEnded { .. },
             ) => {
                 let statement: Statement<Value> =
                     serde_json::from_slice(envelope.payload()).map_err(|source| {
@@ -221,4 +236,13 @@ impl Publisher {
         };
         Statement { header, body: draft.body }.seal(&keys).map_err(PublishError::Seal)
     }
+}
+
+/// The refusal to replace `live` by `new`, with what differs. Horizon's signatures differ each time they are made.
+pub(super) fn different(key: DocumentKey, live: &Value, new: &Value) -> PublishError {
+    let mut changes_of_content = changes(&unfolded(live), &unfolded(new));
+    if changes_of_content.is_empty() {
+        changes_of_content = changes(live, new);
+    }
+    PublishError::Different { key, changes: changes_of_content }
 }

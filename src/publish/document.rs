@@ -1,19 +1,24 @@
 //! Publishing what goes with no image: patterns and policies.
 
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
     document::{DeploymentPolicy, NodePolicy, Pattern, ServiceRef},
     publish::{
-        Publisher, commit::Draft, error::PublishError, order::Existing, plan::DocumentPlan,
+        Publisher,
+        commit::Draft,
+        error::PublishError,
+        horizon::{HorizonDocument, ToHorizon},
+        order::Existing,
+        plan::DocumentPlan,
         report::Published,
     },
     types::{DocumentBody, NodeId, PatternId, PolicyId, Subject},
 };
 
 /// A document that is published by itself, whole, under a name of its own.
-pub trait Publishable: DocumentBody + Serialize + Clone {
+pub trait Publishable: DocumentBody + Serialize + DeserializeOwned + Clone {
     /// What names one of its kind in an organization.
     type Id: Clone;
 
@@ -37,6 +42,12 @@ pub trait Publishable: DocumentBody + Serialize + Clone {
     /// Whether it has such signatures.
     fn is_signed_for_horizon(&self) -> bool {
         false
+    }
+}
+
+impl<D: Publishable> ToHorizon for D {
+    fn row(&self) -> Value {
+        self.to_horizon()
     }
 }
 
@@ -108,7 +119,7 @@ impl Publisher {
             let draft = Draft::new(&self.org, subject.clone(), &document)?;
             self.commit(draft, Vec::new(), existing).await?
         } else {
-            self.put_horizon(subject.key(), &document.to_horizon(), existing).await?
+            self.put_horizon(&HorizonDocument::new(subject.key(), &document), existing).await?
         };
         if let Subject::Pattern(id) = &subject
             && document.is_signed_for_horizon()
@@ -128,7 +139,7 @@ impl Publisher {
         let document = document.signed_for_horizon(self)?;
         self.check_offered(&subject.key(), &document.offers()).await?;
         if !self.speaks_edgepost().await? {
-            return self.plan_horizon(&subject.key()).await;
+            return self.plan_horizon(&HorizonDocument::new(subject.key(), &document)).await;
         }
         self.check_draft(&Draft::new(&self.org, subject, &document)?).await
     }

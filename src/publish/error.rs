@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     document::{
         deployment::{ParseDeploymentError, PinError},
+        difference::Change,
         matching::required::RequiredError,
         service_body::ServiceBodyError,
     },
@@ -159,8 +160,13 @@ pub enum PublishError {
         contradiction: String,
     },
     /// Other content stands under this name and version.
-    #[error("{0} is published with other content")]
-    Different(DocumentKey),
+    #[error("{key} is published with other content")]
+    Different {
+        /// The document.
+        key: DocumentKey,
+        /// Where the two differ: `old` is what is live.
+        changes: Vec<Change>,
+    },
     /// Nothing stands under this name that could be changed.
     #[error("{0} is not published")]
     Absent(DocumentKey),

@@ -102,11 +102,12 @@ impl Publisher {
     ) -> Result<PublishPlan, PublishError> {
         Self::check_logins(order)?;
         let (id, found) = self.find(order, registries).await?;
-        let draft = Draft::new(&self.org, Subject::from(&id), &self.body(order, &found)?)?;
+        let body = self.body(order, &found)?;
+        let draft = Draft::new(&self.org, Subject::from(&id), &body)?;
         let key = draft.key();
         let exchange = self.exchange_kind().await?;
         self.check_required(&order.definition, exchange == ExchangeKind::Edgepost).await?;
-        let document = self.check_service(&draft, order, exchange).await?;
+        let document = self.check_service(&draft, &body, order, exchange).await?;
         Self::check_pull_logins(order, &found, registries).await?;
         let mut images = Vec::new();
         for image in &found {
@@ -133,9 +134,9 @@ impl Publisher {
         let edgepost = exchange == ExchangeKind::Edgepost;
         self.check_required(&order.definition, edgepost).await?;
         // Before the first byte is pushed, so that a refusal leaves nothing behind.
-        let plan = Box::pin(self.check_service(&draft, order, exchange)).await?;
+        let plan = Box::pin(self.check_service(&draft, &body, order, exchange)).await?;
         if plan == DocumentPlan::Different && order.existing == Existing::Refuse {
-            return Err(PublishError::Different(draft.key()));
+            return Err(self.difference(&draft, &body, exchange).await?);
         }
         Self::check_pull_logins(order, &found, registries).await?;
         let mut shipped = Vec::new();

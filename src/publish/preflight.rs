@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use tokio::time::timeout;
 
 use crate::{
+    document::ServiceBody,
     exchange::api::{Publication, bounds::MOST_CREDENTIALS},
     publish::{
         Publisher, PullLogin, Registries,
@@ -13,6 +14,7 @@ use crate::{
         credentials,
         error::PublishError,
         find::FoundImage,
+        horizon::HorizonDocument,
         order::{Existing, Order},
         plan::DocumentPlan,
     },
@@ -57,6 +59,7 @@ impl Publisher {
     pub(super) async fn check_service(
         &self,
         draft: &Draft,
+        body: &ServiceBody,
         order: &Order,
         exchange: ExchangeKind,
     ) -> Result<DocumentPlan, PublishError> {
@@ -70,7 +73,23 @@ impl Publisher {
                 if version.as_str().contains('-') {
                     return Err(PublishError::HorizonVersion(version.clone()));
                 }
-                self.plan_horizon(&draft.key()).await
+                self.plan_horizon(&HorizonDocument::new(draft.key(), &body.definition)).await
+            }
+        }
+    }
+
+    /// The refusal to publish a service over other content, with what differs.
+    pub(super) async fn difference(
+        &self,
+        draft: &Draft,
+        body: &ServiceBody,
+        exchange: ExchangeKind,
+    ) -> Result<PublishError, PublishError> {
+        match exchange {
+            ExchangeKind::Edgepost => self.difference_of_draft(draft).await,
+            ExchangeKind::Horizon => {
+                let document = HorizonDocument::new(draft.key(), &body.definition);
+                self.difference_of_row(&document).await
             }
         }
     }

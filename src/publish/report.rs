@@ -30,6 +30,9 @@ pub struct Published {
     pub seq: u64,
     /// Whether it stood there already, byte for byte.
     pub unchanged: bool,
+    /// Whether other pull credentials took the place of those before, although the document is unchanged.
+    #[serde(skip_serializing_if = "is_false")]
+    pub credentials_replaced: bool,
     /// What protects it.
     pub trust: TrustGrade,
     /// Its images, where it is a service.
@@ -43,8 +46,21 @@ pub struct Published {
 impl Published {
     /// A document without images.
     pub(super) fn new(key: DocumentKey, seq: u64, unchanged: bool, trust: TrustGrade) -> Self {
-        Self { key, seq, unchanged, trust, images: Vec::new(), pushable: BTreeSet::new() }
+        Self {
+            key,
+            seq,
+            unchanged,
+            credentials_replaced: false,
+            trust,
+            images: Vec::new(),
+            pushable: BTreeSet::new(),
+        }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(it: &bool) -> bool {
+    !it
 }
 
 /// An image that was shipped.

@@ -59,16 +59,7 @@ impl Publisher {
             (standing.body.get(POLICY).is_some(), standing.with(policy)? == standing.body)
         } else {
             let definition = self.horizon_service(id).await?;
-            let standing = self.exchange.service_policy(id).await;
-            let standing = standing.map_err(PublishError::Exchange)?.map(|it| it.value);
-            let standing = standing
-                .map(serde_json::to_value)
-                .transpose()
-                .map_err(|it| PublishError::Encode(it.into()))?;
-            let standing: Option<ServicePolicy> =
-                standing.map(serde_json::from_value).transpose().map_err(|source| {
-                    PublishError::Published { key: id.into(), source: source.into() }
-                })?;
+            let standing = self.horizon_service_policy(id).await?;
             let policy = policy.map(|it| for_horizon(id, &definition, it));
             (standing.is_some(), standing == policy)
         };
@@ -118,6 +109,34 @@ impl Publisher {
         self.exchange.put_service_policy(id, &policy).await.map_err(PublishError::Exchange)
     }
 
+    /// The same, unless it is there already; whether it was put.
+    pub(super) async fn update_horizon_service_policy(
+        &self,
+        id: &ServiceId,
+        definition: &ServiceDefinition,
+        policy: &ServicePolicy,
+    ) -> Result<bool, PublishError> {
+        if self.horizon_service_policy(id).await? == Some(for_horizon(id, definition, policy)) {
+            return Ok(false);
+        }
+        self.put_horizon_service_policy(id, definition, policy).await?;
+        Ok(true)
+    }
+
+    /// The policy that is beside a service of Horizon's exchange.
+    async fn horizon_service_policy(
+        &self,
+        id: &ServiceId,
+    ) -> Result<Option<ServicePolicy>, PublishError> {
+        let standing = self.exchange.service_policy(id).await.map_err(PublishError::Exchange)?;
+        let standing = standing.map(|it| serde_json::to_value(it.value)).transpose();
+        let standing =
+            standing.map_err(|it| PublishError::Encode(it.into()))?.map(serde_json::from_value);
+        standing
+            .transpose()
+            .map_err(|source| PublishError::Published { key: id.into(), source: source.into() })
+    }
+
     async fn set_horizon_service_policy(
         &self,
         id: &ServiceId,
@@ -125,8 +144,7 @@ impl Publisher {
     ) -> Result<Published, PublishError> {
         let definition = self.horizon_service(id).await?;
         let unchanged = if let Some(policy) = policy {
-            self.put_horizon_service_policy(id, &definition, policy).await?;
-            false
+            !self.update_horizon_service_policy(id, &definition, policy).await?
         } else {
             let removed = self.exchange.remove_service_policy(id).await;
             !removed.map_err(PublishError::Exchange)?

@@ -97,6 +97,14 @@ impl<T> Verified<T> {
 }
 
 impl Trust {
+    /// The documents of a catalog that count no more, since they were signed in an epoch that the root keys have ended.
+    pub fn of_ended_epochs(&self, catalog: &Catalog) -> BTreeSet<DocumentKey> {
+        let is_ended = |(key, entry): &(&DocumentKey, &CatalogEntry)| {
+            self.document.authority(key).is_some_and(|rule| entry.epoch < rule.epoch)
+        };
+        catalog.entries.iter().filter(is_ended).map(|(key, _)| key.clone()).collect()
+    }
+
     /// Opens a document: the one place where a publisher's signature is judged.
     ///
     /// It must be signed by enough of the keys that the rule for its name asks for, and it must be
@@ -154,10 +162,10 @@ impl Trust {
             });
         }
         if header.epoch < rule.epoch {
-            return Err(Refusal::Rollback {
-                what: expected.to_string(),
-                held: format!("epoch {}", rule.epoch),
-                received: format!("epoch {}", header.epoch),
+            return Err(Refusal::EpochEnded {
+                document: expected.clone(),
+                current: rule.epoch,
+                received: header.epoch,
             });
         }
         if header.epoch > rule.epoch {
@@ -343,7 +351,7 @@ mod tests {
             let header = Header { epoch, ..org.header(1) };
             org.open(&statement(header).seal(&[&org.owner]).unwrap())
         };
-        assert_eq!(attack(epoch(0)), "rollback");
+        assert_eq!(attack(epoch(0)), "epoch-ended");
         assert_eq!(attack(epoch(1)), "none");
         assert_eq!(attack(epoch(2)), "fast-forward");
     }

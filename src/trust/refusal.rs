@@ -49,6 +49,18 @@ pub enum Refusal {
         /// The document asked for.
         document: DocumentKey,
     },
+    /// It was signed in an epoch that the root keys have ended: its publisher must publish it again. No attack.
+    #[error(
+        "{document}: it was signed in epoch {received}, and its rule is in epoch {current} now; it must be published again"
+    )]
+    EpochEnded {
+        /// The document asked for.
+        document: DocumentKey,
+        /// The epoch of the rule that covers it.
+        current: u64,
+        /// The epoch in its header.
+        received: u64,
+    },
     /// It is older than what is known already.
     #[error("{what}: {held} is known, {received} was offered")]
     Rollback {
@@ -181,6 +193,7 @@ impl Refusal {
         match self {
             Self::Altered { .. } => "altered",
             Self::Stranger { .. } | Self::NoAuthority { .. } | Self::Retired { .. } => "stranger",
+            Self::EpochEnded { .. } => "epoch-ended",
             Self::Rollback { .. } => "rollback",
             Self::Freeze { .. } => "freeze",
             Self::Equivocation { .. } => "equivocation",

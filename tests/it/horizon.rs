@@ -33,6 +33,7 @@ type Kept = Arc<Mutex<BTreeMap<String, Value>>>;
 struct HorizonExchange {
     address: SocketAddr,
     asked: Asked,
+    kept: Kept,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -40,18 +41,32 @@ impl HorizonExchange {
     fn start() -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let asked = Asked::default();
-        let state = (Arc::clone(&asked), Kept::default());
+        let kept = Kept::default();
+        let state = (Arc::clone(&asked), Arc::clone(&kept));
         let router = Router::new().fallback(answer).with_state(state);
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(async move { axum::serve(listener, router).await });
-        Self { address, asked, _runtime: runtime }
+        Self { address, asked, kept, _runtime: runtime }
     }
 
     /// The writing requests so far, in their order.
     fn written(&self) -> Vec<String> {
         let asked = self.asked.lock().unwrap();
         asked.iter().map(|(line, _)| line.clone()).filter(|line| !line.starts_with("GET")).collect()
+    }
+
+    /// Forgets the rows whose paths end so, as if a publish had broken off before them.
+    fn forget(&self, end: &str) {
+        self.kept.lock().unwrap().retain(|path, _| !path.ends_with(end));
+    }
+
+    /// The users of a service's pull credentials.
+    fn users(&self) -> Vec<String> {
+        let kept = self.kept.lock().unwrap();
+        let logins = kept.iter().find(|(path, _)| path.ends_with("/dockauths")).unwrap().1;
+        let user = |it: &Value| it["username"].as_str().unwrap().to_owned();
+        logins.as_array().unwrap().iter().map(user).collect()
     }
 
     /// The body of the first request whose line begins so.
@@ -74,6 +89,9 @@ async fn answer(
     let missing =
         (StatusCode::NOT_FOUND, json!({"code": "not-found", "msg": "not there"}).to_string());
     let mut kept = kept.lock().unwrap();
+    if path.contains("/dockauths") {
+        return logins(&mut kept, &method, &path, &body);
+    }
     match method {
         Method::GET if path.ends_with("/admin/version") => (StatusCode::OK, "2.154.0\n".to_owned()),
         Method::GET => match found(&kept, &path) {
@@ -95,6 +113,40 @@ async fn answer(
             Some(_) => (StatusCode::NO_CONTENT, String::new()),
             None => missing,
         },
+    }
+}
+
+/// The pull credentials of a service: a list with numbers, in which the same one is there once.
+fn logins(
+    kept: &mut BTreeMap<String, Value>,
+    method: &Method,
+    path: &str,
+    body: &Bytes,
+) -> (StatusCode, String) {
+    let (service, number) = path.split_once("/dockauths").unwrap();
+    let held = kept.entry(format!("{service}/dockauths")).or_insert_with(|| json!([]));
+    let held = held.as_array_mut().unwrap();
+    match *method {
+        Method::GET if held.is_empty() => (StatusCode::NOT_FOUND, "[]".to_owned()),
+        Method::GET => (StatusCode::OK, Value::from(held.clone()).to_string()),
+        Method::DELETE => {
+            let number: u64 = number.trim_start_matches('/').parse().unwrap();
+            held.retain(|it| it["dockAuthId"] != number);
+            (StatusCode::NO_CONTENT, String::new())
+        }
+        _ => {
+            let mut new: Value = serde_json::from_slice(body).unwrap();
+            let same = |it: &&Value| {
+                ["registry", "username", "token"].iter().all(|name| it[name] == new[name])
+            };
+            if !held.iter().any(|it| same(&it)) {
+                let last = held.last().and_then(|it| it["dockAuthId"].as_u64()).unwrap_or_default();
+                new["dockAuthId"] = json!(last + 1);
+                new["lastUpdated"] = json!("2026-11-21T10:00:00.000Z[UTC]");
+                held.push(new);
+            }
+            (StatusCode::CREATED, json!({"code": "ok", "msg": ""}).to_string())
+        }
     }
 }
 
@@ -205,6 +257,87 @@ fn a_service_goes_to_horizons_exchange_by_the_calls_of_hzn() {
         "Horizon refuses unknown fields"
     );
     verify_with_openssl(&hub, &sent, &exchange.body(&format!("PUT {service}/keys")));
+}
+
+#[test]
+fn publishing_again_to_horizons_exchange_completes_what_broke_off_and_changes_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub::start(folder.path());
+    let exchange = HorizonExchange::start();
+    let publisher = publisher(&hub, &exchange);
+    let image = format!("{}/acme/hello:1.0.0", hub.registry());
+    let file = write(&hub, "hello.json", &definition("1.0.0", &image));
+    let policy = write(&hub, "policy.json", &json!({"properties": [], "constraints": ["a == b"]}));
+    let publish = |user: &str, password: &str, more: &[&str]| {
+        let login = format!("{}:{user}:{password}", hub.registry());
+        let arguments = ["publish", &file, "--source", "oci:image", "-r", &login];
+        let key = ["--horizon-key", "rsa.pem", "--service-policy", &policy];
+        publisher.run(&[&arguments[..], &key, more].concat())
+    };
+    let (pull, push) = (hub.pull_password.clone(), hub.push_password.clone());
+    publish("pull", &pull, &[]).good();
+    let service =
+        format!("/v1/orgs/acme/services/hello_1.0.0_{}", edgepost::types::Arch::of_this_machine());
+    let key = format!("PUT {service}/keys/edgepost.pem");
+
+    // The same again.
+    let before = exchange.written().len();
+    assert!(publish("pull", &pull, &[]).good().stdout.contains("unchanged"));
+    assert_eq!(exchange.written()[before..], *std::slice::from_ref(&key));
+    let plan = publish("pull", &pull, &["--dry-run", "--json"]).good().json();
+    assert_eq!(plan["document"], "unchanged");
+
+    // After a break behind the service itself.
+    for end in ["/dockauths", "/policy"] {
+        exchange.forget(end);
+    }
+    let before = exchange.written().len();
+    publish("pull", &pull, &[]).good();
+    assert_eq!(
+        exchange.written()[before..],
+        [key.clone(), format!("POST {service}/dockauths"), format!("PUT {service}/policy")]
+    );
+
+    // With another login.
+    let said = publish("push", &push, &[]).good().stdout;
+    assert!(said.contains("unchanged; pull credentials replaced"), "{said}");
+    assert_eq!(exchange.users(), ["push"]);
+
+    // With another content.
+    let mut other = definition("1.0.0", &image);
+    other["label"] = json!("Bonjour");
+    fs::write(&file, other.to_string()).unwrap();
+    let refused = publish("pull", &pull, &[]).failed(7, "E0700").stderr;
+    assert!(refused.contains(r#"differs: label: live "Hello", now "Bonjour""#), "{refused}");
+    publish("pull", &pull, &["--overwrite"]).good();
+    assert!(exchange.written().contains(&format!("PUT {service}")));
+}
+
+#[test]
+fn hints_at_horizons_exchange_name_commands_that_work_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub::start(folder.path());
+    let exchange = HorizonExchange::start();
+    let publisher = publisher(&hub, &exchange);
+    let image = format!("{}/acme/hello:1.0.0", hub.registry());
+    let file = write(&hub, "hello.json", &definition("1.0.0", &image));
+    let login = format!("{}:pull:{}", hub.registry(), hub.pull_password);
+    let arguments = ["publish", &file, "--source", "oci:image", "-r", &login];
+    publisher.run(&[&arguments[..], &["--horizon-key", "rsa.pem"]].concat()).good();
+    let pattern_file = write(&hub, "pattern.json", &pattern("1.0.0"));
+
+    let said = publisher.run(&["pattern", "publish", &pattern_file]).good().stderr;
+    assert!(said.contains("hzn register --pattern pattern"), "{said}");
+    for command in [
+        &["trust", "show"][..],
+        &["agent", "register", "--node-auth", "n1:t", "--trust-first-seen", "--data", "node"],
+    ] {
+        let said = publisher.run(command).stderr;
+        assert!(said.contains("Horizon") && !said.contains("trust init"), "{said}");
+    }
+    let service = format!("hello_1.0.0_{}", edgepost::types::Arch::of_this_machine());
+    let said = publisher.run(&["service", "credentials", "list", &service]).stderr;
+    assert!(said.contains("listauth") && !said.contains("addauth"), "{said}");
 }
 
 /// Horizon's signature, by the judgement of OpenSSL.

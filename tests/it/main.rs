@@ -46,6 +46,8 @@ mod malformed;
 mod new;
 mod node;
 mod node_policy;
+mod node_states;
+mod one_truth;
 mod peers;
 mod publishing;
 mod reading;

@@ -99,7 +99,11 @@ fn a_push_that_is_killed_goes_on_in_another_process() {
     site.link.slow_to(16_000_000);
 
     site.copy_until("oci:image", &site.image(), Link::up, SIZE / 2);
-    site.copy("oci:image", &site.image()).good();
+    let before = site.link.up();
+    let copied = ["image", "copy", "oci:image", &site.image(), "--json"];
+    let bytes = site.program().run(&copied).good().json()["bytes"].as_u64().unwrap();
+    let sent = site.link.up() - before;
+    assert!(bytes <= sent, "{bytes} bytes are said to have been sent, and {sent} were");
 
     assert_hardly_more(site.link.up(), 20);
     site.copy(&site.image(), "oci:back").good();

@@ -2,6 +2,7 @@
 //! the engine is handed what it lacks.
 
 mod origin;
+mod progress;
 
 use std::{collections::BTreeSet, fmt::Display, io, path::PathBuf};
 
@@ -10,6 +11,7 @@ use futures_util::{
 };
 
 pub(super) use origin::Origin;
+pub(super) use progress::PullProgress;
 
 use crate::{
     bundle::BundleError,
@@ -164,6 +166,18 @@ impl PullError {
         }
     }
 
+    /// Whether the registry does not prove to be the registry.
+    pub fn is_untrusted(&self) -> bool {
+        let is_tls = |it: &RegistryError| matches!(it, RegistryError::Tls { .. });
+        match self {
+            Self::Registry { source, .. } => is_tls(source),
+            Self::Download { source, .. } => {
+                matches!(&**source, DownloadError::BrokenOff { source, .. } if is_tls(source))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the registry could not be reached, so that later may be better.
     pub fn is_network(&self) -> bool {
         match self {
@@ -301,12 +315,13 @@ impl Images {
         image: &PinnedImage,
         platform: &Platform,
         origin: Origin<'_>,
+        progress: &PullProgress,
     ) -> Result<Stored, PullError> {
         let stored = |source| PullError::Store { image: image.clone(), source: Box::new(source) };
         let (raw, manifest) = self.resolve(image, platform, origin).await?;
         if manifest.is_container_image() && self.is_missing(&manifest.config) {
             self.check_disk(image, &[&manifest.config])?;
-            origin.fetch(self, image, &manifest.config).await?;
+            origin.fetch(self, image, &manifest.config, progress).await?;
         }
         self.check_layers(image, &manifest).await?;
         let mut seen = BTreeSet::new();
@@ -316,9 +331,12 @@ impl Images {
             .filter(|blob| seen.insert(blob.digest))
             .collect();
         self.check_disk(image, &missing)?;
+        progress.expect(&missing);
         // The client says how many come at a time.
-        let fetches: FuturesUnordered<_> =
-            missing.into_iter().map(|blob| origin.fetch(self, image, blob).boxed()).collect();
+        let fetches: FuturesUnordered<_> = missing
+            .into_iter()
+            .map(|blob| origin.fetch(self, image, blob, progress).boxed())
+            .collect();
         fetches.try_collect::<()>().await?;
         let repository = RepositoryName::from(&image.repository);
         let blobs = manifest.blobs().map(|blob| blob.digest).collect();

@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::io::{AsyncWriteExt as _, BufReader};
 
-use super::{Images, PullError};
+use super::{Images, PullError, PullProgress};
 use crate::{
     bundle::Bundle,
     image::{Descriptor, RawManifest, VerifiedReader, VerifyError},
@@ -50,12 +50,13 @@ impl Origin<'_> {
         images: &Images,
         image: &PinnedImage,
         blob: &Descriptor,
+        progress: &PullProgress,
     ) -> Result<(), PullError> {
         let file = match self {
             Self::Registry(registry) => {
                 let partial = images.partial.join(blob.digest.hex());
                 registry
-                    .download(&image.repository, blob, &partial, &())
+                    .download(&image.repository, blob, &partial, progress)
                     .await
                     .map_err(|error| PullError::download(image, error))?;
                 partial

@@ -55,7 +55,9 @@ impl Site {
     }
 
     async fn pull(&self) -> Result<Stored, PullError> {
-        self.images().ensure(&self.image, &platform(), Origin::Registry(&client())).await
+        self.images()
+            .ensure(&self.image, &platform(), Origin::Registry(&client()), &PullProgress::default())
+            .await
     }
 
     /// The file of a blob in the registry.
@@ -134,7 +136,10 @@ async fn a_registry_that_is_away_is_told_from_one_that_lies() {
     server.shutdown().await;
     let store = Folder::open(folder.path().join("store")).unwrap();
     let images = Images::new(store, folder.path().to_owned());
-    let error = images.ensure(&image, &platform(), Origin::Registry(&client())).await.unwrap_err();
+    let error = images
+        .ensure(&image, &platform(), Origin::Registry(&client()), &PullProgress::default())
+        .await
+        .unwrap_err();
     assert!(error.is_network() && error.attack().is_none(), "{error}");
 }
 

@@ -163,6 +163,9 @@ pub struct Container {
     /// How often the engine has started it again after it had ended.
     #[serde(default)]
     pub restarts: i64,
+    /// The code with which its process ended last, while it does not run; none where that is not known.
+    #[serde(default)]
+    pub exit_code: Option<i64>,
     /// When it was made, in seconds since 1970.
     pub created: i64,
     /// The image as the engine names it.
@@ -200,12 +203,28 @@ impl Container {
         let name = labels.get(labels::NAME).cloned().unwrap_or_else(|| engine_name.to_owned());
         let kept = engine_name != name;
         let id = ContainerId(id);
-        Some(Self { id, name, labels, state, kept, restarts: 0, created: 0, image: String::new() })
+        Some(Self {
+            id,
+            name,
+            labels,
+            state,
+            kept,
+            restarts: 0,
+            exit_code: None,
+            created: 0,
+            image: String::new(),
+        })
     }
 
     /// The name it has, or would have, while it is kept.
     pub(super) fn kept_name(&self) -> String {
         format!("{}{KEPT}", self.name)
+    }
+
+    /// ` with exit code 3`, if its process has ended and the engine says how; else empty.
+    pub(in crate::agent) fn exit(&self) -> String {
+        let code = self.exit_code.filter(|_| self.state != ContainerState::Running);
+        code.map(|code| format!(" with exit code {code}")).unwrap_or_default()
     }
 
     /// The instance of a service that it belongs to.

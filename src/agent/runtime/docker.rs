@@ -81,10 +81,13 @@ impl Docker {
         Ok(found.map(|it| it.id))
     }
 
-    /// How often the engine has started a container again; none if it has gone in between.
-    pub(super) async fn restarts_of(&self, id: &str) -> Result<Option<i64>, RuntimeError> {
+    /// What a container has been through; none if it has gone in between.
+    pub(super) async fn lifetime_of(&self, id: &str) -> Result<Option<Lifetime>, RuntimeError> {
         match self.api.inspect_container(id, None).await {
-            Ok(details) => Ok(Some(details.restart_count.unwrap_or_default())),
+            Ok(details) => Ok(Some(Lifetime {
+                restarts: details.restart_count.unwrap_or_default(),
+                exit_code: details.state.and_then(|it| it.exit_code),
+            })),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(self.failed(format!("look at container {id}"))(error)),
         }
@@ -296,8 +299,9 @@ impl Runtime for Docker {
             .map_err(self.failed("list containers"))?;
         let mut containers = Vec::new();
         for mut container in summaries.into_iter().filter_map(|it| container_of(node, it)) {
-            let Some(restarts) = self.restarts_of(&container.id.0).await? else { continue };
-            container.restarts = restarts;
+            let Some(lifetime) = self.lifetime_of(&container.id.0).await? else { continue };
+            container.restarts = lifetime.restarts;
+            container.exit_code = lifetime.exit_code;
             containers.push(container);
         }
         Ok(containers)
@@ -332,6 +336,15 @@ impl Runtime for Docker {
             .await
             .map_err(self.failed(format!("start container {} again", container.name)))
     }
+}
+
+/// What a container has been through.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lifetime {
+    /// How often the engine has started it again.
+    pub(super) restarts: i64,
+    /// The code with which its process ended last; 0 while it has not.
+    pub(super) exit_code: Option<i64>,
 }
 
 /// What tells the containers and networks of `node` from all others.

@@ -32,6 +32,11 @@ pub trait Runtime: Debug + Send + Sync {
     /// What to call it in reports: `docker`, `podman`, `none`.
     fn name(&self) -> &'static str;
 
+    /// Whether containers run at all, so that one that has just started can end.
+    fn runs_containers(&self) -> bool {
+        true
+    }
+
     /// Whether it holds the image with this manifest digest, so that it need not be handed over.
     async fn has_image(&self, manifest: &Digest) -> Result<bool, RuntimeError>;
 

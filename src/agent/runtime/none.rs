@@ -72,6 +72,10 @@ impl Runtime for Nothing {
         "none"
     }
 
+    fn runs_containers(&self) -> bool {
+        false
+    }
+
     /// Never, so that the content store is asked each time.
     async fn has_image(&self, _manifest: &Digest) -> Result<bool, RuntimeError> {
         Ok(false)
@@ -97,6 +101,7 @@ impl Runtime for Nothing {
             state: ContainerState::Running,
             kept: false,
             restarts: 0,
+            exit_code: None,
             created: 0,
             image,
         };

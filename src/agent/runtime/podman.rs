@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     Afterwards, Container, ContainerId, ContainerPlan, ContainerState, Docker, Runtime,
-    RuntimeError, labels,
+    RuntimeError, docker::Lifetime, labels,
 };
 use crate::{
     image::engine::EngineEndpoint,
@@ -207,7 +207,7 @@ impl Runtime for Podman {
         let listed: Option<Vec<ListedContainer>> = self.read("list containers", request).await?;
         let mut containers = Vec::new();
         for it in listed.into_iter().flatten() {
-            let Some(restarts) = self.docker.restarts_of(&it.id).await? else { continue };
+            let Some(lifetime) = self.docker.lifetime_of(&it.id).await? else { continue };
             let labels = it.labels.unwrap_or_default();
             let name = it.names.into_iter().next().unwrap_or_default();
             // Podman has no word for a container that waits to be started again.
@@ -217,7 +217,8 @@ impl Runtime for Podman {
             };
             if let Some(container) = Container::of(node, it.id, &name, labels, state) {
                 let (created, image) = (it.created.as_second(), it.image_id);
-                containers.push(Container { restarts, created, image, ..container });
+                let Lifetime { restarts, exit_code } = lifetime;
+                containers.push(Container { restarts, exit_code, created, image, ..container });
             }
         }
         Ok(containers)

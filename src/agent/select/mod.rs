@@ -19,6 +19,7 @@ use crate::{
         trials::Turn,
     },
     document::{AccessNeed, InputValue, NodePolicy, VersionChoice, matching::NodeFacts},
+    exchange::api::{LONGEST_REASON, UnfitReport},
     trust::State,
     types::{DocumentKey, DocumentKind, NodeRef, OrgId, PatternRef, ServiceId, ServiceUrl},
 };
@@ -58,6 +59,15 @@ pub struct Unfit {
     pub document: DocumentKey,
     /// Every reason that was found, in words.
     pub reasons: Vec<String>,
+}
+
+impl Unfit {
+    /// The same for the exchange, which takes no text without end.
+    pub(super) fn report(&self) -> UnfitReport {
+        let mut reason = self.reasons.join("; ");
+        reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
+        UnfitReport { document: self.document.to_string(), reason }
+    }
 }
 
 /// What was decided, or what must be fetched before it can be.
@@ -142,6 +152,11 @@ impl Selector<'_> {
         let Some(entry) = catalog.entries.get(key) else {
             return Err(format!("{key} is not in the catalog"));
         };
+        if library.ended.contains(key) {
+            return Err(format!(
+                "{key} was signed in an epoch that its organization has ended, and must be published again"
+            ));
+        }
         if library.distrusted.contains(key) {
             return Err(format!("{key} was signed by a key that is no longer trusted"));
         }

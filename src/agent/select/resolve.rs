@@ -77,7 +77,7 @@ impl<'a> Selector<'a> {
         url: &ServiceUrl,
         choices: &'c [VersionChoice],
     ) -> Result<Option<&'c VersionChoice>, String> {
-        let Shelf { catalog, .. } = self.shelves.for_service(org, url)?;
+        let Shelf { catalog, library } = self.shelves.for_service(org, url)?;
         let mut offered = Vec::new();
         for choice in choices {
             let key = DocumentKey::service(url, &choice.version, &self.node.facts.arch);
@@ -96,7 +96,21 @@ impl<'a> Selector<'a> {
         if chosen.is_none() {
             let versions: Vec<_> = choices.iter().map(|it| it.version.to_string()).collect();
             let (versions, arch) = (versions.join(", "), &self.node.facts.arch);
-            return Err(format!("no active version of {org}/{url} for {arch} among {versions}"));
+            let is_ended = |it: &VersionChoice| {
+                library.ended.contains(&DocumentKey::service(url, &it.version, arch))
+            };
+            let ended: Vec<_> =
+                choices.iter().filter(|it| is_ended(it)).map(|it| it.version.to_string()).collect();
+            let ended = match ended.as_slice() {
+                [] => String::new(),
+                ended => format!(
+                    "; {} was signed in an epoch that has ended, and must be published again",
+                    ended.join(", ")
+                ),
+            };
+            return Err(format!(
+                "no active version of {org}/{url} for {arch} among {versions}{ended}"
+            ));
         }
         Ok(chosen)
     }

@@ -4,7 +4,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    agent::{Agent, End, HOST_ACCESS, Outcome},
+    agent::{Agent, End, Outcome, Status},
     cli::{
         Context, ReloadSignal,
         agent::{Engine, FolderArgs, reached, status::describe},
@@ -13,7 +13,7 @@ use crate::{
         registries::MirrorArgs,
         stop_signal,
     },
-    exchange::api::RefusalReport,
+    exchange::api::{HOST_ACCESS, RefusalReport, ServiceState},
     registry::client::{ByteRate, Pace},
     types::Registry,
 };
@@ -37,7 +37,8 @@ pub(in crate::cli) struct RunArgs {
     limit_rate: Option<ByteRate>,
     #[command(flatten)]
     mirrors: MirrorArgs,
-    /// Settle once and end: 0 settled, 4 not allowed, 5 network, 8 refused by trust, 9 nothing fits
+    /// Settle once and end: 0 settled, 1 something failed, 4 not allowed, 5 network or certificate, 6 an image is missing,
+    /// 8 refused by trust, 9 nothing fits
     #[arg(long)]
     once: bool,
 }
@@ -97,7 +98,11 @@ pub(in crate::cli) fn settled(outcome: &Outcome, context: &Context) -> Result<()
         }
         End::NothingFits => code::UNFIT,
         End::Failed => code::FAILED,
+        End::ImageMissing => code::IMAGE_NOT_FOUND,
+        End::RegistryAway => code::REGISTRY_AWAY,
         End::Away => code::EXCHANGE_AWAY,
+        End::Untrusted => code::TLS,
+        End::RegistryRefused => code::REGISTRY_AUTH,
         End::Unauthorized => code::EXCHANGE_LOGIN,
         End::Refused => code::REFUSED,
     };
@@ -112,10 +117,42 @@ pub(in crate::cli) fn settled(outcome: &Outcome, context: &Context) -> Result<()
         .iter()
         .filter_map(|it| Some(format!("{}: {}", it.service, it.detail.as_ref()?)));
     let details = refusals.chain(unfit).chain(failed).chain(status.problems.iter().cloned());
-    Err(CliError::new(code, "the node did not settle").details(details.collect::<Vec<_>>()).help(
+    Err(CliError::new(code, headline(outcome)).details(details.collect::<Vec<_>>()).help(
         match outcome.end {
             End::NothingFits => "each line says why a service is not for this node",
             _ => "what ran keeps running; `edgepost agent status` shows it",
         },
     ))
+}
+
+/// What went wrong with the node, and with which service.
+fn headline(outcome: &Outcome) -> String {
+    let Status { node, exchange, services, .. } = &outcome.status;
+    let troubled = services.iter().find(|it| {
+        matches!(
+            it.state,
+            ServiceState::Failed | ServiceState::RolledBack | ServiceState::Unhealthy
+        )
+    });
+    let service = troubled.map_or_else(|| "a service".to_owned(), |it| it.service.to_string());
+    match outcome.end {
+        End::Settled => format!("node {node} has settled"),
+        End::NothingFits => format!("nothing that is published fits node {node}"),
+        End::Failed if troubled.is_some() => format!("{service} failed on node {node}"),
+        End::Failed => format!("a reconcile pass of node {node} failed in part"),
+        End::ImageMissing => format!("an image of {service} is not in its registry"),
+        End::RegistryAway => format!("node {node} cannot reach the registry of {service}"),
+        End::Away => format!("node {node} cannot reach the exchange {exchange}"),
+        End::Untrusted if troubled.is_some() => {
+            format!("node {node} does not trust the certificate of the registry of {service}")
+        }
+        End::Untrusted => {
+            format!("node {node} does not trust the certificate of the exchange {exchange}")
+        }
+        End::RegistryRefused => {
+            format!("the registry of {service} refuses the pull credentials of node {node}")
+        }
+        End::Unauthorized => format!("the exchange {exchange} refuses the login of node {node}"),
+        End::Refused => format!("node {node} refuses what it was given"),
+    }
 }

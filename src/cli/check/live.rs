@@ -2,17 +2,22 @@
 
 use std::str::FromStr;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::paper::Paper;
 use crate::{
     cli::{Context, code, error::CliError, error::missing},
-    document::{DeploymentPolicy, Pattern, ServiceDefinition, ServicePolicy},
+    document::{DeploymentPolicy, Pattern, ServiceBody, ServiceDefinition, ServicePolicy},
     exchange::{
         api::{NodeProfile, Service},
-        client::ExchangeClient,
+        client::{ExchangeClient, ExchangeError},
     },
-    types::{Arch, NodeId, OrgId, PatternId, PolicyId, ServiceId, ServiceUrl, Version},
+    trust::{State, Statement},
+    types::{
+        Arch, DocumentKey, NodeId, OrgId, PatternId, PolicyId, ServiceId, ServiceUrl, Version,
+    },
 };
 
 /// The exchange, if one is set up.
@@ -67,18 +72,30 @@ impl Live {
     pub(super) async fn policy(&self, name: &str) -> Result<Paper<DeploymentPolicy>, CliError> {
         let client = self.client(&format!("policy {name}"), "give --policy FILE")?;
         let (client, id) = named::<PolicyId>(client, name)?;
-        let held = client.find_policy(&id).await?.ok_or_else(|| missing("policy", &name))?;
         let full = format!("policy {}/{id}", client.org());
-        Ok(Paper::live(full.clone(), document(&full, &held.value)?))
+        match Signed::find(&client, &DocumentKey::policy(&id), &full).await? {
+            Signed::Active(policy) => Ok(Paper::live(full, policy)),
+            unsigned => {
+                let held = client.find_policy(&id).await?;
+                let held = held.ok_or_else(|| missing("policy", &name))?;
+                Ok(Paper::live(unsigned.mark(&full), document(&full, &held.value)?))
+            }
+        }
     }
 
     /// A pattern by its name.
     pub(super) async fn pattern(&self, name: &str) -> Result<Paper<Pattern>, CliError> {
         let client = self.client(&format!("pattern {name}"), "give --pattern FILE")?;
         let (client, id) = named::<PatternId>(client, name)?;
-        let held = client.find_pattern(&id).await?.ok_or_else(|| missing("pattern", &name))?;
         let full = format!("pattern {}/{id}", client.org());
-        Ok(Paper::live(full.clone(), document(&full, &held.value)?))
+        match Signed::find(&client, &DocumentKey::pattern(&id), &full).await? {
+            Signed::Active(pattern) => Ok(Paper::live(full, pattern)),
+            unsigned => {
+                let held = client.find_pattern(&id).await?;
+                let held = held.ok_or_else(|| missing("pattern", &name))?;
+                Ok(Paper::live(unsigned.mark(&full), document(&full, &held.value)?))
+            }
+        }
     }
 
     /// A service by its id, `[org/]url_version_arch`.
@@ -91,7 +108,7 @@ impl Live {
         let held = client.find_service(id.as_str()).await?;
         let held = held.ok_or_else(|| missing("service", &name))?;
         let org = client.org().clone();
-        let definition = definition(&org, &held)?;
+        let definition = definition(&client, &held).await?;
         Ok((org, definition))
     }
 
@@ -102,8 +119,10 @@ impl Live {
         url: &ServiceUrl,
     ) -> Result<Vec<Paper<ServiceDefinition>>, CliError> {
         let client = self.client(&format!("service {org}/{url}"), "give it by --service FILE")?;
+        let client = client.about(org.clone());
         let held = client.services_named(org, url).await?;
-        held.iter().map(|it| definition(org, it)).collect()
+        let definitions = held.iter().map(|it| definition(&client, it));
+        stream::iter(definitions).buffered(AT_ONCE).try_collect().await
     }
 
     /// What a service of the exchange says of itself and asks of nodes.
@@ -113,6 +132,11 @@ impl Live {
     ) -> Result<Option<Paper<ServicePolicy>>, CliError> {
         let full = format!("policy of service {id}");
         let client = self.client(&full, "give it by --service-policy FILE")?;
+        let about = client.about(id.org.clone());
+        let signed = Signed::<ServiceBody>::find(&about, &DocumentKey::from(id), &full).await?;
+        if let Signed::Active(body) = signed {
+            return Ok(body.policy.map(|it| Paper::live(full, it)));
+        }
         let held = client.service_policy(id).await?;
         let held = held.map(|it| document(&full, &it.value)).transpose()?;
         Ok(held.map(|it| Paper::live(full, it)))
@@ -182,9 +206,76 @@ where
     Ok((client, name.parse().map_err(|error| unusable(&error))?))
 }
 
-fn definition(org: &OrgId, held: &Service) -> Result<Paper<ServiceDefinition>, CliError> {
-    let full = format!("service {org}/{}", held.value.id());
-    Ok(Paper::live(full.clone(), document(&full, &held.value)?))
+/// The definition of a service that the exchange lists.
+async fn definition(
+    client: &ExchangeClient,
+    held: &Service,
+) -> Result<Paper<ServiceDefinition>, CliError> {
+    let id = held.value.id();
+    let full = format!("service {}/{id}", client.org());
+    // A name that no document can have was never signed.
+    let signed = match format!("service/{id}").parse() {
+        Ok(key) => Signed::<ServiceBody>::find(client, &key, &full).await?,
+        Err(_) => Signed::Nothing,
+    };
+    match signed {
+        Signed::Active(body) => Ok(Paper::live(full, body.definition)),
+        unsigned => Ok(Paper::live(unsigned.mark(&full), document(&full, &held.value)?)),
+    }
+}
+
+/// What is put behind the name of a document that no signed one stands for.
+pub(super) const UNSIGNED: &str = " (unsigned: Edgepost nodes do not go by it)";
+
+/// How many documents are asked for at a time.
+const AT_ONCE: usize = 8;
+
+/// The signed document of a name: nodes go by it, whatever row of Horizon's API has the name. Its signatures are not
+/// verified here.
+enum Signed<T> {
+    /// It is active.
+    Active(T),
+    /// There is none, or it was withdrawn: a row of the name is unsigned.
+    Nothing,
+    /// The exchange has no signed documents, or does not show those of this organization.
+    Unknown,
+}
+
+impl<T: DeserializeOwned> Signed<T> {
+    /// Asks the exchange for it; `full` names it in an error.
+    async fn find(
+        client: &ExchangeClient,
+        key: &DocumentKey,
+        full: &str,
+    ) -> Result<Self, CliError> {
+        if !client.is_edgepost().await? {
+            return Ok(Self::Unknown);
+        }
+        let envelope = match client.newest_document(key).await {
+            Ok(Some(envelope)) => envelope,
+            Ok(None) => return Ok(Self::Nothing),
+            Err(ExchangeError::Denied { .. }) => return Ok(Self::Unknown),
+            Err(error) => return Err(error.into()),
+        };
+        let unreadable = |error| {
+            CliError::new(code::ANSWER, format!("{full} of the exchange cannot be read"))
+                .because(&error)
+        };
+        let statement: Statement<Value> =
+            serde_json::from_slice(envelope.payload()).map_err(unreadable)?;
+        if statement.header.state == State::Withdrawn {
+            return Ok(Self::Nothing);
+        }
+        serde_json::from_value(statement.body).map(Self::Active).map_err(unreadable)
+    }
+
+    /// The name of a document, with the mark that nodes of Edgepost do not go by it.
+    fn mark(&self, full: &str) -> String {
+        match self {
+            Self::Nothing => format!("{full}{UNSIGNED}"),
+            _ => full.to_owned(),
+        }
+    }
 }
 
 /// What the exchange holds, as the type that decides on it.

@@ -19,7 +19,7 @@ pub(super) use self::fleet::Reach;
 use self::{
     fleet::Fleet,
     horizon::Compatibility,
-    live::Live,
+    live::{Live, UNSIGNED},
     node::{Node, Said},
     paper::Paper,
     question::{Answer, Offer, Question, Versions},
@@ -137,22 +137,22 @@ impl CheckArgs {
         let offer = match (&self.policy, &self.pattern) {
             (Some(policy), _) => Offer::Policy(match file(policy) {
                 Some(file) => Paper::read(file, context, DeploymentPolicy::from_source)?,
-                None => live.policy(policy).await?,
+                None => noted(live.policy(policy).await?, context),
             }),
             (None, Some(pattern)) => Offer::Pattern(match file(pattern) {
                 Some(file) => Paper::read(file, context, Pattern::from_source)?,
-                None => live.pattern(pattern).await?,
+                None => noted(live.pattern(pattern).await?, context),
             }),
             (None, None) => Offer::Nothing,
         };
         let mut given = Vec::new();
         for service in &self.services {
-            given.push(match file(service) {
-                Some(file) => {
-                    let paper = Paper::read(file, context, ServiceDefinition::from_source)?;
-                    (org_of(&paper.content, &offer, &live)?, paper)
-                }
-                None => live.service(service).await?,
+            given.push(if let Some(file) = file(service) {
+                let paper = Paper::read(file, context, ServiceDefinition::from_source)?;
+                (org_of(&paper.content, &offer, &live)?, paper)
+            } else {
+                let (org, paper) = live.service(service).await?;
+                (org, noted(paper, context))
             });
         }
         let policy = self.service_policy.as_deref();
@@ -194,6 +194,14 @@ async fn all_nodes(question: &mut Question, context: &Context) -> Result<(), Cli
         return Err(CliError::new(code::DOES_NOT_FIT, what).told_as_json());
     }
     Ok(())
+}
+
+/// The document, after a note that nodes do not go by it if none signs it.
+fn noted<T>(paper: Paper<T>, context: &Context) -> Paper<T> {
+    if let Some(name) = paper.written.name().strip_suffix(UNSIGNED) {
+        context.output.note(format!("note: {name} is unsigned: Edgepost nodes do not go by it"));
+    }
+    paper
 }
 
 /// How many nodes a deployment policy would match. Horizon's exchange would have to be asked for

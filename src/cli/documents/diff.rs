@@ -4,24 +4,17 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    horizon::{authored, said, without_defaults},
+    live::Live,
     noun::{Noun, absent},
 };
 use crate::{
     cli::{Context, code, error::CliError},
-    document::difference::{changes, unified},
-    exchange::client::ExchangeClient,
-    trust::{State, Statement},
+    document::{
+        difference::{changes, unified},
+        horizon_row::{authored, said, without_defaults},
+    },
     types::ImageRef,
 };
-
-/// What stands in the exchange under a name.
-enum Live {
-    /// The body of a signed document, with its sequence number.
-    Signed(Value, u64),
-    /// A row that Horizon's calls made: nothing of ours signs it.
-    Row(Value),
-}
 
 /// An image of which the file gives the tag and the live document the digest.
 #[derive(Debug, PartialEq, Serialize)]
@@ -81,29 +74,6 @@ pub(in crate::cli) async fn diff<N: Noun>(
     Err(CliError::new(code::DIFFERENT, format!("{name} differs from what is live"))
         .help("publish it to make it live")
         .told_as_json())
-}
-
-impl Live {
-    /// What stands there, if anything does. Its signatures are not judged here.
-    async fn find<N: Noun>(noun: &N, client: &ExchangeClient) -> Result<Option<Self>, CliError> {
-        if client.is_edgepost().await?
-            && let Some(envelope) = client.newest_document(&noun.key()).await?
-        {
-            let statement: Statement<Value> =
-                serde_json::from_slice(envelope.payload()).map_err(|error| {
-                    CliError::new(
-                        code::ANSWER,
-                        format!("the published {} cannot be read", noun.key()),
-                    )
-                    .because(&error)
-                })?;
-            if statement.header.state == State::Active {
-                return Ok(Some(Self::Signed(statement.body, statement.header.seq)));
-            }
-            // What is withdrawn has no row, unless another takes its place: a node's first policy.
-        }
-        Ok(noun.row(client).await?.map(Self::Row))
-    }
 }
 
 /// Whether a tag means a digest is for the registry to say. Where the live image is a digest in the

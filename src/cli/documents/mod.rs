@@ -2,12 +2,15 @@
 //! verifying and removing a signed document.
 
 mod diff;
-mod horizon;
+mod live;
 mod noun;
 mod summary;
 mod verify;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -16,11 +19,13 @@ pub(super) use self::{
     diff::diff,
     noun::{Noun, Publication, absent, not_kept, text_of, unfold},
     summary::{Sheet, service},
-    verify::{Newest, VerifyArgs, describe_verified, tell_verified, verify},
+    verify::{
+        Newest, VerifyArgs, describe_verified, horizon_lines, tell_verified, unsigned_row, verify,
+    },
 };
 use crate::{
     cli::{
-        Context, check::Reach, error::CliError, key::KeyArgs, output::FormatArgs,
+        Context, check::Reach, code, error::CliError, key::KeyArgs, output::FormatArgs,
         project::read_definition, removal::ForceArgs, trust::PinArgs,
     },
     publish::{DocumentPlan, Published, TrustGrade},
@@ -69,7 +74,16 @@ pub(super) async fn list<N: Noun>(
     format: &FormatArgs,
     context: &Context,
 ) -> Result<(), CliError> {
-    list_rows::<N>(&context.client()?.rows(kind).await?, format, context);
+    let client = context.client()?;
+    let mut rows = client.rows(kind).await?;
+    let signed = live::signed_documents(kind, &client).await?;
+    if let Some(signed) = &signed {
+        for (name, row) in &mut rows {
+            mark(row, signed.contains(without_org(name)));
+        }
+        note_hidden(N::WORD, signed, &rows, context);
+    }
+    list_rows::<N>(&rows, format, context);
     Ok(())
 }
 
@@ -79,15 +93,49 @@ pub(super) async fn list_one<N: Noun>(
     format: &FormatArgs,
     context: &Context,
 ) -> Result<(), CliError> {
-    let row = noun.row(&context.client()?).await?;
+    let row = match live::shown(noun, context).await {
+        Ok(row) => Some(row),
+        Err(error) if error.code() == code::NOT_FOUND => None,
+        Err(error) => return Err(error),
+    };
     let rows = row.map(|row| (noun.name().to_owned(), row)).into_iter().collect();
     list_rows::<N>(&rows, format, context);
     Ok(())
 }
 
+/// Says in a row whether a signed document has its name.
+fn mark(row: &mut Value, is_signed: bool) {
+    if let Some(members) = row.as_object_mut() {
+        members.insert(live::SIGNED.to_owned(), Value::Bool(is_signed));
+    }
+}
+
+/// Names the signed documents that the exchange's list does not have, although nodes go by them.
+fn note_hidden(
+    word: &str,
+    signed: &BTreeSet<String>,
+    rows: &BTreeMap<String, Value>,
+    context: &Context,
+) {
+    let listed: BTreeSet<_> = rows.keys().map(|name| without_org(name)).collect();
+    let hidden: Vec<_> = signed.iter().filter(|id| !listed.contains(id.as_str())).collect();
+    if let [first, rest @ ..] = hidden.as_slice() {
+        let more =
+            if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+        context.output.note(format!(
+            "note: {word} {first}{more} is signed and missing from the list: publish it again, or remove it"
+        ));
+    }
+}
+
 fn list_rows<N: Noun>(rows: &BTreeMap<String, Value>, format: &FormatArgs, context: &Context) {
-    let lines = rows.iter().map(|(name, row)| N::cells(name, row));
-    format.of(context.output).list(rows, N::HEADINGS, lines);
+    let has_marks = rows.values().any(|row| row.get(live::SIGNED).is_some());
+    let headings = [N::HEADINGS, if has_marks { &["SIGNED"] } else { &[] }].concat();
+    let lines = rows.iter().map(|(name, row)| {
+        let mark = row.get(live::SIGNED).map(|it| if *it == false { "no" } else { "yes" });
+        N::cells(name, row).into_iter().chain(mark.map(str::to_owned)).collect()
+    });
+    format.of(context.output).list(rows, &headings, lines);
 }
 
 /// Shows a document as the exchange has it.
@@ -96,7 +144,7 @@ pub(super) async fn show<N: Noun>(
     format: &FormatArgs,
     context: &Context,
 ) -> Result<(), CliError> {
-    let row = noun.row(&context.client()?).await?.ok_or_else(|| absent(noun))?;
+    let row = live::shown(noun, context).await?;
     format.of(context.output).result(&row, || summary::of_row(noun, &row));
     Ok(())
 }
@@ -115,14 +163,14 @@ pub(super) fn read_as<N: Noun>(
     read::<N>(file, context)
 }
 
-/// Publishes a document, or says what that would do.
+/// Publishes a document, or says what that would do. What protects it now; `None` where nothing was done.
 pub(super) async fn publish<N: Publication>(
     noun: &N,
     written: &N::Written,
     args: &PublishingArgs,
     horizon_key: Option<HorizonKey>,
     context: &Context,
-) -> Result<(), CliError> {
+) -> Result<Option<TrustGrade>, CliError> {
     let publisher =
         args.keys.publisher(context)?.trusting(args.pin.root()).horizon_key(horizon_key);
     if args.dry_run {
@@ -132,10 +180,11 @@ pub(super) async fn publish<N: Publication>(
             None
         });
         tell_plan(noun, plan, reach, context);
-    } else {
-        tell_published(&noun.publish(&publisher, written).await?, context);
+        return Ok(None);
     }
-    Ok(())
+    let outcome = noun.publish(&publisher, written).await?;
+    tell_published(&outcome, context);
+    Ok(Some(outcome.trust))
 }
 
 /// Says what publishing a document would do.
@@ -163,6 +212,9 @@ pub(super) fn tell_published(published: &Published, context: &Context) {
 pub(super) fn describe_published(published: &Published) -> String {
     let images = published.images.iter().map(|it| format!("{}\n", it.image));
     let how = match (published.unchanged, published.trust) {
+        (true, _) if published.credentials_replaced => {
+            "unchanged; pull credentials replaced".to_owned()
+        }
         (true, _) => "unchanged".to_owned(),
         (false, TrustGrade::Full) => format!("published, seq {}", published.seq),
         (false, TrustGrade::Horizon) => {

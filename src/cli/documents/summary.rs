@@ -4,13 +4,12 @@ use std::fmt::Display;
 
 use serde_json::Value;
 
-use super::{
-    horizon::said,
-    noun::{Noun, text_of},
-};
+use super::noun::{Noun, text_of};
 use crate::{
     cli::output::plain_line,
-    document::{Constraint, Properties, SecretBinding, UserInputValue, VersionChoice},
+    document::{
+        Constraint, Properties, SecretBinding, UserInputValue, VersionChoice, horizon_row::said,
+    },
 };
 
 /// Lines of words and what they say.
@@ -97,8 +96,18 @@ pub(super) fn of_row<N: Noun>(noun: &N, row: &Value) -> String {
     sheet.line(N::WORD, noun.name());
     noun.summary(&said, &mut sheet);
     sheet.line("owner", text_of(row, "/owner"));
+    sheet.line("signed", signed(row));
     sheet.line("changed", text_of(row, "/lastUpdated"));
     sheet.to_string()
+}
+
+/// Whether a document signs the row; empty where the exchange has no place for one.
+fn signed(row: &Value) -> String {
+    match (row.pointer("/signed/seq"), row.get("signed")) {
+        (Some(seq), _) => format!("yes, seq {seq}"),
+        (None, Some(_)) => "no: Edgepost nodes do not go by it".to_owned(),
+        (None, None) => String::new(),
+    }
 }
 
 /// A service by its full name.

@@ -3,7 +3,10 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::noun::{Noun, absent};
+use super::{
+    live::Live,
+    noun::{Noun, absent},
+};
 use crate::{
     cli::{
         Context, code,
@@ -72,6 +75,21 @@ pub(in crate::cli) async fn verify<N: Noun>(
     if N::is_in(verified.body()) { Ok(verified) } else { Err(absent(noun)) }
 }
 
+/// The row of a name that has no active signed document: what Horizon's calls have put there.
+///
+/// # Errors
+/// That there is nothing of this name.
+pub(in crate::cli) async fn unsigned_row<N: Noun>(
+    noun: &N,
+    context: &Context,
+) -> Result<Option<Value>, CliError> {
+    match Live::find(noun, &context.client()?).await? {
+        Some(Live::Row(row)) => Ok(Some(row)),
+        Some(Live::Signed(..)) => Ok(None),
+        None => Err(absent(noun)),
+    }
+}
+
 /// Nothing of ours signs it: it is not there, or was put there by Horizon's own calls.
 async fn unsigned<N: Noun>(noun: &N, client: &ExchangeClient) -> Result<CliError, CliError> {
     let Some(row) = noun.row(client).await? else { return Ok(absent(noun)) };
@@ -81,7 +99,7 @@ async fn unsigned<N: Noun>(noun: &N, client: &ExchangeClient) -> Result<CliError
     Ok(if has("deploymentSignature") || has("clusterDeploymentSignature") {
         error
             .why("only Horizon's signature over its deployment is there; nothing vouches for the rest")
-            .help("`edgepost service verify NAME --horizon-key FILE` checks that one by its public key")
+            .help(format!("edgepost service verify {} --horizon-key FILE, with the public half of the key that signed it", noun.name()))
     } else {
         error
             .why("it was put there by Horizon's calls, and Horizon signs nothing but deployments")
@@ -95,6 +113,13 @@ pub(in crate::cli) fn tell_verified<T>(verified: &Verified<T>, context: &Context
     context
         .output
         .result(&json!({"ok": true, "key": key, "seq": seq}), || describe_verified(verified));
+}
+
+/// A line for each text over which Horizon's signature verifies.
+pub(in crate::cli) fn horizon_lines(names: &[String]) -> String {
+    let lines: Vec<_> =
+        names.iter().map(|it| format!("\nHorizon's signature over the {it} holds")).collect();
+    lines.concat()
 }
 
 /// That a document's signatures hold, for people.

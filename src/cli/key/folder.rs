@@ -299,6 +299,8 @@ fn check_name(name: &str) -> Result<(), CliError> {
 pub(in crate::cli) enum Private {
     /// A key.
     Key,
+    /// A key that is copied to a file of its own: others may read this one.
+    CopiedKey,
     /// The passphrase of a key.
     Passphrase,
     /// The logins that nodes get.
@@ -312,12 +314,16 @@ pub(in crate::cli) fn read_private(
 ) -> Result<Zeroizing<String>, CliError> {
     use PrivateFileError as E;
     let (code, thing) = match holds {
-        Private::Key => (code::KEY, "key"),
+        Private::Key | Private::CopiedKey => (code::KEY, "key"),
         Private::Passphrase => (code::KEY, "passphrase file"),
         Private::Logins => (code::FILES, "file of logins"),
     };
     let refuse = |what: &str| CliError::new(code, format!("the {thing} {what}")).at(path.display());
-    let file = private_file::open(path).map_err(|error| match error {
+    let opened = match holds {
+        Private::CopiedKey => private_file::open_readable(path).map(|it| it.file),
+        _ => private_file::open(path),
+    };
+    let file = opened.map_err(|error| match error {
         E::Open(error) if error.kind() == io::ErrorKind::NotFound && holds == Private::Key => {
             CliError::new(code, "there is no such key")
                 .at(path.display())

@@ -2,6 +2,8 @@
 
 use std::{
     error::Error,
+    fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -57,6 +59,9 @@ impl ImportArgs {
     pub(super) fn run(&self, context: &Context) -> Result<(), CliError> {
         let keys = self.passphrase.keys(context);
         let (found, was_encrypted) = self.read(&keys)?;
+        if found.private.is_some() {
+            self.warn_of_readers(was_encrypted, context);
+        }
         let private = match found.private {
             Some(plain) if self.encrypt || was_encrypted => {
                 Some(under_passphrase(&plain, &self.name, &keys.passphrases)?)
@@ -74,6 +79,17 @@ impl ImportArgs {
         Ok(())
     }
 
+    /// Says that others can read the file that was copied, as `hzn key create` leaves it.
+    fn warn_of_readers(&self, was_encrypted: bool, context: &Context) {
+        let Ok(mode) = fs::metadata(&self.file).map(|it| it.mode() & 0o777) else { return };
+        if mode & 0o044 != 0 && !was_encrypted {
+            let file = self.file.display();
+            context.output.note(format!(
+                "warning: other users of this machine can read {file} (mode {mode:03o}): chmod 600 {file}, or remove it"
+            ));
+        }
+    }
+
     fn read(&self, keys: &KeyFolder) -> Result<(Found, bool), CliError> {
         let (file, name) = (&self.file, &self.name);
         // Perhaps it is a private key, which is read again below.
@@ -82,7 +98,7 @@ impl ImportArgs {
             text.noted(file);
             return Ok((found, false));
         }
-        let pem = read_private(file, Private::Key)?;
+        let pem = read_private(file, Private::CopiedKey)?;
         let was_encrypted = encrypted::is_encrypted(&pem);
         let plain = keys.in_plain(name, pem, file)?;
         Ok((private_half(&plain, file)?, was_encrypted))

@@ -18,6 +18,7 @@ use crate::{
         output::FormatArgs,
     },
     document::{Properties, Property},
+    publish::TrustGrade,
     types::DocumentKind,
 };
 
@@ -130,12 +131,18 @@ impl PolicyCommand {
             Self::Publish { which, file, publishing } => {
                 let which = which.find(context).await?;
                 let is_deployment = matches!(which, Which::Deployment(_));
-                with_each!(which, noun => {
+                let trust = with_each!(which, noun => {
                     let policy = documents::read_as(&noun, file, context)?;
-                    documents::publish(&noun, &policy, publishing, None, context).await?;
+                    documents::publish(&noun, &policy, publishing, None, context).await?
                 });
-                if is_deployment {
-                    context.output.next("on a node: edgepost agent register --policy FILE");
+                match trust.filter(|_| is_deployment) {
+                    None => (),
+                    Some(TrustGrade::Full) => {
+                        context.output.next("on a node: edgepost agent register --policy FILE");
+                    }
+                    Some(TrustGrade::Horizon) => {
+                        context.output.next("on a node: hzn register --policy FILE");
+                    }
                 }
                 Ok(())
             }

@@ -312,7 +312,7 @@ async fn speaking_ours(context: &Context) -> Result<ExchangeClient, CliError> {
         return Ok(client);
     }
     Err(CliError::new(code::FAILED, "this exchange is Horizon's own, and keeps logins in its way")
-        .help("hzn exchange service addauth, listauth or removeauth"))
+        .help("publish the service again with -r: its login takes the place of the one there is; hzn exchange service listauth and removeauth work as well"))
 }
 
 /// Refuses to set no login at all.

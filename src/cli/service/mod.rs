@@ -11,11 +11,11 @@ use crate::{
     cli::{
         Context, code,
         documents::{
-            self, NameArgs, Noun, RemovingArgs, Sheet, VerifyArgs, describe_verified, service,
-            text_of, unfold, without_org,
+            self, NameArgs, Noun, RemovingArgs, Sheet, VerifyArgs, describe_verified,
+            horizon_lines, service, text_of, unfold, without_org,
         },
         error::CliError,
-        horizon_key::verify_horizon,
+        horizon_key::verify_service,
         operator::{self, read_operator},
         output::FormatArgs,
         publish::PublishArgs,
@@ -70,8 +70,8 @@ pub(super) struct ServiceVerifyArgs {
     which: NameArgs,
     #[command(flatten)]
     trust: VerifyArgs,
-    /// Check Horizon's signatures over the deployments too, by this public key: its name, or a PEM file with it or its
-    /// certificate. In an exchange of Horizon's own there are no others
+    /// Verify Horizon's signatures over the deployments too, by this public key: its name, or a PEM file with it or its
+    /// certificate. What was published by hzn has no others
     #[arg(long, value_name = "KEY")]
     horizon_key: Option<String>,
 }
@@ -118,14 +118,14 @@ impl ServiceVerifyArgs {
     async fn run(&self, context: &Context) -> Result<(), CliError> {
         let noun = id(&self.which)?;
         if let Some(key) = &self.horizon_key
-            && !context.client()?.is_edgepost().await?
+            && let Some(row) = documents::unsigned_row(&noun, context).await?
         {
-            return verify_row(&noun, key, context).await;
+            return verify_row(&noun, row, key, context);
         }
         let verified = documents::verify(&noun, &self.trust, context).await?;
         let definition = &verified.body().definition;
         let horizon = match &self.horizon_key {
-            Some(key) => verify_horizon(definition, key, context)?,
+            Some(key) => verify_service(definition, key, context)?,
             None => Vec::new(),
         };
         context.output.result(
@@ -134,31 +134,32 @@ impl ServiceVerifyArgs {
                 "images": verified.body().images, "cluster": operator::outline(definition)}),
             || {
                 let operator = operator::describe(definition).map(|it| format!("\n{it}"));
-                describe_verified(&verified) + &held(&horizon) + &operator.unwrap_or_default()
+                describe_verified(&verified)
+                    + &horizon_lines(&horizon)
+                    + &operator.unwrap_or_default()
             },
         );
         Ok(())
     }
 }
 
-/// Verifies all that Horizon's own exchange has: the signatures over the deployments.
-async fn verify_row(noun: &NamedService, key: &str, context: &Context) -> Result<(), CliError> {
-    let row = noun.row(&context.client()?).await?.ok_or_else(|| documents::absent(noun))?;
+/// Verifies all that a row of Horizon's API has: the signatures over the deployments.
+fn verify_row(
+    noun: &NamedService,
+    row: Value,
+    key: &str,
+    context: &Context,
+) -> Result<(), CliError> {
     let definition = serde_json::from_value(row).map_err(|error| {
         CliError::new(code::ANSWER, format!("service {} cannot be read", noun.name)).because(&error)
     })?;
-    let horizon = verify_horizon(&definition, key, context)?;
+    let horizon = verify_service(&definition, key, context)?;
     let result = json!({"ok": true, "key": noun.key, "seq": null, "horizon": true,
         "horizonSigned": horizon, "cluster": operator::outline(&definition)});
     context.output.result(&result, || {
-        format!("{}: nothing vouches for it but Horizon's key{}", noun.key, held(&horizon))
+        format!("{}: only Horizon's key signs it{}", noun.key, horizon_lines(&horizon))
     });
     Ok(())
-}
-
-fn held(deployments: &[&str]) -> String {
-    let lines = deployments.iter().map(|it| format!("\nHorizon's signature over the {it} holds"));
-    lines.collect::<Vec<_>>().concat()
 }
 
 fn id(args: &NameArgs) -> Result<NamedService, CliError> {

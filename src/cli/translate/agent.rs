@@ -28,7 +28,7 @@ impl From<AgentError> for CliError {
             }
             _ => (code::NODE, "`edgepost agent register` makes the node's folder; check --data"),
         };
-        Self::new(code, "the agent did not do it")
+        Self::new(code, error.to_string())
             .at_known(agent_file(&error).map(Path::display))
             .because(&error)
             .help(help)
@@ -78,6 +78,10 @@ impl From<RegisterError> for CliError {
                 return unclaimed(code::NODE, "the node could not be registered", &error);
             }
             E::NoTrust(_) => (code::REFUSED, "`edgepost trust init` makes it"),
+            E::HorizonExchange => (
+                code::REFUSED,
+                "give the URL of an Edgepost exchange; on this one, nodes are registered by `hzn register`",
+            ),
             E::OtherNode(_) => (code::CONFLICT, "choose another --data folder"),
             E::Taken(_) => (
                 code::CONFLICT,

@@ -23,15 +23,16 @@ impl From<ClockGap> for CliError {
 impl From<ExchangeError> for CliError {
     fn from(error: ExchangeError) -> Self {
         let (code, help) = exchange_advice(&error);
-        let told = Self::new(code, "the exchange did not do it").at_known(exchange_place(&error));
+        let told = Self::new(code, error.to_string()).at_known(exchange_place(&error));
         match &error {
-            ExchangeError::Unreachable { source, .. } if code == code::TLS => {
+            ExchangeError::Unreachable { url, source } if code == code::TLS => {
                 let problem = problem_of(source.as_ref()).unwrap_or(TlsProblem::Other);
-                told.why(format!("no trusted connection: {problem}")).help(tls_help(problem))
+                told.why(format!("no trusted connection: {problem}"))
+                    .help(tls_help(problem).replace("HOST:PORT", host_of(url)))
             }
             // The exchange was not even asked.
-            ExchangeError::Unreachable { source, .. } if source.is::<ProxyFailure>() => {
-                told.because(source.as_ref()).help(help)
+            ExchangeError::Unreachable { url, source } if source.is::<ProxyFailure>() => {
+                told.because(source.as_ref()).help(help.replace("HOST[:PORT]", host_of(url)))
             }
             _ => told.because(&error).help(help),
         }
@@ -59,6 +60,10 @@ fn exchange_advice(error: &ExchangeError) -> (Code, &'static str) {
         E::Unauthorized { .. } => {
             (code::EXCHANGE_LOGIN, "check EDGEPOST_USER_AUTH (org/user:password)")
         }
+        // The exchange names the command that does it by a signed document.
+        E::Denied { msg, .. } if msg.contains("signed document") => {
+            (code::EXCHANGE_DENIED, "use the command that the exchange names")
+        }
         E::Denied { .. } => (code::EXCHANGE_DENIED, "ask an administrator of the organization"),
         E::NotFound { .. } => (code::NOT_FOUND, "`list` shows what there is"),
         E::Conflict { .. } => {
@@ -81,6 +86,12 @@ fn problem_of(error: &(dyn Error + Send + Sync + 'static)) -> Option<TlsProblem>
         return Some(TlsProblem::WantsIdentity);
     }
     tls_problem(error)
+}
+
+/// `host[:port]` of a URL.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
 }
 
 /// What helps after a failure of TLS with the exchange.

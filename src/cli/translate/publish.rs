@@ -1,9 +1,11 @@
 //! Why something was not published.
 
+use serde_json::Value;
+
 use super::registry::of_registry;
 use crate::{
     cli::{code, error::CliError},
-    document::matching::required::RequiredError,
+    document::{difference::Change, matching::required::RequiredError},
     image::ImageError,
     publish::PublishError,
     registry::client::RegistryError,
@@ -70,7 +72,7 @@ impl From<PublishError> for CliError {
             E::NotOurs(_) => with(code::REFUSED, "give a key by -k that signed it before, or publish the service again"),
             E::NoKey(_) => with(code::REFUSED, "give a key by -k that `edgepost trust show` names for it"),
             E::Contradiction { .. } => with(code::DEFINITION, "let the file and the command say the same organization and name, or leave them out of the file"),
-            E::Different(_) => with(code::CONFLICT, "raise the version, or say --overwrite"),
+            E::Different { changes, .. } => with(code::CONFLICT, "raise the version, or say --overwrite").details(differences(&changes)),
             E::Published { source, .. } => with(code::ANSWER, "`edgepost service verify` says more").because(&source),
             E::HorizonKey(source) => with(code::KEY, "it must be an RSA key of 2048 bits or more").because(&source),
             E::NeedsHorizonKey => with(code::KEY, "give one by --horizon-key"),
@@ -91,6 +93,34 @@ fn advice_on_required(error: &RequiredError) -> &'static str {
         E::TooDeep => "let services require fewer others",
         E::Missing { .. } | E::Refused { .. } => "publish it first",
     }
+}
+
+/// Where a document differs from the live one, a line each, and no more than a screen shows.
+fn differences(changes: &[Change]) -> Vec<String> {
+    const MOST: usize = 10;
+    let line = |it: &Change| {
+        format!(
+            "differs: {}: live {}, now {}",
+            it.path,
+            beginning(it.old.as_ref()),
+            beginning(it.new.as_ref())
+        )
+    };
+    let more = changes.len().saturating_sub(MOST);
+    let more = (more > 0).then(|| format!("and {more} more; `diff` shows them all"));
+    changes.iter().take(MOST).map(line).chain(more).collect()
+}
+
+/// A value as JSON, or its beginning.
+fn beginning(value: Option<&Value>) -> String {
+    const LONGEST: usize = 120;
+    let Some(value) = value else { return "nothing".to_owned() };
+    let mut text = value.to_string();
+    if text.len() > LONGEST {
+        text.truncate(text.floor_char_boundary(LONGEST));
+        text.push('…');
+    }
+    text
 }
 
 /// The versions that there are, a line each.

@@ -1,7 +1,5 @@
 //! A registry's failures.
 
-use std::borrow::Cow;
-
 use crate::{
     cli::{
         code::{self, Code},
@@ -16,7 +14,7 @@ use crate::{
 
 impl From<RegistryError> for CliError {
     fn from(error: RegistryError) -> Self {
-        of_registry("the registry did not do it", &error)
+        of_registry(error.to_string(), &error)
     }
 }
 
@@ -46,10 +44,14 @@ impl From<DownloadError> for CliError {
 /// A registry's failure, that stopped `what`.
 pub(super) fn of_registry(what: impl Into<String>, error: &RegistryError) -> CliError {
     let (code, help) = if let Some(advice) = explain::advice(error) {
-        (explained(&advice), Cow::Owned(advice.to_string()))
+        (explained(&advice), advice.to_string().replace("HOST:PORT", "HOST"))
     } else {
         let (code, help) = usual_advice(error);
-        (code, Cow::Borrowed(help))
+        (code, help.to_owned())
+    };
+    let help = match error.place() {
+        Some(place) => help.replace("HOST", &place.registry().to_string()),
+        None => help,
     };
     CliError::new(code, what).at_known(error.place()).because(error).help(help)
 }
@@ -96,12 +98,12 @@ fn usual_advice(error: &RegistryError) -> (Code, &'static str) {
         ),
         E::Unreachable { .. } => (
             code::REGISTRY_AWAY,
-            "is the registry up? One on this machine is spoken to in plain HTTP, unless its CA lies in certs.d/HOST:PORT/ca.crt. \
+            "is the registry up? One on this machine is spoken to in plain HTTP, unless its CA is in certs.d/HOST/ca.crt. \
                  The same command goes on where it stopped",
         ),
         E::Tls { problem: TlsProblem::WantsIdentity | TlsProblem::BadIdentity, .. } => (
             code::TLS,
-            "put the certificate that it knows us by into certs.d/HOST:PORT/client.cert, and its key beside it into client.key, chmod 600",
+            "put the certificate that it knows us by into certs.d/HOST/client.cert, and its key beside it into client.key, chmod 600",
         ),
         E::Tls { problem: TlsProblem::OldVersion, .. } => (
             code::TLS,
@@ -109,7 +111,7 @@ fn usual_advice(error: &RegistryError) -> (Code, &'static str) {
         ),
         E::Tls { .. } => (
             code::TLS,
-            "put its CA into certs.d/HOST:PORT/ca.crt, or give --registry-ca HOST:PORT=FILE; a certificate needs the name in its SAN",
+            "put its CA into certs.d/HOST/ca.crt, or give --registry-ca HOST=FILE; a certificate needs the name in its SAN",
         ),
         E::WrongContent { .. } | E::WrongSize { .. } => {
             (code::CONTENT, "the registry, or something before it, changes what it serves")

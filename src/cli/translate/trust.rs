@@ -13,7 +13,7 @@ impl From<Refusal> for CliError {
                 "whoever keeps the root key can add a rule: edgepost trust add KIND --trust-sha256 PIN"
             }
             Refusal::UnknownKind { .. } => "a newer edgepost knows it",
-            Refusal::Retired { .. } => {
+            Refusal::EpochEnded { .. } | Refusal::Retired { .. } => {
                 "publish it again with a key that `edgepost trust show` names for it"
             }
             Refusal::WrongRoot { .. } => {
@@ -27,9 +27,12 @@ impl From<Refusal> for CliError {
             }
             _ => "do not work around it: find out who changed what",
         };
-        Self::new(code::REFUSED, format!("refused by trust: {}", error.attack()))
-            .because(&error)
-            .help(help)
+        let what = match &error {
+            // The owner itself has ended the epoch.
+            Refusal::EpochEnded { document, .. } => format!("{document} counts no more"),
+            _ => format!("refused by trust: {}", error.attack()),
+        };
+        Self::new(code::REFUSED, what).because(&error).help(help)
     }
 }
 

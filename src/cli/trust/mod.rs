@@ -90,7 +90,18 @@ pub(super) async fn walk_trust(
     client: &ExchangeClient,
     root: TrustRoot,
 ) -> Result<Trust, CliError> {
-    client.walk_trust(root).await?.ok_or_else(|| no_trust(client))
+    match client.walk_trust(root).await? {
+        Some(trust) => Ok(trust),
+        None if client.is_edgepost().await? => Err(no_trust(client)),
+        None => Err(horizons_own()),
+    }
+}
+
+/// An exchange of Open Horizon has no place for trust documents.
+fn horizons_own() -> CliError {
+    CliError::new(code::NOT_FOUND, "the exchange keeps no trust documents")
+        .why("it is Open Horizon's own, where only Horizon's signatures protect a service")
+        .help("`edgepost service verify NAME --horizon-key FILE` verifies those; or give the URL of an Edgepost exchange by --exchange")
 }
 
 /// The organization has no trust document yet.

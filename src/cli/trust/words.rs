@@ -51,7 +51,7 @@ pub(super) fn whole(
         }
     }
     if !document.imports.is_empty() {
-        text.push_str("\nOther organizations (no node of this version uses their services yet)\n");
+        text.push_str("\nOther organizations, whose services nodes use as well\n");
         for import in &document.imports {
             let _ = writeln!(text, "  {}", import_in_words(import));
         }
@@ -149,7 +149,10 @@ fn import_in_words(import: &Import) -> String {
     let prefixes: Vec<_> =
         import.prefixes.iter().map(|it| format!("`{}`", it.escape_default())).collect();
     let (org, prefixes) = (&import.org, prefixes.join(", "));
-    format!("{org}, pin {}: services whose names begin with {prefixes}", import.sha256.hex())
+    format!(
+        "{org}, pin {}: nodes run its services whose names begin with {prefixes}",
+        import.sha256.hex()
+    )
 }
 
 /// What a next version says otherwise, a line for each thing: `+` is more power, `-` is less, `~` is other.

@@ -62,8 +62,9 @@ pub use properties::{
 pub use publication::{DocumentHistory, Publication, Published, PublishedDocument};
 pub use rekey::{RekeyRequest, Rekeyed};
 pub use report::{
-    MOST_REFUSING, NodeReport, ReceivedReport, RefusalReport, RefusingNodes, ServiceReport,
-    ServiceState,
+    HOST_ACCESS, LONGEST_REASON, MOST_REFUSING, MOST_STATES, MOST_UNFIT, NodeReport, NodeState,
+    NodeStates, ReceivedReport, RefusalReport, RefusingNodes, ReportedState, ServiceReport,
+    ServiceState, UnfitReport,
 };
 pub use secret::{Hidden, WireSecret};
 use serde::{Deserialize, Deserializer, Serialize};

@@ -32,8 +32,16 @@ pub struct Published {
     pub sha256: Digest,
     /// Whether the exchange held the same bytes already.
     pub unchanged: bool,
+    /// Whether other pull credentials took the place of those before, although the document is unchanged.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub credentials_replaced: bool,
     /// The version of the catalog that lists it.
     pub catalog_version: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(it: &bool) -> bool {
+    !it
 }
 
 /// Every document of one kind that was ever published, a page of it: replaced and withdrawn ones too.

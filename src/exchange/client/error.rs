@@ -5,6 +5,8 @@ use std::error::Error;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
+use crate::authority::tls_problem;
+
 use crate::types::escape_foreign;
 
 /// The longest message of an exchange that is passed on, in characters.
@@ -125,6 +127,12 @@ impl ExchangeError {
             Self::TooLong { .. } => Some("endless-data"),
             _ => None,
         }
+    }
+
+    /// Whether no connection was made since the exchange's certificate is not trusted, or it does not speak TLS.
+    pub fn is_tls_failure(&self) -> bool {
+        let Self::Unreachable { source, .. } = self else { return false };
+        source.is::<super::ClientCertificateWanted>() || tls_problem(source.as_ref()).is_some()
     }
 
     /// Whether the exchange said that there is no such thing.

@@ -30,6 +30,7 @@ pub use clock::ClockGap;
 pub use config::{Auth, ExchangeConfig, PlainHttp};
 pub use error::ExchangeError;
 pub use node_profiles::NodePages;
+pub use services::HeldLogin;
 pub use transport::ClientCertificateWanted;
 use transport::Transport;
 pub use trust::WalkError;

@@ -1,8 +1,10 @@
 //! What nodes say about themselves.
 
+use std::collections::BTreeMap;
+
 use super::{Call, ExchangeClient, ExchangeError};
 use crate::{
-    exchange::api::{NodeReport, ReceivedReport, RefusingNodes},
+    exchange::api::{NodeReport, NodeStates, ReceivedReport, RefusingNodes, ReportedState},
     types::NodeId,
 };
 
@@ -29,6 +31,28 @@ impl ExchangeClient {
         match self.transport.find(Call::get(&path)).await? {
             Some(answer) => answer.json().map(Some),
             None => Ok(None),
+        }
+    }
+
+    /// How the nodes do that the caller may see and that have reported; none in an exchange that does not list them.
+    ///
+    /// # Errors
+    /// As of every request.
+    pub async fn node_states(&self) -> Result<BTreeMap<NodeId, ReportedState>, ExchangeError> {
+        let (mut all, mut after) = (BTreeMap::new(), None::<NodeId>);
+        loop {
+            let mut call = Call::get(&self.extension(&["states"]));
+            if let Some(after) = &after {
+                call = call.query("after", after);
+            }
+            let Some(answer) = self.transport.find(call).await? else { return Ok(all) };
+            let page: NodeStates = answer.json()?;
+            all.extend(page.nodes);
+            match page.next {
+                // Each page is behind the one before, so that there is an end.
+                Some(next) if after.as_ref().is_none_or(|it| *it < next) => after = Some(next),
+                _ => return Ok(all),
+            }
         }
     }
 

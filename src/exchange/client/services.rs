@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Call, ExchangeClient, ExchangeError};
 use crate::{
-    exchange::api::{Credential, Dated, Service, ServicePolicyRequest, Services},
+    exchange::api::{Credential, Dated, Service, ServicePolicyRequest, Services, WireSecret},
     types::{OrgId, ServiceId, ServiceUrl},
 };
 
@@ -78,6 +79,30 @@ impl ExchangeClient {
         self.transport.send(call).await.map(drop)
     }
 
+    /// The pull credentials of a service, as Horizon's API shows them to those who may change it.
+    ///
+    /// # Errors
+    /// As of every request.
+    pub async fn service_logins(&self, id: &ServiceId) -> Result<Vec<HeldLogin>, ExchangeError> {
+        match self.transport.find(Call::get(&path(id, &["dockauths"]))).await? {
+            Some(answer) => answer.json(),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Removes the pull credentials with this number; whether there were any.
+    ///
+    /// # Errors
+    /// As of every request.
+    pub async fn remove_service_login(
+        &self,
+        id: &ServiceId,
+        number: i64,
+    ) -> Result<bool, ExchangeError> {
+        let call = Call::delete(&path(id, &["dockauths", &number.to_string()]));
+        Ok(self.transport.find(call).await?.is_some())
+    }
+
     /// Says what a service says of itself and asks of nodes.
     ///
     /// # Errors
@@ -111,6 +136,37 @@ impl ExchangeClient {
     /// As of every request.
     pub async fn remove_service_policy(&self, id: &ServiceId) -> Result<bool, ExchangeError> {
         Ok(self.transport.find(Call::delete(&path(id, &["policy"]))).await?.is_some())
+    }
+}
+
+/// Pull credentials of a service, as Horizon's API shows them.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldLogin {
+    /// Their number.
+    #[serde(rename = "dockAuthId")]
+    pub number: i64,
+    registry: String,
+    #[serde(default)]
+    username: String,
+    /// In clear, or stars.
+    token: WireSecret,
+}
+
+impl HeldLogin {
+    /// Whether they are these.
+    pub fn is(&self, new: &Credential) -> bool {
+        self.is_of_account(new) && self.token.0.expose() == new.token.expose()
+    }
+
+    /// Whether they are these as far as can be seen: the token may be hidden.
+    pub fn may_be(&self, new: &Credential) -> bool {
+        let is_hidden = self.token.0.expose().bytes().all(|it| it == b'*');
+        self.is(new) || (is_hidden && self.is_of_account(new))
+    }
+
+    fn is_of_account(&self, new: &Credential) -> bool {
+        self.registry == new.registry.as_str() && self.username == new.username
     }
 }
 

@@ -29,6 +29,7 @@ mod rights;
 mod router;
 mod service_policies;
 mod services;
+mod signed_names;
 #[cfg(test)]
 mod testing;
 mod users;

@@ -9,6 +9,7 @@ use super::{
     caller::Caller,
     extract::{Body, Path, Query},
     nodes::Quiet,
+    signed_names::HorizonWrite,
 };
 use crate::{
     exchange::{
@@ -90,7 +91,8 @@ pub(super) async fn put<T: Told>(
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
     value.problem().map_or(Ok(()), |problem| Err(ApiError::InvalidInput(problem)))?;
     let beats = T::BEATS && !quiet.noheartbeat;
-    let (permit, now) = (caller.permit_node_part(&org, &id), state.clock.now());
+    let (permit, now) =
+        (caller.permit_node_part(&org, &id, HorizonWrite::Publish), state.clock.now());
     state.store.put_node_part(&org, &id, (&value, beats), permit, now).await?;
     Ok(written(format!("{} added or updated", T::PART)))
 }
@@ -101,7 +103,7 @@ pub(super) async fn delete<T: Told>(
     caller: Caller,
     Path((org, id)): Path<(OrgId, NodeId)>,
 ) -> Result<StatusCode, ApiError> {
-    let permit = caller.permit_node_part(&org, &id);
+    let permit = caller.permit_node_part(&org, &id, HorizonWrite::Remove);
     state.store.remove_node_part::<T, _>(&org, &id, permit, state.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -17,11 +17,12 @@ use super::{
     extract::{Body, Path, Query, check_name, check_new_name},
     lists::{Batches, List, Position, STREAM, members, reserved},
     orgs::Only,
+    signed_names::{HorizonWrite, SignedPart, WriteTarget},
 };
 use crate::{
     exchange::{
         api::{Operation, Reply, Stored},
-        store::{Posted, RowKey, Shelf, Store, StoreError},
+        store::{HorizonName, Ownership, Posted, RowKey, Shelf, Store, StoreError},
     },
     types::OrgId,
 };
@@ -130,8 +131,10 @@ pub(super) async fn created<T: Noun>(
     check_name(id)?;
     check_new_name(id)?;
     let value = sound(request, id)?;
-    let permit = caller.permit(|caller, _| {
+    let permit = caller.permit(|caller, name: Option<HorizonName<Ownership>>| {
         caller.may_post::<T>(org, id)?;
+        let is_signed = name.is_some_and(|it| it.is_signed);
+        HorizonWrite::Publish.check(&whole::<T>(org, id), is_signed)?;
         Ok(value)
     });
     state.store.create(org, id, &caller.name(), permit, state.clock.now()).await?;
@@ -146,7 +149,7 @@ pub(super) async fn replace<T: Noun>(
     Body(request): Body<T>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
     let value = sound(request, &id)?;
-    let permit = caller.permit(|caller, held| may_replace(caller, &org, &id, held).map(|_| value));
+    let permit = caller.permit(|caller, name| may_replace(caller, &org, &id, name).map(|_| value));
     let operation = Operation::CreatedOrModified;
     state.store.change(&org, &id, operation, permit, state.clock.now()).await?;
     Ok(written(format!("{} '{org}/{id}' updated", T::NOUN)))
@@ -159,8 +162,8 @@ pub(super) async fn patch<T: Noun>(
     Path((org, id)): Path<(OrgId, String)>,
     Body(patch): Body<Patch>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
-    let permit = caller.permit(|caller, held| {
-        let held: Stored<T> = may_replace(caller, &org, &id, held)?;
+    let permit = caller.permit(|caller, name| {
+        let held: Stored<T> = may_replace(caller, &org, &id, name)?;
         sound(patched(&held.value, patch)?, &id)
     });
     state.store.change(&org, &id, Operation::Modified, permit, state.clock.now()).await?;
@@ -173,7 +176,7 @@ pub(super) async fn delete<T: Noun>(
     caller: Caller,
     Path((org, id)): Path<(OrgId, String)>,
 ) -> Result<StatusCode, ApiError> {
-    let permit = caller.permit_change::<T>(&org, &id);
+    let permit = caller.permit_horizon::<T>(HorizonWrite::Remove, whole::<T>(&org, &id));
     state.store.remove::<T, _>(&org, &id, permit, state.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -276,15 +279,22 @@ pub(super) async fn page<T: Noun>(
     Ok(reserved(body, Some(reservation)))
 }
 
-/// What is there, if it is and the caller may change it.
+/// What is there, if it is, the caller may change it, and Horizon's API may.
 fn may_replace<T: Noun>(
     caller: &Caller,
     org: &OrgId,
     id: &str,
-    held: Option<Stored<T>>,
+    name: Option<HorizonName<Stored<T>>>,
 ) -> Result<Stored<T>, ApiError> {
+    let (held, is_signed) = name.map_or((None, false), |it| (it.row, it.is_signed));
     caller.may_change::<T>(org, id, held.as_ref().map(Stored::ownership).as_ref())?;
+    HorizonWrite::Publish.check(&whole::<T>(org, id), is_signed)?;
     Ok(held.ok_or_else(|| StoreError::missing(T::NOUN, org, id))?)
+}
+
+/// What a write by the path of one is about.
+fn whole<'a, T: Noun>(org: &'a OrgId, id: &'a str) -> WriteTarget<'a> {
+    WriteTarget { org, id, part: SignedPart::Whole(T::KIND) }
 }
 
 /// The same, completed, if nothing is wrong with it.

@@ -6,13 +6,14 @@
 use super::{
     ApiError,
     caller::{Caller, ROOT, Role},
+    signed_names::{HorizonWrite, SignedPart, WriteTarget},
 };
 use crate::{
     exchange::{
         api::{ORG_TYPE_IBM, PatternRequest, PolicyRequest, ServiceRequest, UserRequest},
-        store::{Author, NameClaims, Ownership, Permit, Posted, UserRecord},
+        store::{Author, HorizonName, NameClaims, Ownership, Permit, Posted, UserRecord},
     },
-    types::{DocumentKey, NodeId, OrgId, Subject, UserId},
+    types::{DocumentKey, DocumentKind, NodeId, OrgId, Subject, UserId},
 };
 
 /// What an operation needs of the caller, for a refusal.
@@ -196,7 +197,7 @@ impl Caller {
         Err(ApiError::AccessDenied(msg))
     }
 
-    /// The decision on a write to something posted, or to what hangs on it.
+    /// The decision on a write to what hangs on something posted and is in no signed document: its keys.
     pub(crate) fn permit_change<'a, T: Posted>(
         &'a self,
         org: &'a OrgId,
@@ -204,6 +205,19 @@ impl Caller {
     ) -> Permit<'a, Ownership, (), ApiError> {
         self.permit(move |caller, held: Option<Ownership>| {
             caller.may_change::<T>(org, id, held.as_ref())
+        })
+    }
+
+    /// The decision on a write by Horizon's API to something posted, or to a part of it that is signed with it.
+    pub(crate) fn permit_horizon<'a, T: Posted>(
+        &'a self,
+        write: HorizonWrite,
+        target: WriteTarget<'a>,
+    ) -> Permit<'a, HorizonName<Ownership>, (), ApiError> {
+        self.permit(move |caller, name: Option<HorizonName<Ownership>>| {
+            let (row, is_signed) = name.map_or((None, false), |it| (it.row, it.is_signed));
+            caller.may_change::<T>(target.org, target.id, row.as_ref())?;
+            write.check(&target, is_signed)
         })
     }
 
@@ -223,10 +237,17 @@ impl Caller {
         &'a self,
         org: &'a OrgId,
         id: &'a NodeId,
-    ) -> Permit<'a, Ownership, Option<Author>, ApiError> {
-        self.permit(move |caller, held: Option<Ownership>| {
-            caller.may_change_node(org, id, held.as_ref().map(|it| it.owner.as_str()))?;
-            Ok(caller.author(org))
+        write: HorizonWrite,
+    ) -> Permit<'a, HorizonName<Ownership>, Option<Author>, ApiError> {
+        self.permit(move |caller, name: Option<HorizonName<Ownership>>| {
+            let (row, is_signed) = name.map_or((None, false), |it| (it.row, it.is_signed));
+            caller.may_change_node(org, id, row.as_ref().map(|it| it.owner.as_str()))?;
+            let author = caller.author(org);
+            // The node itself says what it measures, which a signed policy does not replace.
+            let part = SignedPart::Whole(DocumentKind::NodePolicy);
+            let target = WriteTarget { org, id: id.as_str(), part };
+            write.check(&target, is_signed && author.is_some())?;
+            Ok(author)
         })
     }
 

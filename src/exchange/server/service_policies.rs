@@ -7,6 +7,7 @@ use super::{
     answer::written,
     caller::Caller,
     extract::{Body, Path},
+    signed_names::{HorizonWrite, SignedPart, WriteTarget},
 };
 use crate::{
     exchange::{
@@ -36,7 +37,8 @@ pub(super) async fn put(
     Body(policy): Body<ServicePolicyRequest>,
 ) -> Result<(StatusCode, Json<Reply>), ApiError> {
     policy.problem().map_or(Ok(()), |problem| Err(ApiError::InvalidInput(problem)))?;
-    let permit = caller.permit_change::<ServiceRequest>(&org, &id);
+    let target = WriteTarget { org: &org, id: &id, part: SignedPart::ServicePolicy };
+    let permit = caller.permit_horizon::<ServiceRequest>(HorizonWrite::Publish, target);
     state.store.put_service_policy(&org, &id, &policy, permit, state.clock.now()).await?;
     Ok(written("service policy added or updated"))
 }
@@ -47,7 +49,8 @@ pub(super) async fn delete(
     caller: Caller,
     Path((org, id)): Path<(OrgId, String)>,
 ) -> Result<StatusCode, ApiError> {
-    let permit = caller.permit_change::<ServiceRequest>(&org, &id);
+    let target = WriteTarget { org: &org, id: &id, part: SignedPart::ServicePolicy };
+    let permit = caller.permit_horizon::<ServiceRequest>(HorizonWrite::Remove, target);
     state.store.remove_service_policy(&org, &id, permit, state.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

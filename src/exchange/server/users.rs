@@ -135,7 +135,7 @@ pub(super) async fn delete(
         }
         Ok(())
     });
-    state.store.delete_user(&org, &id, permit, state.clock.now()).await?;
+    state.store.delete_user(&org, &id, &caller.name(), permit, state.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -122,6 +122,15 @@ impl Write {
         }))
     }
 
+    /// Whether the newest signed document of this name was not withdrawn.
+    pub(super) async fn is_signed_document(
+        &mut self,
+        org: &OrgId,
+        key: &DocumentKey,
+    ) -> Result<bool, StoreError> {
+        Ok(self.signed_claim(org, key).await?.is_some_and(|it| it.is_active))
+    }
+
     async fn signed_claim(
         &mut self,
         org: &OrgId,

@@ -54,11 +54,12 @@ pub enum Publishing {
         /// The version of the catalog that lists it.
         catalog_version: u64,
     },
-    /// The same bytes were there; at most their logins are new, or hzn sees again what it had
-    /// deleted.
+    /// The same bytes were there; at most their pull credentials are new, or Horizon's API shows them again.
     Unchanged {
         /// The version of the newest catalog.
         catalog_version: u64,
+        /// Whether the pull credentials were replaced.
+        has_new_credentials: bool,
     },
     /// Something else is there, under the same or a higher number.
     Superseded {
@@ -206,8 +207,8 @@ impl Write {
             if held.sha256 == sha256 {
                 let catalog_version = self.catalog_version(org).await?;
                 self.restore(document, &key, claims).await?;
-                self.project_credentials(document, &key).await?;
-                return Ok(Publishing::Unchanged { catalog_version });
+                let has_new_credentials = self.project_credentials(document, &key).await?;
+                return Ok(Publishing::Unchanged { catalog_version, has_new_credentials });
             }
             let newest = (held.epoch, held.seq);
             if (header.epoch, header.seq) <= newest {
@@ -311,7 +312,8 @@ impl Write {
         }
     }
 
-    /// Shows hzn and anax again what was deleted by their paths, or replaced by an unsigned row of another user.
+    /// Shows hzn and anax the document again where they see something else: older exchanges let their paths delete
+    /// and change what is signed.
     async fn restore(
         &mut self,
         document: &NewDocument<'_>,
@@ -325,9 +327,42 @@ impl Write {
                 self.register_signed_policy(document.org, node, &sha256).await.map(drop)
             }
             Projection::Withdrawn => Ok(()),
-            _ if claims.has_row() && claims.yielding(document.publisher).is_none() => Ok(()),
+            _ if claims.yielding(document.publisher).is_none()
+                && self.is_shown(document, key).await? =>
+            {
+                Ok(())
+            }
             _ => self.project(document, key, claims).await,
         }
+    }
+
+    /// Whether hzn and anax see exactly the document.
+    async fn is_shown(
+        &mut self,
+        document: &NewDocument<'_>,
+        key: &DocumentKey,
+    ) -> Result<bool, StoreError> {
+        let (org, id) = (document.org, key.id());
+        match &document.projection {
+            Projection::Service { service, policy } => {
+                let shown = self.service_policy_row(org, id).await?;
+                let policy = policy.as_ref().map(serde_json::to_string).transpose()?;
+                Ok(shown == policy && self.shows(org, id, service.as_ref()).await?)
+            }
+            Projection::Pattern(pattern) => self.shows(org, id, pattern.as_ref()).await,
+            Projection::Policy(policy) => self.shows(org, id, policy.as_ref()).await,
+            Projection::NodePolicy(_) | Projection::Withdrawn => Ok(true),
+        }
+    }
+
+    async fn shows<T: Posted>(
+        &mut self,
+        org: &OrgId,
+        id: &str,
+        value: &T,
+    ) -> Result<bool, StoreError> {
+        let Some(held) = self.posted::<T>(org, id).await? else { return Ok(false) };
+        Ok(serde_json::to_value(&held.value)? == serde_json::to_value(value)?)
     }
 
     /// Writes the row of a signed document. An unsigned row of another user is removed first, with its keys, its
@@ -361,16 +396,18 @@ impl Write {
         Ok(())
     }
 
-    /// Brings the logins up to the document's. Where none are given, those that are there stay.
+    /// Replaces the pull credentials by the document's; whether that changed any. Where none are given, those that
+    /// are there stay.
     async fn project_credentials(
         &mut self,
         document: &NewDocument<'_>,
         key: &DocumentKey,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let (org, credentials) = (document.org, document.credentials);
-        if !credentials.is_empty() && self.replace_credentials(org, key.id(), credentials).await? {
-            self.record_credentials(org, key.id()).await?;
+        if credentials.is_empty() || !self.replace_credentials(org, key.id(), credentials).await? {
+            return Ok(false);
         }
-        Ok(())
+        self.record_credentials(org, key.id()).await?;
+        Ok(true)
     }
 }

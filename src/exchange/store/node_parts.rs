@@ -1,12 +1,14 @@
 //! What a node says about itself: its policy, status and errors, one document each.
 
+use std::marker::PhantomData;
+
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::Row as _;
 
 use super::{
-    Author, Change, Ownership, Permit, Quota, Store, StoreError, Write, nodes::NodeOwnershipRow,
-    time,
+    Author, Change, HorizonName, Ownership, Permit, Quota, Store, StoreError, Write,
+    nodes::NodeOwnershipRow, permit::Guarded, time,
 };
 use crate::{
     exchange::api::{
@@ -35,6 +37,15 @@ pub trait NodePart: Serialize + DeserializeOwned + Send + Sync {
         async { Ok(()) }
     }
 
+    /// Whether a signed document decides about it, so that users do not write it by Horizon's API.
+    fn is_signed(
+        _write: &mut Write,
+        _org: &OrgId,
+        _node: &NodeId,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        async { Ok(false) }
+    }
+
     /// Records that a user has set it, or removed it, where that decides about pull credentials.
     fn register(
         _write: &mut Write,
@@ -55,6 +66,10 @@ impl NodePart for NodePolicyRequest {
 
     async fn settle(write: &mut Write, org: &OrgId, node: &NodeId) -> Result<(), StoreError> {
         write.settle_node_policy(org, node).await
+    }
+
+    async fn is_signed(write: &mut Write, org: &OrgId, node: &NodeId) -> Result<bool, StoreError> {
+        write.has_signed_policy(org, node).await
     }
 
     async fn register(
@@ -99,11 +114,12 @@ impl Store {
         org: &OrgId,
         node: &NodeId,
         (value, beats): (&T, bool),
-        permit: Permit<'_, Ownership, Option<Author>, E>,
+        permit: Permit<'_, HorizonName<Ownership>, Option<Author>, E>,
         now: Timestamp,
     ) -> Result<(), E> {
         let said = serde_json::to_string(value).map_err(StoreError::from)?;
-        let (mut write, author) = self.write_if(&NodeOwnershipRow(org, node), permit, now).await?;
+        let (mut write, author) =
+            self.write_if(&NodePartRow::<T>::new(org, node), permit, now).await?;
         let is_news = write.node_row(org, node, T::SAID).await?.as_ref() != Some(&said);
         write.put_node_row(org, node, T::SAID, &said).await?;
         if let Some(author) = &author {
@@ -124,10 +140,11 @@ impl Store {
         &self,
         org: &OrgId,
         node: &NodeId,
-        permit: Permit<'_, Ownership, Option<Author>, E>,
+        permit: Permit<'_, HorizonName<Ownership>, Option<Author>, E>,
         now: Timestamp,
     ) -> Result<(), E> {
-        let (mut write, author) = self.delete_if(&NodeOwnershipRow(org, node), permit, now).await?;
+        let (mut write, author) =
+            self.delete_if(&NodePartRow::<T>::new(org, node), permit, now).await?;
         if !write.delete_node_row(org, node, T::SAID).await? {
             return Err(StoreError::missing(&format!("{} of node", T::PART), org, node).into());
         }
@@ -137,6 +154,28 @@ impl Store {
         T::settle(&mut write, org, node).await?;
         write.tell_of_node(org, node, T::RESOURCE, Operation::Deleted).await?;
         Ok(write.commit().await?)
+    }
+}
+
+/// A part of a node, as a row on which a write by Horizon's API is decided.
+struct NodePartRow<'a, T> {
+    node: NodeOwnershipRow<'a>,
+    part: PhantomData<fn() -> T>,
+}
+
+impl<'a, T> NodePartRow<'a, T> {
+    fn new(org: &'a OrgId, node: &'a NodeId) -> Self {
+        Self { node: NodeOwnershipRow(org, node), part: PhantomData }
+    }
+}
+
+impl<T: NodePart> Guarded for NodePartRow<'_, T> {
+    type Row = HorizonName<Ownership>;
+
+    async fn load(&self, write: &mut Write) -> Result<Option<Self::Row>, StoreError> {
+        let NodeOwnershipRow(org, node) = self.node;
+        let row = self.node.load(write).await?;
+        Ok(Some(HorizonName { row, is_signed: T::is_signed(write, org, node).await? }))
     }
 }
 

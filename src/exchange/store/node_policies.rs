@@ -66,6 +66,22 @@ impl Write {
         self.tell_of_node(org, node, resource, operation).await
     }
 
+    /// Whether a signed policy was published for this registration of a node, and not withdrawn.
+    pub(super) async fn has_signed_policy(
+        &mut self,
+        org: &OrgId,
+        node: &NodeId,
+    ) -> Result<bool, StoreError> {
+        let key = DocumentKey::node_policy(node);
+        let sql = "SELECT COUNT(*) FROM nodes n JOIN signed_documents d \
+                   ON d.org = n.org AND d.document_key = $3 AND d.sha256 = n.policy_sha256 \
+                   WHERE n.org = $1 AND n.id = $2";
+        let query = sqlx::query_scalar::<_, i64>(sql);
+        let query = query.bind(org.as_str()).bind(node.as_str()).bind(key.to_string());
+        let is_of_this = query.fetch_one(self.sql()).await? > 0;
+        Ok(is_of_this && self.is_signed_document(org, &key).await?)
+    }
+
     /// What is published for a node, unless it was withdrawn.
     async fn published_node_policy(
         &mut self,

@@ -6,11 +6,12 @@ use super::{
 };
 use crate::{
     exchange::api::{ORG_TYPE_IBM, OrgRequest, PatternRequest, Resource},
-    types::{OrgId, VersionRange},
+    types::{DocumentKind, OrgId, VersionRange},
 };
 
 impl Posted for PatternRequest {
     const NOUN: &'static str = "pattern";
+    const KIND: DocumentKind = DocumentKind::Pattern;
     const TABLE: &'static str = "patterns";
     const RESOURCE: Resource = Resource::Pattern;
     const QUOTA: Quota = Quota::PATTERNS;

@@ -7,11 +7,12 @@ use super::{
 };
 use crate::{
     exchange::api::{PolicyRequest, Resource},
-    types::OrgId,
+    types::{DocumentKind, OrgId},
 };
 
 impl Posted for PolicyRequest {
     const NOUN: &'static str = "policy";
+    const KIND: DocumentKind = DocumentKind::Policy;
     const TABLE: &'static str = "policies";
     const RESOURCE: Resource = Resource::Policy;
     const QUOTA: Quota = Quota::POLICIES;

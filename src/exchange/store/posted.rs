@@ -14,13 +14,15 @@ use super::{
 };
 use crate::{
     exchange::api::{Operation, Resource, Stored},
-    types::OrgId,
+    types::{DocumentKey, DocumentKind, OrgId},
 };
 
 /// Something that users post.
 pub trait Posted: Serialize + DeserializeOwned + Clone + Send + Sync {
     /// Its word in messages.
     const NOUN: &'static str;
+    /// The kind of signed document that it is the projection of.
+    const KIND: DocumentKind;
     /// Its table.
     const TABLE: &'static str;
     /// What the change feed calls it.
@@ -57,6 +59,15 @@ pub struct Ownership {
     pub owner: String,
     /// Whether other organizations see it.
     pub public: bool,
+}
+
+/// A name that a write by Horizon's API is about, as it is inside the write transaction.
+#[derive(Debug, Clone)]
+pub struct HorizonName<Row> {
+    /// What Horizon's API shows under the name, if anything.
+    pub row: Option<Row>,
+    /// Whether an active signed document has the name. Only signed documents change what is shown of it.
+    pub is_signed: bool,
 }
 
 impl<T: Posted> Stored<T> {
@@ -166,10 +177,10 @@ impl Store {
         org: &OrgId,
         id: &str,
         owner: &str,
-        permit: Permit<'_, Ownership, T, E>,
+        permit: Permit<'_, HorizonName<Ownership>, T, E>,
         now: Timestamp,
     ) -> Result<(), E> {
-        let (mut write, new) = self.write_if(&OwnershipRow::<T>::new(org, id), permit, now).await?;
+        let (mut write, new) = self.write_if(&NameRow::<T>::new(org, id), permit, now).await?;
         write.create(org, id, owner, &new).await?;
         Ok(write.commit().await?)
     }
@@ -180,7 +191,7 @@ impl Store {
         org: &OrgId,
         id: &str,
         operation: Operation,
-        permit: Permit<'_, Stored<T>, T, E>,
+        permit: Permit<'_, HorizonName<Stored<T>>, T, E>,
         now: Timestamp,
     ) -> Result<(), E> {
         let (mut write, new) = self.write_if(&DocumentRow::<T>::new(org, id), permit, now).await?;
@@ -193,10 +204,10 @@ impl Store {
         &self,
         org: &OrgId,
         id: &str,
-        permit: Permit<'_, Ownership, (), E>,
+        permit: Permit<'_, HorizonName<Ownership>, (), E>,
         now: Timestamp,
     ) -> Result<(), E> {
-        let (mut write, ()) = self.delete_if(&OwnershipRow::<T>::new(org, id), permit, now).await?;
+        let (mut write, ()) = self.delete_if(&NameRow::<T>::new(org, id), permit, now).await?;
         write.remove::<T>(org, id).await?;
         Ok(write.commit().await?)
     }
@@ -209,12 +220,21 @@ pub(super) struct OwnershipRow<'a, T> {
     kind: PhantomData<fn() -> T>,
 }
 
-/// Something posted as a whole, as a row on which rights are decided.
+/// A name with the ownership of what is posted under it, as a row on which a write by Horizon's API is decided.
+pub(super) struct NameRow<'a, T>(OwnershipRow<'a, T>);
+
+/// A name with all that is posted under it, as a row on which a write by Horizon's API is decided.
 struct DocumentRow<'a, T>(OwnershipRow<'a, T>);
 
 impl<'a, T> OwnershipRow<'a, T> {
     pub(super) fn new(org: &'a OrgId, id: &'a str) -> Self {
         Self { org, id, kind: PhantomData }
+    }
+}
+
+impl<'a, T> NameRow<'a, T> {
+    pub(super) fn new(org: &'a OrgId, id: &'a str) -> Self {
+        Self(OwnershipRow::new(org, id))
     }
 }
 
@@ -232,15 +252,38 @@ impl<T: Posted> Guarded for OwnershipRow<'_, T> {
     }
 }
 
-impl<T: Posted> Guarded for DocumentRow<'_, T> {
-    type Row = Stored<T>;
+impl<T: Posted> Guarded for NameRow<'_, T> {
+    type Row = HorizonName<Ownership>;
 
-    async fn load(&self, write: &mut Write) -> Result<Option<Stored<T>>, StoreError> {
-        write.posted::<T>(self.0.org, self.0.id).await
+    async fn load(&self, write: &mut Write) -> Result<Option<Self::Row>, StoreError> {
+        let OwnershipRow { org, id, .. } = self.0;
+        let row = write.ownership::<T>(org, id).await?;
+        Ok(Some(HorizonName { row, is_signed: write.is_signed::<T>(org, id).await? }))
+    }
+}
+
+impl<T: Posted> Guarded for DocumentRow<'_, T> {
+    type Row = HorizonName<Stored<T>>;
+
+    async fn load(&self, write: &mut Write) -> Result<Option<Self::Row>, StoreError> {
+        let OwnershipRow { org, id, .. } = self.0;
+        let row = write.posted::<T>(org, id).await?;
+        Ok(Some(HorizonName { row, is_signed: write.is_signed::<T>(org, id).await? }))
     }
 }
 
 impl Write {
+    /// Whether an active signed document has this name within the transaction.
+    pub(super) async fn is_signed<T: Posted>(
+        &mut self,
+        org: &OrgId,
+        id: &str,
+    ) -> Result<bool, StoreError> {
+        // A name that no document can have was never signed.
+        let Ok(key) = format!("{}/{id}", T::KIND).parse::<DocumentKey>() else { return Ok(false) };
+        self.is_signed_document(org, &key).await
+    }
+
     /// Whose the thing of this name is within the transaction, if there is one.
     pub(super) async fn ownership<T: Posted>(
         &mut self,

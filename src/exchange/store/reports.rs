@@ -5,11 +5,13 @@ use jiff::Timestamp;
 use sqlx::QueryBuilder;
 
 use super::{
-    Db, Ownership, Permit, Quota, Store, StoreError, Write, bad, column, nodes::NodeOwnershipRow,
-    readable, time,
+    Db, Ownership, Permit, ProfilesOf, Quota, Store, StoreError, Write, bad, column,
+    nodes::NodeOwnershipRow, readable, time,
 };
 use crate::{
-    exchange::api::{MOST_REFUSING, NodeReport, ReceivedReport, RefusingNodes},
+    exchange::api::{
+        MOST_REFUSING, NodeReport, NodeStates, ReceivedReport, RefusingNodes, ReportedState,
+    },
     types::{NodeId, NodeRef, OrgId},
 };
 
@@ -53,6 +55,45 @@ impl Store {
             Ok(ReceivedReport { report, received: time(received) })
         })
         .transpose()
+    }
+
+    /// How the nodes do that have reported, by name: all, or of one owner, or one; those after `after`, at most `limit`.
+    pub async fn node_states(
+        &self,
+        org: &OrgId,
+        which: ProfilesOf<'_>,
+        limit: u32,
+    ) -> Result<NodeStates, StoreError> {
+        let ProfilesOf { owner, only, after } = which;
+        let mut query = QueryBuilder::<Db>::new(
+            "SELECT r.node_id, r.document, r.last_updated FROM node_reports r \
+             JOIN nodes n ON n.org = r.org AND n.id = r.node_id WHERE r.org = ",
+        );
+        query.push_bind(org.as_str());
+        for (condition, value) in [
+            (" AND n.owner = ", owner),
+            (" AND n.id = ", only.map(NodeId::as_str)),
+            (" AND r.node_id > ", after.map(NodeId::as_str)),
+        ] {
+            if let Some(value) = value {
+                query.push(condition).push_bind(value.to_owned());
+            }
+        }
+        query.push(" ORDER BY r.node_id LIMIT ").push_bind(i64::from(limit));
+        let mut states = NodeStates::default();
+        let query = query.build_query_as::<(String, String, i64)>();
+        let mut rows = query.fetch(self.read());
+        let (mut read, mut last) = (0, None);
+        while let Some((id, document, received)) = rows.try_next().await? {
+            let id: NodeId = id.parse().map_err(bad)?;
+            (read, last) = (read + 1, Some(id.clone()));
+            let report = serde_json::from_str::<NodeReport>(&document).map_err(StoreError::from);
+            let Some(report) = readable("node_reports", report) else { continue };
+            let state = ReportedState { state: report.state(), received: time(received) };
+            states.nodes.insert(id, state);
+        }
+        states.next = last.filter(|_| read == limit);
+        Ok(states)
     }
 
     /// The nodes whose newest report has refusals, and those that were shown another stamp than others

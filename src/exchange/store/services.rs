@@ -4,18 +4,19 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 
 use super::{
-    Change, Ownership, Permit, Posted, Quota, Store, StoreError, Write, posted::OwnershipRow,
-    references::ServiceReference, time,
+    Change, HorizonName, Ownership, Permit, Posted, Quota, Store, StoreError, Write,
+    posted::NameRow, references::ServiceReference, time,
 };
 use crate::{
     exchange::api::{
         Dated, Operation, RequiredService, Resource, ServicePolicyRequest, ServiceRequest,
     },
-    types::OrgId,
+    types::{DocumentKind, OrgId},
 };
 
 impl Posted for ServiceRequest {
     const NOUN: &'static str = "service";
+    const KIND: DocumentKind = DocumentKind::Service;
     const TABLE: &'static str = "services";
     const RESOURCE: Resource = Resource::Service;
     const QUOTA: Quota = Quota::SERVICES;
@@ -63,10 +64,10 @@ impl Store {
         org: &OrgId,
         id: &str,
         policy: &ServicePolicyRequest,
-        permit: Permit<'_, Ownership, (), E>,
+        permit: Permit<'_, HorizonName<Ownership>, (), E>,
         now: Timestamp,
     ) -> Result<(), E> {
-        let service = OwnershipRow::<ServiceRequest>::new(org, id);
+        let service = NameRow::<ServiceRequest>::new(org, id);
         let (mut write, ()) = self.write_if(&service, permit, now).await?;
         write.put_service_policy(org, id, policy).await?;
         Ok(write.commit().await?)
@@ -77,10 +78,10 @@ impl Store {
         &self,
         org: &OrgId,
         id: &str,
-        permit: Permit<'_, Ownership, (), E>,
+        permit: Permit<'_, HorizonName<Ownership>, (), E>,
         now: Timestamp,
     ) -> Result<(), E> {
-        let service = OwnershipRow::<ServiceRequest>::new(org, id);
+        let service = NameRow::<ServiceRequest>::new(org, id);
         let (mut write, ()) = self.delete_if(&service, permit, now).await?;
         write.remove_service_policy(org, id).await?;
         Ok(write.commit().await?)
@@ -95,6 +96,17 @@ impl Write {
             return Err(StoreError::missing("policy of service", org, id));
         }
         self.tell_policy(org, id, Operation::Deleted).await
+    }
+
+    /// The policy of a service as it is stored, if it has one.
+    pub(super) async fn service_policy_row(
+        &mut self,
+        org: &OrgId,
+        id: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT document FROM service_policies WHERE org = $1 AND service_id = $2";
+        let query = sqlx::query_scalar(sql).bind(org.as_str()).bind(id);
+        Ok(query.fetch_optional(self.sql()).await?)
     }
 
     /// Gives a service this policy.

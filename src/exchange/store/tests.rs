@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    AccountProof, AccountState, Audience, CallerAccount, Ownership, Permit, Since, Store,
-    StoreError, UserRecord,
+    AccountProof, AccountState, Audience, CallerAccount, HorizonName, Ownership, Permit, Since,
+    Store, StoreError, UserRecord,
 };
 use crate::{
     exchange::api::{OrgLimits, OrgRequest, PatternRequest},
@@ -174,8 +174,9 @@ async fn decision_sees_the_row_that_was_created_while_the_write_waited() {
     let removal = tokio::spawn(async move {
         let proof = proof("mal", "h");
         let account = CallerAccount { org: &org, proof: &proof };
-        let permit =
-            Permit::of(account, |_, held: Option<Ownership>| owner_only(held.as_ref(), "A/mal"));
+        let permit = Permit::of(account, |_, name: Option<HorizonName<Ownership>>| {
+            owner_only(name.and_then(|it| it.row).as_ref(), "A/mal")
+        });
         store.remove::<PatternRequest, _>(&org, "p", permit, now()).await
     });
     tokio::task::yield_now().await;

@@ -89,15 +89,22 @@ impl Store {
         Ok(revoked)
     }
 
-    /// Removes a user and everything the user owns, if the permit allows it.
+    /// Removes a user and everything the user owns, if the permit allows it. What Horizon's API shows of active
+    /// signed documents is not removed with their publisher, since nodes go on with the documents: `by` owns it from
+    /// then on, `org/user`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unfit`] if the user owns such documents and is `by` itself.
     pub async fn delete_user<E: From<StoreError>>(
         &self,
         org: &OrgId,
         id: &UserId,
+        by: &str,
         permit: Permit<'_, UserRecord, (), E>,
         now: Timestamp,
     ) -> Result<(), E> {
         let (mut write, ()) = self.delete_if(&UserRow(org, id), permit, now).await?;
+        write.give_away_signed(&format!("{org}/{id}"), by).await?;
         write.delete_user(org, id).await?;
         Ok(write.commit().await?)
     }

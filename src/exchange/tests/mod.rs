@@ -5,6 +5,7 @@ mod assigned;
 mod broken;
 mod node_policies;
 mod node_profiles;
+mod one_truth;
 mod publishing;
 mod rekeying;
 mod stamps;
@@ -13,6 +14,7 @@ mod waiting;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use serde_json::{Value, json};
+use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
     document::ServiceBody,
@@ -129,6 +131,14 @@ impl Lab {
         let registration = NodeRequest { public_key, ..NodeRequest::default() };
         node.change_node(&id, &registration).await.unwrap();
         (node, key)
+    }
+
+    /// Changes the database behind the exchange's back, as an older exchange may have left it.
+    async fn sql(&self, sql: &'static str) {
+        let file = self.folder.path().join("exchange.db");
+        let options = SqliteConnectOptions::new().filename(file).foreign_keys(true);
+        let mut database = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut database).await.unwrap();
     }
 
     /// Whether any file of the exchange holds these bytes.

@@ -137,8 +137,7 @@ async fn bob_profile(lab: &Lab) -> NodeProfile {
 /// Makes nodes beside the exchange, straight in its database: one by one would take minutes.
 async fn make_nodes(lab: &Lab, count: usize) {
     let file = lab.folder.path().join("exchange.db");
-    let database =
-        sqlx::SqlitePool::connect_with(sqlx::sqlite::SqliteConnectOptions::new().filename(file));
+    let database = sqlx::SqlitePool::connect_with(SqliteConnectOptions::new().filename(file));
     let database = database.await.unwrap();
     let numbers = format!(
         "WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers LIMIT {count})"

@@ -84,12 +84,12 @@ async fn the_same_bytes_again_change_nothing() {
 }
 
 #[tokio::test]
-async fn what_hzn_deleted_comes_back_with_the_same_bytes() {
+async fn what_an_older_exchange_deleted_comes_back_with_the_same_bytes() {
     let lab = Lab::start().await;
     let publication =
         Publication { envelope: lab.hello(1, "Hello"), credentials: vec![login("t")] };
     lab.ada.publish(&publication).await.unwrap();
-    assert!(lab.ada.remove_row(&(&hello()).into()).await.unwrap());
+    lab.sql("DELETE FROM services").await;
     assert!(lab.ada.publish(&publication).await.unwrap().unchanged);
     assert!(lab.ada.service(&hello()).await.unwrap().is_some());
     assert_eq!(lab.ada.masked_credentials(&hello().exchange_id()).await.unwrap().len(), 1);
@@ -125,7 +125,7 @@ async fn a_key_alone_does_not_replace_what_others_own() {
     assert!(matches!(refused, ExchangeError::Denied { .. }), "{refused:?}");
 
     // Nor once the row that hzn sees is gone.
-    assert!(lab.ada.remove_row(&(&hello()).into()).await.unwrap());
+    lab.sql("DELETE FROM services").await;
     let refused = bob.publish(&publication).await.unwrap_err();
     assert!(matches!(refused, ExchangeError::Denied { .. }), "{refused:?}");
 
@@ -192,6 +192,7 @@ async fn a_node_reports_about_itself_alone() {
             detail: "stamp 7: expired".to_owned(),
             at: lab.clock.now(),
         }],
+        unfit: Vec::new(),
     };
     let id = "n1".parse().unwrap();
     assert!(lab.ada.report(&id).await.unwrap().is_none());
@@ -222,6 +223,7 @@ async fn the_nodes_that_refuse_something_are_told_to_those_who_may_see_them() {
         stamp_sha256: None,
         services: Vec::new(),
         refusals,
+        unfit: Vec::new(),
     };
     let refusals = vec![refusal("freeze"), refusal("rollback"), refusal(&"x".repeat(65))];
     refusing.put_report(&"n1".parse().unwrap(), &report(refusals)).await.unwrap();
@@ -247,6 +249,7 @@ async fn nodes_that_were_shown_two_truths_are_told() {
         stamp_sha256: Some(Digest::of(stamp)),
         services: Vec::new(),
         refusals: Vec::new(),
+        unfit: Vec::new(),
     };
     let mut nodes = Vec::new();
     for (name, seq, stamp) in

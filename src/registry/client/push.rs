@@ -1,7 +1,10 @@
 //! A whole image into a repository: blobs, then the manifests over them, the root last.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -63,7 +66,7 @@ pub struct Pushed {
     pub uploaded: usize,
     /// How many layers only their maker may serve, so that they were left out.
     pub foreign: usize,
-    /// The length of the sent blobs, in bytes.
+    /// The length of the sent blobs, in bytes, without what the registry had of them from an earlier attempt.
     pub bytes: u64,
 }
 
@@ -105,7 +108,7 @@ pub async fn push_image(
     let Parts { root, manifests, blobs, foreign, .. } = parts;
     let mut pushed =
         Pushed { root, existed: 0, mounted: 0, uploaded: 0, foreign: foreign.len(), bytes: 0 };
-    let push = Push { client, source, repository, progress };
+    let push = Push { client, source, repository, progress, resumed: AtomicU64::new(0) };
     progress.planned(&blobs);
     if push.has_manifest(&pushed.root).await? {
         for blob in &blobs {
@@ -136,6 +139,8 @@ struct Push<'a> {
     source: &'a dyn ImageSource,
     repository: &'a Repository,
     progress: &'a dyn Progress,
+    /// How many bytes the registry had of blobs from an earlier attempt.
+    resumed: AtomicU64,
 }
 
 impl Push<'_> {
@@ -176,6 +181,7 @@ impl Push<'_> {
         for (blob, outcome) in settled {
             pushed.count(blob.size, &outcome);
         }
+        pushed.bytes = pushed.bytes.saturating_sub(self.resumed.load(Ordering::Relaxed));
         brought.map(|_| ())
     }
 
@@ -233,7 +239,8 @@ impl Push<'_> {
         blob: &'b Descriptor,
         lane: Option<Lane<'b>>,
     ) -> Result<BlobOutcome, RegistryError> {
-        let watch = Told { blob, lane, progress: self.progress, last: Mutex::new(None) };
+        let (progress, resumed) = (self.progress, &self.resumed);
+        let watch = Told { blob, lane, progress, resumed, last: Mutex::new(None) };
         let endpoint = self.client.connections.endpoint(self.repository.registry())?;
         let upload = RegistryClient::upload_of(self.repository, &endpoint, blob, &watch);
         let open = || self.source.blob(blob);
@@ -249,6 +256,7 @@ struct Told<'a> {
     blob: &'a Descriptor,
     lane: Option<Lane<'a>>,
     progress: &'a dyn Progress,
+    resumed: &'a AtomicU64,
     last: Mutex<Option<Instant>>,
 }
 
@@ -262,6 +270,10 @@ impl Watch for Told<'_> {
             *last = Some(Instant::now());
             self.progress.moved(self.blob, bytes);
         }
+    }
+
+    fn resumed(&self, bytes: u64) {
+        self.resumed.fetch_add(bytes, Ordering::Relaxed);
     }
 
     fn again(&self, why: &RegistryError, wait: Duration) {

@@ -211,13 +211,17 @@ fn node_that_changes_its_own_policy_gains_nothing() {
 }
 
 #[test]
-fn rewritten_row_of_a_signed_document_gives_nothing() {
+fn row_of_a_signed_document_cannot_be_rewritten_and_gives_nothing_else() {
     let site = Site::start();
     site.make_node(ANN, "by-pattern", SIGNED);
     site.make_node(ANN, "by-policy", "");
     let both = ["1.0.0", "2.0.0"];
-    site.must(ANN, Method::PUT, "acme/patterns/hello-everywhere", &unsigned_pattern(&both));
-    site.must(ANN, Method::PUT, "acme/business/policies/where-wanted", &unsigned_policy(&both));
+    for (path, body) in [
+        ("acme/patterns/hello-everywhere", unsigned_pattern(&both)),
+        ("acme/business/policies/where-wanted", unsigned_policy(&both)),
+    ] {
+        assert_eq!(site.send(ANN, Method::PUT, path, &body), 403, "{path}");
+    }
 
     site.under_every_choice(|choice| {
         assert_eq!(site.got("acme/by-pattern", "2.0.0"), NOTHING, "{choice}");

@@ -83,6 +83,7 @@ pub(super) fn routes() -> Router<AppState> {
             "/nodes/{id}/approval",
             get(approvals::get).put(approvals::put).delete(approvals::delete),
         )
+        .route("/states", get(reports::states))
         .route("/refusals", get(reports::refusing))
         .route(
             "/nodes/{id}/report",

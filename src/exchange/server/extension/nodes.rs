@@ -24,9 +24,9 @@ const MOST_BYTES: usize = 4 * LONGEST_PAGE;
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Page {
     /// The last node of the page before.
-    after: Option<NodeId>,
+    pub(super) after: Option<NodeId>,
     /// How many nodes at most.
-    limit: Option<u32>,
+    pub(super) limit: Option<u32>,
 }
 
 /// Lists the nodes that the caller may see with what decides about them, a page at a time.

@@ -91,10 +91,12 @@ async fn decide(
         caller.may_publish(org, (&header.subject, &key), &claims)?;
         Ok(claims)
     });
-    let (unchanged, catalog_version) =
+    let (unchanged, credentials_replaced, catalog_version) =
         match state.store.publish(&document, key_of_stamp, permit, now, outcome).await? {
-            Publishing::Published { catalog_version } => (false, catalog_version),
-            Publishing::Unchanged { catalog_version } => (true, catalog_version),
+            Publishing::Published { catalog_version } => (false, false, catalog_version),
+            Publishing::Unchanged { catalog_version, has_new_credentials } => {
+                (true, has_new_credentials, catalog_version)
+            }
             Publishing::Superseded { newest: (epoch, seq) } => {
                 let msg = format!("{key} already exists with epoch {epoch}, seq {seq}");
                 return Err(ApiError::Conflict(msg));
@@ -102,7 +104,7 @@ async fn decide(
             Publishing::TrustChanged => return Err(ApiError::Busy),
         };
     let (seq, sha256) = (header.seq, envelope.digest());
-    Ok(Published { key, seq, sha256, unchanged, catalog_version })
+    Ok(Published { key, seq, sha256, unchanged, credentials_replaced, catalog_version })
 }
 
 /// What the document says it is; to be believed once it has been opened as just that.

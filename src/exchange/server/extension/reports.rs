@@ -4,13 +4,15 @@ use axum::{Json, extract::State, http::StatusCode, response::Response};
 
 use crate::{
     exchange::{
-        api::{NodeReport, ReceivedReport, Reply},
+        api::{MOST_STATES, NodeReport, ReceivedReport, Reply},
         server::{
             ApiError, AppState,
             caller::{Caller, Role},
-            extract::{Body, Path},
+            extension::nodes::Page,
+            extract::{Body, Path, Query},
             lists::reserved_json,
         },
+        store::ProfilesOf,
     },
     types::{NodeId, NodeRef, OrgId},
 };
@@ -46,6 +48,23 @@ pub(super) async fn get(
     let node = NodeRef { org, id };
     let report = state.store.report(&node).await?;
     report.map(Json).ok_or_else(|| ApiError::NotFound(format!("report of '{node}' not found")))
+}
+
+/// Lists how the nodes do that the caller may see, a page at a time.
+pub(super) async fn states(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(org): Path<OrgId>,
+    Query(page): Query<Page>,
+) -> Result<Response, ApiError> {
+    caller.may_list_nodes(&org)?;
+    let owner = matches!(caller.role, Role::User(_)).then(|| caller.name());
+    let which =
+        ProfilesOf { owner: owner.as_deref(), only: caller.node(), after: page.after.as_ref() };
+    let limit = page.limit.unwrap_or(MOST_STATES).clamp(1, MOST_STATES);
+    let reservation = state.answers.reserve(&caller.name(), MOST_BYTES).await?;
+    let states = state.store.node_states(&org, which, limit).await?;
+    reserved_json(StatusCode::OK, &states, Some(reservation))
 }
 
 /// Tells which of the nodes that the caller may see refuse something.

@@ -43,6 +43,9 @@ pub(super) trait Watch: Sync {
     /// So many bytes of the blob are through.
     fn moved(&self, _bytes: u64) {}
 
+    /// So many bytes of the blob are there from an earlier attempt, and are not sent.
+    fn resumed(&self, _bytes: u64) {}
+
     /// It broke off, and goes on after `_wait`.
     fn again(&self, _why: &RegistryError, _wait: Duration) {}
 }
@@ -100,6 +103,7 @@ impl RegistryClient {
         let reached = session.as_ref().map_or(0, |session| session.offset);
         if let Some(session) = &session {
             kept.keep(&session.url);
+            upload.watch.resumed(session.offset);
         }
         let mut attempt = Attempt {
             client: self,

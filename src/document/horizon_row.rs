@@ -3,16 +3,19 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-/// What the exchange says about every row.
-const ABOUT_ROWS: [&str; 3] = ["owner", "lastUpdated", "created"];
+/// What the exchange says about every row, and what `show` and `list` add.
+const ABOUT_ROWS: [&str; 4] = ["owner", "lastUpdated", "created", "signed"];
 
 /// What the author of a row said, if it can be read.
-pub(super) fn said<T: DeserializeOwned>(row: &Value) -> Result<T, serde_json::Error> {
+///
+/// # Errors
+/// It has another form.
+pub fn said<T: DeserializeOwned>(row: &Value) -> Result<T, serde_json::Error> {
     serde_json::from_value(authored(row))
 }
 
 /// The row without what the exchange says about every row.
-pub(super) fn authored(row: &Value) -> Value {
+pub fn authored(row: &Value) -> Value {
     let mut row = row.clone();
     if let Some(members) = row.as_object_mut() {
         members.retain(|name, _| !ABOUT_ROWS.contains(&name.as_str()));
@@ -21,7 +24,7 @@ pub(super) fn authored(row: &Value) -> Value {
 }
 
 /// Leaves out of both what the exchange fills in where `file` says nothing.
-pub(super) fn without_defaults(mut live: Value, mut file: Value) -> (Value, Value) {
+pub fn without_defaults(mut live: Value, mut file: Value) -> (Value, Value) {
     if let (Some(live), Some(file)) = (live.as_object_mut(), file.as_object_mut()) {
         let basic = json!([{"name": "Basic"}]);
         if says_nothing(file, "agreementProtocols")
