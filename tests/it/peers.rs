@@ -145,7 +145,7 @@ fn credentials_that_cannot_pull_are_told_at_publishing_and_not_on_the_node() {
     let login = format!("{host}:puller:wrong-secret");
 
     let arguments = ["publish", &file, "--source", "oci:image", "-r", &login, "--registry-ca", &ca];
-    site.hub.publisher.run(&arguments).failed(4, "E0403");
+    site.hub.publisher.run(&arguments).failed(4, "E0402");
 
     assert_eq!(site.hub.publisher.run(&["service", "list", "--json"]).good().stdout.trim(), "{}");
 }

@@ -88,16 +88,16 @@ impl Site {
     #[track_caller]
     pub fn type_step(&mut self, step: &Step) {
         let command = self.fill_in(&step.command);
-        let printed = match name_of_server(&step.command) {
-            Some(name) => self.start_server(step, &command, &name),
-            None => {
-                let (code, printed) = self.shell.type_line(&command);
-                assert_eq!(code, 0, "{}: {command}\n{printed}", step.place);
-                printed
-            }
+        let printed = if let Some(name) = name_of_server(&step.command) {
+            self.start_server(step, &command, &name)
+        } else {
+            let (code, printed) = self.shell.type_line(&command);
+            assert_eq!(code, 0, "{}: {command}\n{printed}", step.place);
+            printed
         };
         if step.command == "edgepost trust init" {
-            self.pin = printed.lines().find(|line| is_pin(line)).expect("a pin").to_owned();
+            let pin = printed.lines().find(|line| is_pin(line)).expect("a pin");
+            pin.clone_into(&mut self.pin);
         }
         let expected = step.prints.iter().map(|line| self.fill_in(line));
         let mut lines = printed.lines().map(str::trim_end);

@@ -26,7 +26,7 @@ fn windows_layout(folder: &Path) -> Descriptor {
         &[&base, &own],
         &json!({"architecture": "amd64", "os": "windows", "os.version": VERSION}),
     );
-    config.media_type = media_type::DOCKER_CONFIG.to_owned();
+    media_type::DOCKER_CONFIG.clone_into(&mut config.media_type);
     let manifest = json!({
         "schemaVersion": 2, "mediaType": media_type::DOCKER_MANIFEST,
         "config": config, "layers": [foreign, own_layer],
