@@ -107,7 +107,7 @@ const EXPLANATIONS: &[Explanation] = &[
     explain(
         "E0308",
         "Give the server a certificate, or listen on this machine alone.",
-        "edgepost hub --listen 0.0.0.0:8443 --tls-cert hub.pem --tls-key hub.key",
+        "edgepost hub --data ./hub --listen 0.0.0.0:8443 --tls-cert hub.pem --tls-key hub.key",
     ),
     explain(
         "E0400",

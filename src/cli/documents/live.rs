@@ -78,13 +78,13 @@ async fn over_row<N: Noun>(
     let said: N::Written =
         serde_json::from_value(said).map_err(|error| unreadable(noun).because(&error))?;
     let mut shown = row.unwrap_or_else(|| json!({}));
+    // The exchange describes a service by its label where the document has no description.
+    let filled_in = shown.get("description").filter(|it| shown.get("label") == Some(it)).cloned();
     if let (Some(shown), Value::Object(said)) = (shown.as_object_mut(), N::to_horizon(&said)) {
+        let is_described = said.get("description").is_some_and(|it| it != "");
         shown.extend(said);
-        // The exchange fills it in, as Horizon's does.
-        if shown.get("description").is_some_and(|it| it == "")
-            && let Some(label) = shown.get("label").cloned()
-        {
-            shown.insert("description".to_owned(), label);
+        if let (false, Some(description)) = (is_described, filled_in) {
+            shown.insert("description".to_owned(), description);
         }
     }
     Ok(shown)

