@@ -21,7 +21,7 @@ use crate::{
         archive::{self, ArchiveImage},
         remembered::Packed,
     },
-    types::{Digest, ImageRef},
+    types::{Digest, ImageRef, escape_foreign},
 };
 
 pub use ssh::Destination;
@@ -29,6 +29,8 @@ pub use target::EngineTarget;
 
 /// How long an engine may be silent. It writes nothing while it gathers the layers of a large image.
 const PATIENCE: Duration = Duration::from_mins(5);
+/// The longest text of ssh that is repeated, in characters.
+const LONGEST_CAUSE: usize = 500;
 /// How much of a saved image is written at a time.
 const BUFFER: usize = 256 * 1024;
 
@@ -151,10 +153,16 @@ pub async fn open(
 
 /// That no engine answers at `endpoint`, with what the system says of the connection, if it says anything.
 fn away(endpoint: &EngineEndpoint, error: &(dyn std::error::Error + 'static)) -> ImageError {
-    let mut causes = std::iter::successors(Some(error), |&error| error.source());
-    let kind =
-        causes.find_map(|cause| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind));
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    let kind = causes
+        .clone()
+        .find_map(|cause| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind));
     let why = match (endpoint, kind) {
+        // The last cause is what ssh says, such as that it does not know the host.
+        (EngineEndpoint::Ssh(_), _) => {
+            let said = causes.last().map(ToString::to_string).unwrap_or_default();
+            escape_foreign(&said, LONGEST_CAUSE)
+        }
         (EngineEndpoint::Unix(socket), _) if !socket.exists() => {
             "there is no such socket".to_owned()
         }

@@ -179,6 +179,13 @@ impl Drop for Site {
             let list = format!("{docker} ps --all --quiet --filter {label}");
             self.shell.type_line(&format!("{docker} rm --force $({list})"));
         }
+        let registries =
+            [self.fill_in("127.0.0.1:8080"), format!("{}/acme", self.registry.address())];
+        for registry in registries {
+            let docker = format!("docker --host {}", self.engine);
+            let list = format!("{docker} images --quiet --filter reference={registry}/*");
+            self.shell.type_line(&format!("{docker} rmi --force $({list})"));
+        }
     }
 }
 
