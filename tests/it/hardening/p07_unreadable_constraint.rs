@@ -47,7 +47,12 @@ fn constraint_that_no_parser_reads_is_refused_when_it_is_posted() {
     publish_pattern(&hub, "1.0.0");
     Node::register(&hub, "n1", &["--pattern", "hello-everywhere"]);
     let policies = "/v1/orgs/acme/business/policies";
-    let service_policy = format!("/v1/orgs/acme/services/{}/policy", hello());
+    // Of a service without a signature: Horizon's API does not change what is signed.
+    let plain = super::server_process::service("plain", 10);
+    let (status, _) =
+        hub.ask_as(ADMINISTRATOR, Method::POST, "/v1/orgs/acme/services", Some(&plain));
+    assert_eq!(status, 201);
+    let service_policy = "/v1/orgs/acme/services/plain_1.0.0_amd64/policy";
     let node_policy = "/v1/orgs/acme/nodes/n1/policy";
     let part = |name: &str, constraint: &str| {
         let mut policy = json!({"properties": [], "constraints": []});
@@ -63,7 +68,7 @@ fn constraint_that_no_parser_reads_is_refused_when_it_is_posted() {
         let name = format!("{policies}/p{}", constraint.len());
         vec![
             send(&Method::POST, &name, &deployment_policy(constraint)),
-            send(&Method::PUT, &service_policy, &whole(constraint)),
+            send(&Method::PUT, service_policy, &whole(constraint)),
             send(&Method::PUT, node_policy, &whole(constraint)),
             send(&Method::PUT, node_policy, &part("deployment", constraint)),
             send(&Method::PUT, node_policy, &part("management", constraint)),
