@@ -122,7 +122,7 @@ const EXPLANATIONS: &[Explanation] = &[
     explain(
         "E0402",
         "Log in to the registry with an account that may do this; for nodes, set their pull credentials.",
-        "edgepost registry login registry.example --username puller",
+        "edgepost registry login registry.example --username puller --password-stdin",
     ),
     explain(
         "E0403",
@@ -177,7 +177,7 @@ const EXPLANATIONS: &[Explanation] = &[
     explain(
         "E0506",
         "Wait, or log in: accounts may ask more often than anonymous clients.",
-        "edgepost registry login registry.example --username puller",
+        "edgepost registry login registry.example --username puller --password-stdin",
     ),
     explain("E0600", "Check the name, with its organization.", "edgepost service list"),
     explain(
