@@ -346,6 +346,7 @@ impl Agent {
                 notes.service(&service.id, &service.images, state, detail);
                 continue;
             }
+            tracing::debug!(service = %service.id, "ensuring the images of a service");
             let mut pulling = notes.clone();
             pulling.service(&service.id, &service.images, ServiceState::Pulling, None);
             let status = self.status(pulling, selection);
