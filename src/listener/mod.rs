@@ -38,7 +38,7 @@ pub use self::{
 use crate::{private_file::PrivateFileError, text_file::TextFileError, types::pem::PemProblem};
 
 /// How many connections the system completes before they are accepted.
-const BACKLOG: i32 = 1024;
+const BACKLOG: i32 = 4096;
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
