@@ -23,7 +23,7 @@ use crate::support::{
 /// Between two bytes: far below what counts as moving, and never silent.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Whatever a client does that is told to be this impatient, it is over by then.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// Somebody who is patient for half a second, and tries twice.
 fn client(liar: &Liar) -> (RegistryClient, Repository) {
